@@ -1,0 +1,1 @@
+"""A message log server that standard Kafka clients connect to."""

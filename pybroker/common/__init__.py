@@ -1,0 +1,1 @@
+"""The dictionary: words every room uses. Imports nothing of the other rooms."""
