@@ -181,7 +181,7 @@ def _fetch_franz_go(directory: Path) -> None:
         str(directory / "scenario"),
         ".",
         cwd=franz_go_source(),
-        hint="install Go 1.24 or newer",
+        hint="install Go 1.26 or newer",
         environment={"GOFLAGS": "-mod=readonly -buildvcs=false"},
     )
 

@@ -1,0 +1,384 @@
+// Load generator of the benchmarks: raw produce requests, and end-to-end latency.
+//
+// It speaks just enough of the protocol (Produce v9, Fetch v12, both flexible) to put a known load on any broker
+// with little CPU of its own: the frame of a produce request is built once and sent again and again.
+//
+//	load produce -addr HOST:PORT -topic T -partitions P -connections C -inflight W -size BYTES -records N -seconds S
+//	load latency -addr HOST:PORT -topic T -rate R -seconds S -size BYTES
+//
+// Output: one JSON object on stdout.
+package main
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"os"
+	"sort"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func uvarint(b []byte, v uint64) []byte { return binary.AppendUvarint(b, v) }
+func varint(b []byte, v int64) []byte   { return binary.AppendVarint(b, v) }
+func i16(b []byte, v int16) []byte      { return binary.BigEndian.AppendUint16(b, uint16(v)) }
+func i32(b []byte, v int32) []byte      { return binary.BigEndian.AppendUint32(b, uint32(v)) }
+func i64(b []byte, v int64) []byte      { return binary.BigEndian.AppendUint64(b, uint64(v)) }
+func compact(b []byte, s string) []byte { return append(uvarint(b, uint64(len(s))+1), s...) }
+
+// batch builds an uncompressed record batch v2 with n records of size bytes each, all with one timestamp.
+func batch(n, size int, timestamp int64, fill func(i int, value []byte)) []byte {
+	var records []byte
+	for i := 0; i < n; i++ {
+		value := make([]byte, size)
+		if fill != nil {
+			fill(i, value)
+		}
+		var r []byte
+		r = append(r, 0)
+		r = varint(r, 0)
+		r = varint(r, int64(i))
+		r = varint(r, -1)
+		r = varint(r, int64(size))
+		r = append(r, value...)
+		r = varint(r, 0)
+		records = varint(records, int64(len(r)))
+		records = append(records, r...)
+	}
+	var tail []byte
+	tail = i16(tail, 0)
+	tail = i32(tail, int32(n-1))
+	tail = i64(tail, timestamp)
+	tail = i64(tail, timestamp)
+	tail = i64(tail, -1)
+	tail = i16(tail, -1)
+	tail = i32(tail, -1)
+	tail = i32(tail, int32(n))
+	tail = append(tail, records...)
+	var b []byte
+	b = i64(b, 0)
+	b = i32(b, int32(len(tail)+9))
+	b = i32(b, 0)
+	b = append(b, 2)
+	b = i32(b, int32(crc32.Checksum(tail, castagnoli)))
+	return append(b, tail...)
+}
+
+func header(key, version int16, correlation int32) []byte {
+	var b []byte
+	b = i16(b, key)
+	b = i16(b, version)
+	b = i32(b, correlation)
+	b = i16(b, 4)
+	b = append(b, "load"...)
+	return append(b, 0)
+}
+
+func framed(body []byte) []byte { return append(i32(nil, int32(len(body))), body...) }
+
+func produceFrame(topic string, partition int32, acks int16, records []byte) []byte {
+	b := header(0, 9, 1)
+	b = append(b, 0) // transactional id: null
+	b = i16(b, acks)
+	b = i32(b, 30000)
+	b = append(b, 2)
+	b = compact(b, topic)
+	b = append(b, 2)
+	b = i32(b, partition)
+	b = append(uvarint(b, uint64(len(records))+1), records...)
+	b = append(b, 0, 0, 0)
+	return framed(b)
+}
+
+func readReply(r *bufio.Reader, scratch *[]byte) ([]byte, error) {
+	var prefix [4]byte
+	if _, err := io.ReadFull(r, prefix[:]); err != nil {
+		return nil, err
+	}
+	n := int(binary.BigEndian.Uint32(prefix[:]))
+	if cap(*scratch) < n {
+		*scratch = make([]byte, n)
+	}
+	buffer := (*scratch)[:n]
+	_, err := io.ReadFull(r, buffer)
+	return buffer, err
+}
+
+// produceError returns the error code of a one-partition Produce v9 answer.
+func produceError(reply []byte, topic string) int16 {
+	at := 4 + 1 + 1 + 1 + len(topic) + 1 + 4
+	if at+2 > len(reply) {
+		return -999
+	}
+	return int16(binary.BigEndian.Uint16(reply[at:]))
+}
+
+func percentile(sorted []time.Duration, q float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	i := int(q * float64(len(sorted)))
+	if i >= len(sorted) {
+		i = len(sorted) - 1
+	}
+	return float64(sorted[i].Nanoseconds()) / 1e6
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "load:", err)
+	os.Exit(1)
+}
+
+func produce(args []string) {
+	flags := flag.NewFlagSet("produce", flag.ExitOnError)
+	addr := flags.String("addr", "127.0.0.1:9092", "")
+	topic := flags.String("topic", "load", "")
+	partitions := flags.Int("partitions", 1, "")
+	connections := flags.Int("connections", 1, "")
+	inflight := flags.Int("inflight", 1, "")
+	size := flags.Int("size", 100, "")
+	records := flags.Int("records", 1, "")
+	seconds := flags.Float64("seconds", 5, "")
+	warm := flags.Float64("warm", 1, "")
+	acks := flags.Int("acks", 1, "")
+	_ = flags.Parse(args)
+
+	content := batch(*records, *size, time.Now().UnixMilli(), nil)
+	var measuring, stopping atomic.Bool
+	var requests atomic.Int64
+	var group sync.WaitGroup
+	latencies := make([][]time.Duration, *connections)
+	for c := 0; c < *connections; c++ {
+		conn, err := net.Dial("tcp", *addr)
+		if err != nil {
+			fail(err)
+		}
+		frame := produceFrame(*topic, int32(c%*partitions), int16(*acks), content)
+		group.Add(1)
+		go func(c int) {
+			defer group.Done()
+			defer conn.Close()
+			reader := bufio.NewReaderSize(conn, 64<<10)
+			var scratch []byte
+			sent := make([]time.Time, 0, *inflight)
+			var wire []byte
+			for i := 0; i < *inflight; i++ {
+				wire = append(wire, frame...)
+				sent = append(sent, time.Now())
+			}
+			if _, err := conn.Write(wire); err != nil {
+				fail(err)
+			}
+			for len(sent) > 0 {
+				// Take every reply that is here, then send as many requests in one write.
+				taken := 0
+				for {
+					reply, err := readReply(reader, &scratch)
+					if err != nil {
+						fail(err)
+					}
+					if code := produceError(reply, *topic); code != 0 {
+						fail(fmt.Errorf("produce answered error %d", code))
+					}
+					if measuring.Load() {
+						requests.Add(1)
+						latencies[c] = append(latencies[c], time.Since(sent[taken]))
+					}
+					taken++
+					if taken == len(sent) || reader.Buffered() < 4 {
+						break
+					}
+				}
+				sent = append(sent[:0], sent[taken:]...)
+				if stopping.Load() {
+					continue
+				}
+				wire = wire[:0]
+				now := time.Now()
+				for i := 0; i < taken; i++ {
+					wire = append(wire, frame...)
+					sent = append(sent, now)
+				}
+				if _, err := conn.Write(wire); err != nil {
+					fail(err)
+				}
+			}
+		}(c)
+	}
+	time.Sleep(time.Duration(*warm * float64(time.Second)))
+	measuring.Store(true)
+	start := time.Now()
+	time.Sleep(time.Duration(*seconds * float64(time.Second)))
+	measuring.Store(false)
+	elapsed := time.Since(start).Seconds()
+	stopping.Store(true)
+	group.Wait()
+	var all []time.Duration
+	for _, each := range latencies {
+		all = append(all, each...)
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
+	rate := float64(requests.Load()) / elapsed
+	emit(map[string]any{
+		"requests_per_s": rate,
+		"mb_per_s":       rate * float64(len(content)) / 1e6,
+		"p50_ms":         percentile(all, 0.50),
+		"p99_ms":         percentile(all, 0.99),
+		"p999_ms":        percentile(all, 0.999),
+	})
+}
+
+func fetchFrame(topic string, offset int64) []byte {
+	b := header(1, 12, 2)
+	b = i32(b, -1)    // replica id
+	b = i32(b, 500)   // max wait
+	b = i32(b, 1)     // min bytes
+	b = i32(b, 1<<24) // max bytes
+	b = append(b, 0)  // isolation level
+	b = i32(b, 0)     // session id
+	b = i32(b, -1)    // session epoch
+	b = append(b, 2)
+	b = compact(b, topic)
+	b = append(b, 2)
+	b = i32(b, 0)
+	b = i32(b, -1)
+	b = i64(b, offset)
+	b = i32(b, -1)
+	b = i64(b, -1)
+	b = i32(b, 1<<20)
+	b = append(b, 0, 0)
+	b = append(b, 1) // no forgotten topics
+	b = append(b, 1) // rack: empty
+	b = append(b, 0)
+	return framed(b)
+}
+
+// latency: one producer at a fixed rate, one consumer in a long poll; each value starts with its send time.
+func latency(args []string) {
+	flags := flag.NewFlagSet("latency", flag.ExitOnError)
+	addr := flags.String("addr", "127.0.0.1:9092", "")
+	topic := flags.String("topic", "latency", "")
+	rate := flags.Int("rate", 1000, "")
+	seconds := flags.Int("seconds", 10, "")
+	warm := flags.Int("warm", 3, "")
+	size := flags.Int("size", 100, "")
+	_ = flags.Parse(args)
+
+	total := *rate * (*seconds + *warm)
+	skip := *rate * *warm
+	producer, err := net.Dial("tcp", *addr)
+	if err != nil {
+		fail(err)
+	}
+	consumer, err := net.Dial("tcp", *addr)
+	if err != nil {
+		fail(err)
+	}
+	go func() {
+		reader := bufio.NewReader(producer)
+		var scratch []byte
+		for {
+			if _, err := readReply(reader, &scratch); err != nil {
+				return
+			}
+		}
+	}()
+	start := time.Now()
+	go func() {
+		for i := 0; i < total; i++ {
+			due := start.Add(time.Duration(i) * time.Second / time.Duration(*rate))
+			if wait := time.Until(due); wait > 0 {
+				time.Sleep(wait)
+			}
+			content := batch(1, *size, time.Now().UnixMilli(), func(_ int, value []byte) {
+				binary.BigEndian.PutUint64(value, uint64(time.Since(start).Nanoseconds()))
+			})
+			if _, err := producer.Write(produceFrame(*topic, 0, 1, content)); err != nil {
+				fail(err)
+			}
+		}
+	}()
+	var all []time.Duration
+	reader := bufio.NewReaderSize(consumer, 1<<20)
+	var scratch []byte
+	var offset int64
+	seen := 0
+	limit := time.Now().Add(time.Duration(*seconds+*warm+20) * time.Second)
+	for seen < total {
+		if time.Now().After(limit) {
+			fail(fmt.Errorf("received %d of %d records in time", seen, total))
+		}
+		if _, err := consumer.Write(fetchFrame(*topic, offset)); err != nil {
+			fail(err)
+		}
+		reply, err := readReply(reader, &scratch)
+		if err != nil {
+			fail(err)
+		}
+		now := time.Since(start)
+		// correlation, tags, throttle, error, session, topics, name, partitions, index, error, hw, lso, start
+		at := 4 + 1 + 4 + 2 + 4 + 1 + 1 + len(*topic) + 1 + 4 + 2 + 8 + 8 + 8
+		// aborted transactions (null: 0; empty: 1), preferred replica
+		at += 1 + 4
+		length, n := binary.Uvarint(reply[at:])
+		at += n
+		end := at + int(length) - 1
+		for at+61 <= end {
+			size := int(binary.BigEndian.Uint32(reply[at+8:])) + 12
+			if at+size > end {
+				break
+			}
+			delta := int64(binary.BigEndian.Uint32(reply[at+23:]))
+			record := at + 61
+			_, k := binary.Varint(reply[record:]) // length
+			record += k + 1
+			for i := 0; i < 4; i++ { // timestamp delta, offset delta, key length, value length
+				_, k = binary.Varint(reply[record:])
+				record += k
+			}
+			sent := time.Duration(binary.BigEndian.Uint64(reply[record:]))
+			seen++
+			if seen > skip {
+				all = append(all, now-sent)
+			}
+			offset = int64(binary.BigEndian.Uint64(reply[at:])) + delta + 1
+			at += size
+		}
+	}
+	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
+	emit(map[string]any{
+		"records": len(all),
+		"p50_ms":  percentile(all, 0.50),
+		"p99_ms":  percentile(all, 0.99),
+		"p999_ms": percentile(all, 0.999),
+	})
+}
+
+func emit(value any) {
+	if err := json.NewEncoder(os.Stdout).Encode(value); err != nil {
+		fail(err)
+	}
+}
+
+func main() {
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case "produce":
+			produce(os.Args[2:])
+			return
+		case "latency":
+			latency(os.Args[2:])
+			return
+		}
+	}
+	fmt.Fprintln(os.Stderr, "usage: load produce|latency [flags]")
+	os.Exit(2)
+}

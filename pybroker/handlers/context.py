@@ -1,0 +1,170 @@
+"""What a handler is given: the broker's rooms, and the request with its connection.
+
+In: nothing. Out: `Context`, `Request`, `Connection`, and the sentinel `CLOSE`. A handler keeps no state
+of its own: what lives longer than a request is in one of the rooms that Context names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pybroker.common.clock import Clock
+    from pybroker.common.config import BrokerConfig
+    from pybroker.common.timers import TimerQueue
+    from pybroker.controller import Controller
+    from pybroker.handlers.fetch_sessions import FetchSessionCache
+    from pybroker.log import LogManager
+    from pybroker.metadata.image import MetadataImage
+    from pybroker.records.validation import WalkPolicy
+    from pybroker.replication.partition import Partition
+
+CLOSE: Final = object()
+"""A reply that means: close the connection without answering (Kafka's way with acks=0 errors)."""
+
+
+class Connection:
+    """What the broker remembers of one client connection."""
+
+    __slots__ = (
+        "_on_close",
+        "client_software_name",
+        "client_software_version",
+        "closed",
+        "listener",
+        "peer_host",
+        "peer_port",
+        "walk_policy",
+    )
+
+    def __init__(self, peer_host: str, peer_port: int, listener: str, walk_policy: WalkPolicy) -> None:
+        self.peer_host = peer_host
+        self.peer_port = peer_port
+        self.listener = listener
+        self.walk_policy = walk_policy
+        self.client_software_name = "unknown"
+        self.client_software_version = "unknown"
+        self.closed = False
+        self._on_close: dict[object, Callable[[], None]] = {}
+
+    def on_close(self, key: object, callback: Callable[[], None]) -> None:
+        """Call `callback` when the connection ends, unless `forget(key)` came first."""
+        self._on_close[key] = callback
+
+    def forget(self, key: object) -> None:
+        self._on_close.pop(key, None)
+
+    def close(self) -> None:
+        """The peer is gone: release everything that waits on its behalf."""
+        self.closed = True
+        callbacks, self._on_close = list(self._on_close.values()), {}
+        for callback in callbacks:
+            callback()
+
+
+class Request:
+    """One decoded request."""
+
+    __slots__ = ("api_key", "client_id", "connection", "message", "version")
+
+    def __init__(
+        self, api_key: int, version: int, client_id: str | None, message: Any, connection: Connection
+    ) -> None:
+        self.api_key = api_key
+        self.version = version
+        self.client_id = client_id
+        self.message = message
+        self.connection = connection
+
+
+class LocalTopic:
+    """A topic and its partitions on this broker, indexed by partition number."""
+
+    __slots__ = ("name", "partitions", "topic_id")
+
+    def __init__(self, name: str, topic_id: bytes) -> None:
+        self.name = name
+        self.topic_id = topic_id
+        self.partitions: list[Partition] = []
+
+
+class Context:
+    """The rooms that handlers may use. Filled by `pybroker.broker.Broker`."""
+
+    __slots__ = (
+        "clock",
+        "config",
+        "controller",
+        "endpoints",
+        "fetch_sessions",
+        "logs",
+        "producer_ids",
+        "timers",
+        "topics",
+        "topics_by_id",
+    )
+
+    clock: Clock
+    config: BrokerConfig
+    controller: Controller
+    logs: LogManager
+    timers: TimerQueue
+    fetch_sessions: FetchSessionCache
+    producer_ids: ProducerIds
+    topics: dict[str, LocalTopic]
+    topics_by_id: dict[bytes, LocalTopic]
+    endpoints: dict[str, tuple[str, int]]
+    """Listener name to advertised (host, port)."""
+
+    @property
+    def metadata(self) -> MetadataImage:
+        return self.controller.image
+
+    @property
+    def dynamic_configs(self) -> Any:
+        """(resource type, resource name) to the overrides stored in the metadata log."""
+        return self.controller.image.configs
+
+    @property
+    def cluster_id(self) -> str:
+        return self.controller.image.cluster_id
+
+    @property
+    def broker_id(self) -> int:
+        return self.controller.node_id
+
+    def partition(self, topic: str, index: int) -> Partition | None:
+        """The local replica, or None when there is no such topic or partition."""
+        local = self.topics.get(topic)
+        if local is None or not 0 <= index < len(local.partitions):
+            return None
+        return local.partitions[index]
+
+
+class ProducerIds:
+    """Hands out producer ids one by one from the blocks that the controller allocates (KIP-730)."""
+
+    __slots__ = ("_allocate", "_end", "_next", "_waiting")
+
+    def __init__(self, allocate: Callable[[Callable[[int, int], None]], None]) -> None:
+        self._allocate = allocate
+        self._next = 0
+        self._end = 0
+        self._waiting: list[Callable[[int], None]] = []
+
+    def take(self, callback: Callable[[int], None]) -> None:
+        """Call `callback(producer_id)`, at once while the block lasts."""
+        if self._next < self._end:
+            self._next += 1
+            callback(self._next - 1)
+            return
+        self._waiting.append(callback)
+        if len(self._waiting) == 1:
+            self._allocate(self._block_arrived)
+
+    def _block_arrived(self, first: int, count: int) -> None:
+        self._next, self._end = first, first + count
+        waiting, self._waiting = self._waiting, []
+        for callback in waiting:
+            self.take(callback)

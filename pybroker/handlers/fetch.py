@@ -1,0 +1,187 @@
+"""Fetch (key 1), versions 4-18.
+
+Behaviour: whole batches from the offset asked for, within the byte budgets of request, partition and broker;
+the first batch of the first non-empty partition comes whole even beyond them. Waits up to max_wait for
+min_bytes. Sessions as KIP-227, topics by id from v13. A consumer's leader epoch is checked (KIP-320), a
+diverging epoch is answered from v12.
+Deviations: none known. A fetch as a replica is refused, for no broker here has followers yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pybroker.common.deferred import Deferred
+from pybroker.common.errors import ErrorCode
+from pybroker.handlers.context import Context, LocalTopic, Request
+from pybroker.handlers.fetch_sessions import FetchContext, SessionPartition
+from pybroker.wire.messages.fetch import (
+    AbortedTransaction,
+    EpochEndOffset,
+    FetchableTopicResponse,
+    FetchRequest,
+    FetchResponse,
+    PartitionData,
+)
+
+_CONSUMER_REPLICA_IDS = (-1, -2)
+_READ_COMMITTED = 1
+
+_Results = list[tuple[SessionPartition, PartitionData]]
+
+
+def handle(context: Context, request: Request) -> FetchResponse | Deferred[FetchResponse]:
+    message: FetchRequest = request.message
+    now_ms = context.clock.monotonic_ms()
+    fetch_context = context.fetch_sessions.open(message, request.version, now_ms)
+    if fetch_context.error:
+        return FetchResponse(error_code=fetch_context.error)
+    results, ready = _read(context, request, fetch_context)
+    if ready or message.max_wait <= 0:
+        return _answer(message, fetch_context, results)
+    return _wait(context, request, fetch_context, now_ms + message.max_wait)
+
+
+def _read(context: Context, request: Request, fetch_context: FetchContext) -> tuple[_Results, bool]:
+    """Read every partition once. Returns the results, and whether they must be answered without waiting."""
+    message: FetchRequest = request.message
+    version = request.version
+    replica_id = message.replica_state.replica_id if version >= 15 else message.replica_id
+    isolation_level = message.isolation_level
+    budget = min(message.max_bytes, context.config["fetch.max.bytes"])
+    by_id = version >= 13
+    topics, topics_by_id = context.topics, context.topics_by_id
+    results: _Results = []
+    read_bytes = 0
+    answer_now = False
+    readable = 0
+    for entry in fetch_context.partitions:
+        asked = entry.asked
+        data = PartitionData(partition_index=asked.partition, high_watermark=-1, aborted_transactions=[])
+        results.append((entry, data))
+        local: LocalTopic | None
+        if by_id:
+            local = topics_by_id.get(entry.topic_id)
+        else:
+            local = topics.get(entry.name)
+        if local is None:
+            data.error_code = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            continue
+        if not 0 <= asked.partition < len(local.partitions):
+            data.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            continue
+        readable += 1
+        data.aborted_transactions = None
+        if replica_id not in _CONSUMER_REPLICA_IDS:
+            data.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
+            answer_now = True
+            continue
+        if isolation_level not in (0, 1):
+            data.error_code = ErrorCode.UNKNOWN_SERVER_ERROR
+            answer_now = True
+            continue
+        partition = local.partitions[asked.partition]
+        epoch = asked.current_leader_epoch
+        if epoch >= 0 and (error := partition.check_leader_epoch(epoch)):
+            data.error_code = error
+            answer_now = True
+            continue
+        if version >= 12 and asked.last_fetched_epoch >= 0:
+            found_epoch, end_offset = partition.epoch_end_offset(asked.last_fetched_epoch)
+            if found_epoch < 0:
+                data.error_code = ErrorCode.OFFSET_OUT_OF_RANGE
+                answer_now = True
+                continue
+            if found_epoch < asked.last_fetched_epoch or end_offset < asked.fetch_offset:
+                data.diverging_epoch = EpochEndOffset(epoch=found_epoch, end_offset=end_offset)
+                data.high_watermark = partition.high_watermark
+                data.last_stable_offset = partition.last_stable_offset
+                data.log_start_offset = partition.log_start_offset
+                answer_now = True
+                continue
+        outcome = partition.read(
+            asked.fetch_offset,
+            min(asked.partition_max_bytes, max(budget - read_bytes, 0)),
+            isolation=isolation_level,
+            min_one_batch=read_bytes == 0,
+        )
+        if outcome.error:
+            data.error_code = outcome.error
+            answer_now = True
+            continue
+        data.high_watermark = outcome.high_watermark
+        data.last_stable_offset = outcome.last_stable_offset
+        data.log_start_offset = outcome.log_start_offset
+        data.records = outcome.records
+        read_bytes += len(outcome.records)
+        if isolation_level == _READ_COMMITTED:
+            data.aborted_transactions = [
+                AbortedTransaction(producer_id=producer_id, first_offset=first_offset)
+                for producer_id, first_offset in outcome.aborted
+            ]
+    return results, answer_now or not readable or read_bytes >= message.min_bytes
+
+
+def _answer(message: FetchRequest, fetch_context: FetchContext, results: _Results) -> FetchResponse:
+    topics: list[FetchableTopicResponse] = []
+    current: FetchableTopicResponse | None = None
+    for entry, data in fetch_context.carried(results):
+        if current is None or current.topic != entry.name or current.topic_id != entry.topic_id:
+            current = FetchableTopicResponse(topic=entry.name, topic_id=entry.topic_id, partitions=[])
+            topics.append(current)
+        current.partitions.append(data)
+    error = ErrorCode.NONE
+    if message.isolation_level not in (0, 1):
+        error = ErrorCode.UNKNOWN_SERVER_ERROR
+    return FetchResponse(error_code=error, session_id=fetch_context.session_id, responses=topics)
+
+
+def _wait(
+    context: Context, request: Request, fetch_context: FetchContext, deadline_ms: float
+) -> Deferred[FetchResponse]:
+    """Answer when an append brings enough bytes, when a partition goes away, or at the deadline."""
+    reply: Deferred[FetchResponse] = Deferred()
+    connection = request.connection
+    timers = context.timers
+    watches: list[Callable[[], None]] = []
+    retry_scheduled = False
+
+    def stop() -> None:
+        deadline.cancel()
+        connection.forget(reply)
+        for cancel in watches:
+            cancel()
+        watches.clear()
+
+    def finish() -> None:
+        if reply.done:
+            return
+        results, _ = _read(context, request, fetch_context)
+        stop()
+        reply.resolve(_answer(request.message, fetch_context, results))
+
+    def retry() -> None:
+        nonlocal retry_scheduled
+        retry_scheduled = False
+        if reply.done or connection.closed:
+            return
+        results, ready = _read(context, request, fetch_context)
+        if ready:
+            stop()
+            reply.resolve(_answer(request.message, fetch_context, results))
+
+    def woken() -> None:
+        # Several appends of one loop turn are read together, after it: one answer instead of many.
+        nonlocal retry_scheduled
+        if not retry_scheduled:
+            retry_scheduled = True
+            timers.schedule(0.0, retry)
+
+    deadline = timers.schedule(deadline_ms, finish)
+    connection.on_close(reply, stop)
+    by_id = request.version >= 13
+    for entry in fetch_context.partitions:
+        local = context.topics_by_id.get(entry.topic_id) if by_id else context.topics.get(entry.name)
+        if local is not None and 0 <= entry.asked.partition < len(local.partitions):
+            watches.append(local.partitions[entry.asked.partition].on_append(woken))
+    return reply

@@ -1,0 +1,115 @@
+"""What all logs of one broker share: files, clock, randomness, and the bounded cache of what can be reopened.
+
+In: a segment that wants to be read. Out: its read descriptor, its loaded indexes. What must hold: at most
+`max_files` read descriptors and about `max_index_bytes` of indexes of rolled segments are held, and running
+out of descriptors is answered by closing some and trying again, never taken for a broken disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from pybroker.common.clock import Clock
+from pybroker.common.files import File, FileSystem
+
+if TYPE_CHECKING:
+    from pybroker.log.segment import Segment
+
+T = TypeVar("T")
+NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
+DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def _ignore(message: str) -> None:
+    """Where the reports of a log go when nobody wants them."""
+
+
+class LogEnvironment:
+    """Shared by reference; cheap to make for a single log in a test."""
+
+    __slots__ = (
+        "_files_open",
+        "_index_bytes",
+        "_indexes_loaded",
+        "clock",
+        "files",
+        "max_files",
+        "max_index_bytes",
+        "producer_expiration_ms",
+        "report",
+        "rng",
+    )
+
+    def __init__(
+        self,
+        files: FileSystem,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        max_files: int = 512,
+        max_index_bytes: int = 32 * 1024 * 1024,
+        producer_expiration_ms: int = 86_400_000,
+        report: Callable[[str], None] = _ignore,
+    ) -> None:
+        self.files = files
+        self.clock = clock
+        self.rng = rng
+        self.max_files = max_files
+        self.max_index_bytes = max_index_bytes
+        self.producer_expiration_ms = producer_expiration_ms
+        # Called with one line for things an operator should know: truncations, dropped checkpoints.
+        self.report = report
+        self._files_open: OrderedDict[Segment, File] = OrderedDict()
+        self._indexes_loaded: OrderedDict[Segment, int] = OrderedDict()
+        self._index_bytes = 0
+
+    @property
+    def open_file_count(self) -> int:
+        return len(self._files_open)
+
+    def read_file(self, segment: Segment) -> File:
+        """An open descriptor of a segment's log file, for reading."""
+        file = self._files_open.get(segment)
+        if file is not None:
+            self._files_open.move_to_end(segment)
+            return file
+        file = self.with_descriptors(lambda: self.files.open(segment.path(".log"), read_only=True))
+        self._files_open[segment] = file
+        if len(self._files_open) > self.max_files:
+            self._files_open.popitem(last=False)[1].close()
+        return file
+
+    def with_descriptors(self, action: Callable[[], T]) -> T:
+        """Do something that needs a descriptor; when there is none, close half of the cache and do it again."""
+        try:
+            return action()
+        except OSError as error:
+            if error.errno not in NO_DESCRIPTORS or not self._files_open:
+                raise
+            for _ in range(len(self._files_open) // 2 + 1):
+                self._files_open.popitem(last=False)[1].close()
+            return action()
+
+    def note_indexes(self, segment: Segment, size: int) -> None:
+        """A rolled segment loaded or used its indexes; others may have to go."""
+        self._index_bytes += size - self._indexes_loaded.get(segment, 0)
+        self._indexes_loaded[segment] = size
+        self._indexes_loaded.move_to_end(segment)
+        while self._index_bytes > self.max_index_bytes and len(self._indexes_loaded) > 1:
+            oldest, old_size = next(iter(self._indexes_loaded.items()))
+            if oldest is segment:
+                break
+            del self._indexes_loaded[oldest]
+            self._index_bytes -= old_size
+            oldest.unload_indexes()
+
+    def forget(self, segment: Segment) -> None:
+        """The segment is closed or removed."""
+        file = self._files_open.pop(segment, None)
+        if file is not None:
+            file.close()
+        self._index_bytes -= self._indexes_loaded.pop(segment, 0)

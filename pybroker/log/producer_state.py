@@ -1,0 +1,261 @@
+"""What one log knows of its idempotent and transactional producers, and its snapshots `<offset>.snapshot`.
+
+    version i16 = 1, crc u32 (CRC-32C from byte 6 on), count i32, then 46 bytes an entry:
+    producerId i64, epoch i16, lastSequence i32, lastOffset i64, offsetDelta i32, timestamp i64,
+    coordinatorEpoch i32, currentTxnFirstOffset i64 (-1 none)
+
+In: the header of a batch. Out: new, duplicate or refused. `check` changes nothing; `update` is called after
+the batch is in the log, so state and log never disagree. What must hold: the last five batches of each
+producer are remembered. A snapshot has only the last one; entries that came from a snapshot are `partial`
+until the log is read again for the others (`take_batches`), which is done when it matters: when a batch
+would be refused for its sequence.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+from crc32c import crc32c
+
+from pybroker.common.errors import CorruptionError, ErrorCode
+
+WINDOW: Final = 5
+_NO_EPOCH: Final = -1
+_NO_SEQUENCE: Final = -1
+_SEQUENCE_MASK: Final = 0x7FFFFFFF
+_HEAD: Final = struct.Struct(">hIi")
+_ENTRY: Final = struct.Struct(">qhiqiqiq")
+_CRC_START: Final = 6
+_VERSION: Final = 1
+
+
+class ProducerBatch(NamedTuple):
+    """One remembered batch of a producer."""
+
+    base_sequence: int
+    last_sequence: int
+    base_offset: int
+    last_offset: int
+    timestamp: int
+
+
+class ProducerEntry:
+    """State of one producer id."""
+
+    __slots__ = (
+        "batches",
+        "coordinator_epoch",
+        "epoch",
+        "last_timestamp",
+        "partial",
+        "producer_id",
+        "transaction_first_offset",
+    )
+
+    def __init__(self, producer_id: int, epoch: int) -> None:
+        self.producer_id = producer_id
+        self.epoch = epoch
+        # Oldest first; at most WINDOW.
+        self.batches: list[ProducerBatch] = []
+        self.last_timestamp = -1
+        self.coordinator_epoch = -1
+        self.transaction_first_offset = -1
+        self.partial = False
+
+    @property
+    def last_sequence(self) -> int:
+        return self.batches[-1].last_sequence if self.batches else _NO_SEQUENCE
+
+
+def last_sequence(base_sequence: int, last_offset_delta: int) -> int:
+    """The sequence of a batch's last record; after 2^31-1 comes 0."""
+    return (base_sequence + last_offset_delta) & _SEQUENCE_MASK if base_sequence >= 0 else _NO_SEQUENCE
+
+
+class ProducerState:
+    """All producers of one log."""
+
+    __slots__ = ("_expiration_ms", "_open_transactions", "entries")
+
+    def __init__(self, expiration_ms: int = 86_400_000) -> None:
+        self._expiration_ms = expiration_ms
+        self.entries: dict[int, ProducerEntry] = {}
+        # producer id -> first offset of its open transaction.
+        self._open_transactions: dict[int, int] = {}
+
+    @property
+    def first_open_offset(self) -> int:
+        """First offset of the oldest open transaction, -1 without one: the last stable offset."""
+        return min(self._open_transactions.values()) if self._open_transactions else -1
+
+    def check(
+        self, producer_id: int, epoch: int, base_sequence: int, last_offset_delta: int
+    ) -> ErrorCode | ProducerBatch | None:
+        """None: append it. A ProducerBatch: it is in the log already, there. An ErrorCode: refuse it."""
+        entry = self.entries.get(producer_id)
+        if entry is None:
+            return None
+        batches = entry.batches
+        if epoch == entry.epoch:
+            if not batches:
+                # Only a marker is known (or nothing): a fresh epoch must start at 0.
+                return None if base_sequence == 0 or epoch == _NO_EPOCH else _OUT_OF_ORDER
+            if base_sequence == (batches[-1].last_sequence + 1) & _SEQUENCE_MASK:
+                return None
+            last = last_sequence(base_sequence, last_offset_delta)
+            for batch in batches:
+                if batch.base_sequence == base_sequence and batch.last_sequence == last:
+                    return batch
+            return None if epoch == _NO_EPOCH else _OUT_OF_ORDER
+        if epoch < entry.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if base_sequence != 0 and entry.epoch != _NO_EPOCH:
+            return _OUT_OF_ORDER
+        return None
+
+    def is_partial(self, producer_id: int) -> bool:
+        """Whether a refusal may be wrong because older batches of the producer were not read yet."""
+        entry = self.entries.get(producer_id)
+        return entry is not None and entry.partial
+
+    def update(
+        self,
+        producer_id: int,
+        epoch: int,
+        base_sequence: int,
+        base_offset: int,
+        last_offset_delta: int,
+        timestamp: int,
+        transactional: bool,
+    ) -> None:
+        """A data batch of this producer is in the log at `base_offset`."""
+        entry = self.entries.get(producer_id)
+        if entry is None:
+            entry = self.entries[producer_id] = ProducerEntry(producer_id, epoch)
+        elif epoch != entry.epoch:
+            entry.epoch = epoch
+            entry.batches = []
+            entry.partial = False
+        batches = entry.batches
+        if len(batches) == WINDOW:
+            del batches[0]
+        batches.append(
+            ProducerBatch(
+                base_sequence,
+                last_sequence(base_sequence, last_offset_delta),
+                base_offset,
+                base_offset + last_offset_delta,
+                timestamp,
+            )
+        )
+        entry.last_timestamp = timestamp
+        if transactional and entry.transaction_first_offset < 0:
+            entry.transaction_first_offset = base_offset
+            self._open_transactions[producer_id] = base_offset
+
+    def end_transaction(self, producer_id: int, epoch: int, coordinator_epoch: int, timestamp: int) -> int:
+        """A marker of this producer is in the log. Returns the transaction's first offset, -1 if none was open."""
+        entry = self.entries.get(producer_id)
+        if entry is None:
+            entry = self.entries[producer_id] = ProducerEntry(producer_id, epoch)
+        elif epoch > entry.epoch:
+            entry.epoch = epoch
+            entry.batches = []
+            entry.partial = False
+        first_offset = entry.transaction_first_offset
+        entry.transaction_first_offset = -1
+        entry.coordinator_epoch = max(entry.coordinator_epoch, coordinator_epoch)
+        entry.last_timestamp = timestamp
+        self._open_transactions.pop(producer_id, None)
+        return first_offset
+
+    def expire(self, now_ms: int) -> int:
+        """Forget producers without an open transaction that were silent too long; returns how many."""
+        limit = now_ms - self._expiration_ms
+        old = [
+            producer_id
+            for producer_id, entry in self.entries.items()
+            if entry.last_timestamp <= limit and entry.transaction_first_offset < 0
+        ]
+        for producer_id in old:
+            del self.entries[producer_id]
+        return len(old)
+
+    def set_expiration(self, expiration_ms: int) -> None:
+        self._expiration_ms = expiration_ms
+
+    def clear(self) -> None:
+        self.entries.clear()
+        self._open_transactions.clear()
+
+    def take_batches(self, found: dict[int, list[tuple[int, ProducerBatch]]]) -> None:
+        """Complete the partial entries from older batches, given as (epoch, batch) per producer, oldest first."""
+        for producer_id, entry in self.entries.items():
+            if not entry.partial:
+                continue
+            entry.partial = False
+            older = [
+                batch
+                for epoch, batch in found.get(producer_id, ())
+                if epoch == entry.epoch
+                and (not entry.batches or batch.last_offset < entry.batches[0].base_offset)
+            ]
+            entry.batches = (older + entry.batches)[-WINDOW:]
+
+    def encode(self) -> bytes:
+        """The content of a snapshot file."""
+        body = bytearray(_HEAD.size)
+        for entry in self.entries.values():
+            if entry.batches:
+                batch = entry.batches[-1]
+                last, offset = batch.last_sequence, batch.last_offset
+                delta, timestamp = batch.last_offset - batch.base_offset, entry.last_timestamp
+            else:
+                last, offset, delta, timestamp = _NO_SEQUENCE, -1, 0, entry.last_timestamp
+            body += _ENTRY.pack(
+                entry.producer_id,
+                entry.epoch,
+                last,
+                offset,
+                delta,
+                timestamp,
+                entry.coordinator_epoch,
+                entry.transaction_first_offset,
+            )
+        _HEAD.pack_into(body, 0, _VERSION, 0, len(self.entries))
+        _HEAD.pack_into(body, 0, _VERSION, crc32c(memoryview(body)[_CRC_START:]), len(self.entries))
+        return bytes(body)
+
+    def decode(self, content: bytes, now_ms: int) -> None:
+        """Take the content of a snapshot file; producers that expired are left out."""
+        if len(content) < _HEAD.size:
+            raise CorruptionError(f"producer snapshot has {len(content)} bytes")
+        version, crc, count = _HEAD.unpack_from(content)
+        if version != _VERSION:
+            raise CorruptionError(f"producer snapshot has version {version}")
+        if crc32c(memoryview(content)[_CRC_START:]) != crc:
+            raise CorruptionError("producer snapshot has a wrong checksum")
+        if count < 0 or len(content) != _HEAD.size + count * _ENTRY.size:
+            raise CorruptionError(f"producer snapshot has {count} entries in {len(content)} bytes")
+        self.clear()
+        limit = now_ms - self._expiration_ms
+        for fields in _ENTRY.iter_unpack(memoryview(content)[_HEAD.size :]):
+            producer_id, epoch, last, offset, delta, timestamp, coordinator_epoch, first_offset = fields
+            if first_offset < 0 and timestamp <= limit:
+                continue
+            entry = ProducerEntry(producer_id, epoch)
+            if offset >= 0:
+                base = (last - delta) & _SEQUENCE_MASK if last >= 0 else _NO_SEQUENCE
+                entry.batches.append(ProducerBatch(base, last, offset - delta, offset, timestamp))
+                entry.partial = True
+            entry.last_timestamp = timestamp
+            entry.coordinator_epoch = coordinator_epoch
+            entry.transaction_first_offset = first_offset
+            self.entries[producer_id] = entry
+            if first_offset >= 0:
+                self._open_transactions[producer_id] = first_offset
+
+
+_OUT_OF_ORDER: Final = ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
+EMPTY_SNAPSHOT: Final = ProducerState().encode()

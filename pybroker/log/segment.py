@@ -1,0 +1,403 @@
+"""One segment: `<base>.log` with its indexes.
+
+In: batches with their offsets in place. Out: positions and bytes. What must hold: `size` is the length of
+the valid content; what was written beyond it by a failed append is cut before the next one; the indexes
+describe exactly the batches below `size`.
+
+The write descriptor is opened with the first append. It stays the one that is synced: errors of the disk
+are reported to the descriptor that wrote, so it may be closed only when nothing unsynced is left.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from pybroker.common.errors import CorruptionError
+from pybroker.common.files import Buffer, File
+from pybroker.log import offset_index, time_index
+from pybroker.log.environment import LogEnvironment
+from pybroker.log.offset_index import OffsetIndex
+from pybroker.log.time_index import NO_TIMESTAMP, TimeIndex
+from pybroker.log.txn_index import TransactionIndex
+from pybroker.records.batch import HEADER, HEADER_SIZE, LOG_OVERHEAD, BatchHeader
+
+# base offset, length, leader epoch, magic, crc, attributes, last offset delta: as far as a position lookup needs.
+_PREFIX: Final = struct.Struct(">qiibIhi")
+_LAST_DELTA_POSITION: Final = 23
+_SCAN_CHUNK: Final = 64 * 1024
+_LOOKUP_CHUNK: Final = 8 * 1024
+_MIN_LENGTH: Final = HEADER_SIZE - LOG_OVERHEAD
+# Positions remembered of the newest batches, so that consumers at the end of the log need no lookup.
+_RECENT_COUNT: Final = 64
+
+
+def file_prefix(base_offset: int) -> str:
+    """The name of a segment's files without the extension."""
+    return f"{base_offset:020d}"
+
+
+class Segment:
+    """A segment. `first_timestamp` is the first batch's largest timestamp: None when not known yet."""
+
+    __slots__ = (
+        "_environment",
+        "_largest",
+        "_offset_index",
+        "_recent",
+        "_time_index",
+        "_txn_index",
+        "base_offset",
+        "bytes_since_index",
+        "created_ms",
+        "directory",
+        "file",
+        "first_timestamp",
+        "index_dirty",
+        "roll_jitter_ms",
+        "sealed",
+        "size",
+        "synced_size",
+    )
+
+    def __init__(
+        self,
+        environment: LogEnvironment,
+        directory: str,
+        base_offset: int,
+        *,
+        size: int = 0,
+        sealed: bool = False,
+        created_ms: int = 0,
+        roll_jitter_ms: int = 0,
+    ) -> None:
+        self._environment = environment
+        self.directory = directory
+        self.base_offset = base_offset
+        self.size = size
+        # Bytes of it that survive a power loss.
+        self.synced_size = size
+        self.sealed = sealed
+        self.created_ms = created_ms
+        self.roll_jitter_ms = roll_jitter_ms
+        self.first_timestamp: int | None = None
+        self.bytes_since_index = 0
+        self.file: File | None = None
+        # The index files are behind the arrays, or are missing, or are not cut although the segment is sealed.
+        self.index_dirty = False
+        self._largest: tuple[int, int] | None = None
+        self._offset_index: OffsetIndex | None = None
+        self._time_index: TimeIndex | None = None
+        self._txn_index: TransactionIndex | None = None
+        self._recent: dict[int, int] = {}
+
+    def path(self, extension: str) -> str:
+        return f"{self.directory}/{self.base_offset:020d}{extension}"
+
+    # ---- indexes -------------------------------------------------------------------------------------
+
+    def new_indexes(self, max_bytes: int) -> None:
+        """Start with empty indexes (a new segment, or one that is about to be recovered)."""
+        self._offset_index = OffsetIndex(self.base_offset, max_bytes)
+        self._time_index = TimeIndex(self.base_offset, max_bytes)
+        self._offset_index.reset()
+        self._time_index.reset()
+        self._recent = {}
+        self._largest = (NO_TIMESTAMP, self.base_offset)
+        self.bytes_since_index = 0
+        self.index_dirty = True
+
+    def load_indexes(self, max_bytes: int) -> None:
+        """Read both index files. CorruptionError or FileNotFoundError when they have to be rebuilt."""
+        files = self._environment.files
+        offsets = OffsetIndex(self.base_offset, max_bytes)
+        offsets.load(files, self.path(".index"))
+        if offsets.last_position >= max(self.size, 1):
+            raise CorruptionError(f"{self.path('.index')}: position {offsets.last_position} is beyond the segment")
+        times = TimeIndex(self.base_offset, max_bytes)
+        times.load(files, self.path(".timeindex"))
+        self._offset_index, self._time_index = offsets, times
+        if self._largest is None:
+            self._largest = times.last_entry
+
+    def unload_indexes(self) -> None:
+        """Drop the arrays of a sealed segment; they are read again when needed."""
+        if self.sealed and not self.index_dirty:
+            self._offset_index = self._time_index = None
+
+    @property
+    def offset_index(self) -> OffsetIndex:
+        index = self._offset_index
+        if index is None:
+            self._reload_indexes()
+            index = self._offset_index
+            assert index is not None
+        elif self.sealed:
+            self._environment.note_indexes(self, self._index_memory())
+        return index
+
+    @property
+    def time_index(self) -> TimeIndex:
+        index = self._time_index
+        if index is None:
+            self._reload_indexes()
+            index = self._time_index
+            assert index is not None
+        return index
+
+    def _index_memory(self) -> int:
+        assert self._offset_index is not None
+        assert self._time_index is not None
+        return self._offset_index.memory_bytes + self._time_index.memory_bytes + 512
+
+    def _reload_indexes(self) -> None:
+        max_bytes = self.size + 1024
+        try:
+            self.load_indexes(max_bytes)
+        except (CorruptionError, FileNotFoundError) as error:
+            self._environment.report(f"{self.path('.index')} is rebuilt: {error}")
+            self.rebuild_indexes(max_bytes, 4096)
+        if self.sealed:
+            self._environment.note_indexes(self, self._index_memory())
+
+    def rebuild_indexes(self, max_bytes: int, interval_bytes: int) -> int:
+        """Make both indexes from the batch headers; returns the offset after the last batch."""
+        self.new_indexes(max_bytes)
+        next_offset = self.base_offset
+        for position, header in self.scan(0):
+            self.note_batch(position, header.size, header.last_offset, header.max_timestamp, interval_bytes)
+            next_offset = header.next_offset
+        return next_offset
+
+    def note_batch(
+        self, position: int, size: int, last_offset: int, max_timestamp: int, interval_bytes: int
+    ) -> None:
+        """Update indexes and maxima for a batch; the twin of what `PartitionLog.append_batch` does in line."""
+        if self.first_timestamp is None:
+            self.first_timestamp = max_timestamp
+        if max_timestamp > self.largest[0]:
+            self._largest = (max_timestamp, last_offset)
+        if self.bytes_since_index > interval_bytes:
+            assert self._offset_index is not None
+            assert self._time_index is not None
+            self._offset_index.append(last_offset, position)
+            self._time_index.maybe_append(*self.largest)
+            self.bytes_since_index = 0
+        self.bytes_since_index += size
+
+    @property
+    def largest(self) -> tuple[int, int]:
+        """(largest timestamp, last offset of the first batch that has it); (-1, base offset) when empty."""
+        if self._largest is None:
+            if self._time_index is not None:
+                self._largest = self._time_index.last_entry
+            else:
+                try:
+                    self._largest = time_index.last_file_entry(
+                        self._environment.files, self.path(".timeindex"), self.base_offset
+                    )
+                except FileNotFoundError:
+                    self._reload_indexes()
+                    assert self._largest is not None
+        return self._largest
+
+    @largest.setter
+    def largest(self, value: tuple[int, int]) -> None:
+        self._largest = value
+
+    @property
+    def indexes_loaded(self) -> bool:
+        return self._offset_index is not None
+
+    def save_indexes(self, *, trim: bool) -> None:
+        """Write the index files; with `trim` also the closing time entry, as on roll and clean close."""
+        if self._offset_index is None or self._time_index is None:
+            if not trim or self.sealed:
+                return
+            self._reload_indexes()
+            assert self._offset_index is not None
+            assert self._time_index is not None
+        if trim:
+            self._time_index.maybe_append(*self.largest)
+        files = self._environment.files
+        self._environment.with_descriptors(lambda: self._save(files, trim))
+        self.index_dirty = False
+
+    def _save(self, files: object, trim: bool) -> None:
+        assert self._offset_index is not None
+        assert self._time_index is not None
+        self._offset_index.save(self._environment.files, self.path(".index"), trim=trim)
+        self._time_index.save(self._environment.files, self.path(".timeindex"), trim=trim)
+
+    @property
+    def pending_index_count(self) -> int:
+        return 0 if self._offset_index is None else self._offset_index.pending_count
+
+    @property
+    def txn_index(self) -> TransactionIndex:
+        if self._txn_index is None:
+            index = TransactionIndex(self._environment.files, self.path(".txnindex"), self.base_offset)
+            index.load()
+            self._txn_index = index
+        return self._txn_index
+
+    # ---- reading -------------------------------------------------------------------------------------
+
+    def read_handle(self) -> File:
+        return self.file if self.file is not None else self._environment.read_file(self)
+
+    def pread(self, count: int, position: int) -> bytes:
+        """Bytes of the valid content only."""
+        return self.read_handle().pread(min(count, self.size - position), position)
+
+    def position_of(self, offset: int) -> int:
+        """Position of the first batch whose last offset is at or above `offset`; `size` when there is none."""
+        recent = self._recent.get(offset)
+        if recent is not None:
+            return recent
+        if offset <= self.base_offset:
+            return 0
+        known, position = self.offset_index.lookup(offset)
+        size = self.size
+        while position < size:
+            data = self.pread(_LOOKUP_CHUNK, position)
+            here = 0
+            last = len(data) - HEADER_SIZE
+            if last < 0:
+                raise CorruptionError(f"{self.path('.log')}: cut batch at {position}")
+            while here <= last:
+                base, length, _, magic, _, _, delta = _PREFIX.unpack_from(data, here)
+                if magic != 2 or length < _MIN_LENGTH or delta < 0:
+                    raise CorruptionError(f"{self.path('.log')}: no batch at {position + here}")
+                end_offset = base + delta
+                if end_offset >= offset:
+                    return position + here
+                here += length + LOG_OVERHEAD
+                if end_offset + 1 == offset:
+                    return min(position + here, size)
+            position += here
+        return size
+
+    def scan(self, position: int, end: int | None = None) -> Iterator[tuple[int, BatchHeader]]:
+        """(position, header) of the batches from `position` on; a batch that makes no sense ends it with
+        CorruptionError. Bodies are skipped, not read, and checksums are not looked at."""
+        limit = self.size if end is None else min(end, self.size)
+        make = BatchHeader._make
+        unpack = HEADER.unpack_from
+        while position < limit:
+            data = self.pread(_SCAN_CHUNK, position)
+            here = 0
+            last = len(data) - HEADER_SIZE
+            if last < 0:
+                raise CorruptionError(f"{self.path('.log')}: cut batch at {position}")
+            while here <= last and position + here < limit:
+                header = make(unpack(data, here))
+                length = header.length
+                if header.magic != 2 or length < _MIN_LENGTH:
+                    raise CorruptionError(f"{self.path('.log')}: no batch at {position + here}")
+                yield position + here, header
+                here += length + LOG_OVERHEAD
+            position += here
+
+    def read_batch(self, position: int) -> bytes:
+        """The whole batch at `position`."""
+        head = self.pread(LOG_OVERHEAD, position)
+        if len(head) < LOG_OVERHEAD:
+            raise CorruptionError(f"{self.path('.log')}: cut batch at {position}")
+        size = int.from_bytes(head[8:12], "big", signed=True) + LOG_OVERHEAD
+        batch = self.pread(size, position)
+        if len(batch) != size or size < HEADER_SIZE:
+            raise CorruptionError(f"{self.path('.log')}: cut batch at {position}")
+        return batch
+
+    def first_batch_timestamp(self) -> int:
+        """The largest timestamp of the first batch, -1 for an empty segment."""
+        if self.first_timestamp is None:
+            if self.size == 0:
+                return NO_TIMESTAMP
+            self.first_timestamp = BatchHeader._make(HEADER.unpack(self.pread(HEADER_SIZE, 0))).max_timestamp
+        return self.first_timestamp
+
+    def last_modified_ms(self) -> int:
+        return self._environment.files.modified_ms(self.path(".log"))
+
+    # ---- writing -------------------------------------------------------------------------------------
+
+    def open_for_append(self) -> File:
+        """The write descriptor; the file is made when missing."""
+        if self.file is None:
+            files = self._environment.files
+            path = self.path(".log")
+            file = self._environment.with_descriptors(lambda: files.open(path, create=True))
+            self.file = file
+            self._environment.forget_file(self)
+        return self.file
+
+    def write(self, buffers: Sequence[Buffer], total: int) -> None:
+        """Append bytes. On OSError the file is as long as before, or `cut_tail` is still to do."""
+        file = self.file or self.open_for_append()
+        position = self.size
+        try:
+            written = file.pwrite(buffers, position)
+            if written != total:
+                rest = memoryview(b"".join(buffers))
+                while written < total:
+                    written += file.pwrite([rest[written:]], position + written)
+        except OSError:
+            # Readers are bounded by `size`, but a restart must not find half a batch and take the disk for bad.
+            file.truncate(position)
+            raise
+        self.size = position + total
+
+    def remember(self, base_offset: int, position: int) -> None:
+        """Note where a batch that was just appended starts."""
+        recent = self._recent
+        if len(recent) >= _RECENT_COUNT:
+            for old in list(recent)[: _RECENT_COUNT // 2]:
+                del recent[old]
+        recent[base_offset] = position
+
+    def truncate(self, position: int, offset: int) -> None:
+        """Cut the segment at `position`; `offset` is the first one that goes."""
+        # The indexes first: they are read from the untouched file if they are not loaded.
+        self.offset_index.truncate_to(offset)
+        self.time_index.truncate_to(offset)
+        self.open_for_append().truncate(position)
+        self.size = position
+        self.synced_size = min(self.synced_size, position)
+        self.index_dirty = True
+        self._recent = {}
+        self.bytes_since_index = max(position - self.offset_index.last_position, 0)
+        if position == 0:
+            self.first_timestamp = None
+        # The maximum may have been in the part that went: the index entry and what follows it tell.
+        largest = self.time_index.last_entry
+        for _, header in self.scan(self.offset_index.lookup(largest[1])[1]):
+            if header.max_timestamp > largest[0]:
+                largest = header.max_timestamp, header.last_offset
+        self._largest = largest
+        self.txn_index.truncate_to(offset)
+
+    def close_file(self) -> None:
+        """Release all descriptors."""
+        file, self.file = self.file, None
+        if file is not None:
+            file.close()
+        self._environment.forget(self)
+
+
+def next_offset_of_trimmed(segment: Segment) -> tuple[int, int]:
+    """(next offset, position scanned from) of a segment whose index file was trimmed, reading little of it."""
+    files = segment._environment.files
+    if segment.size == 0:
+        return segment.base_offset, 0
+    start = offset_index.last_entry_position(files, segment.path(".index"))
+    if start >= segment.size:
+        raise CorruptionError(f"{segment.path('.index')}: position {start} is beyond the segment")
+    next_offset = segment.base_offset
+    for _, header in segment.scan(start):
+        if header.base_offset < segment.base_offset:
+            raise CorruptionError(f"{segment.path('.log')}: base offset {header.base_offset}")
+        next_offset = header.next_offset
+    return next_offset, start

@@ -1,0 +1,271 @@
+"""A running broker: the steppable broker, its loop driver, its listeners, put together and taken apart.
+
+In: a configuration and a file system. Out: a broker that serves on sockets until `stop`. What must hold:
+nothing is accepted before the broker has started; on `stop` accepted requests get their replies (within a
+bound), then everything is flushed and the clean-shutdown marker is written. The same code runs `pybroker
+start` and the embedded broker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from pybroker.common.errors import ConfigError
+from pybroker.handlers.context import CLOSE
+from pybroker.runtime.loop import LoopDriver
+from pybroker.runtime.metrics import ServerMetrics, render_metrics
+from pybroker.runtime.system import SystemClock
+from pybroker.server.gate import Gate
+from pybroker.server.limits import ServerLimits
+from pybroker.server.listener import (
+    Endpoint,
+    Listener,
+    advertised_host,
+    format_address,
+    parse_address,
+    parse_endpoints,
+)
+
+if TYPE_CHECKING:
+    from pybroker.common.clock import Clock
+    from pybroker.common.config import BrokerConfig
+    from pybroker.common.files import FileSystem
+
+logger = logging.getLogger("pybroker.runtime")
+
+DRAIN_SECONDS: Final = 5.0
+_DRAIN_POLL_SECONDS: Final = 0.01
+
+
+class RunningBroker:
+    """One broker on the running loop."""
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        files: FileSystem,
+        *,
+        in_memory: bool = False,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        broker: Any = None,
+    ) -> None:
+        """With `in_memory` the files are in memory, so that no work needs a thread. `broker` is for tests."""
+        self.config = config
+        self.metrics = ServerMetrics()
+        # Completed by the first fatal error: the process must stop, without the marker of a clean end.
+        self.fatal: BaseException | None = None
+        self.ended = asyncio.Event()
+        self._files = files
+        self._in_memory = in_memory
+        self._clock: Clock = clock or SystemClock()
+        self._rng = rng or random.Random()
+        self._given_broker = broker
+        self.broker: Any = None
+        self._gate: Gate | None = None
+        self._driver: LoopDriver | None = None
+        self._listeners: list[Listener] = []
+        self._http: Any = None
+        self._http_server: asyncio.Server | None = None
+        self.http_address: str | None = None
+        self._serving = False
+
+    async def start(self) -> None:
+        """Bind, start the broker (lock, recovery), serve. Raises ConfigError or OSError; nothing is left."""
+        try:
+            await self._start()
+        except BaseException:
+            self._release()
+            raise
+
+    async def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        config = self.config
+        broker = self.broker = self._given_broker or self._make_broker()
+        controller_listeners = {name.upper() for name in _list_of(config.get("controller.listener.names"))}
+        endpoints = [
+            endpoint
+            for endpoint in parse_endpoints(config.get("listeners"))
+            # The quorum of one needs no socket.
+            if endpoint.listener not in controller_listeners
+        ]
+        if not endpoints:
+            raise ConfigError("listeners: no listener for clients is configured")
+        for endpoint in endpoints:
+            self._listeners.append(Listener(endpoint))
+        for listener_name, (host, port) in self._advertised().items():
+            broker.set_listener_port(listener_name, host, port)
+        gate = self._gate = Gate(broker, loop, limits_of(config), self.metrics, self.fail, CLOSE)
+        self._driver = LoopDriver(
+            loop,
+            self._clock,
+            broker,
+            self.metrics,
+            on_fatal=self.fail,
+            on_full=self._effects_full,
+            inline_effects=self._in_memory,
+        )
+        broker.start()
+        self._driver.start()
+        for listener in self._listeners:
+            await listener.serve(gate)
+        await self._start_http(loop)
+        self._serving = True
+
+    def _make_broker(self) -> Any:
+        from pybroker.broker import Broker
+
+        return Broker(self.config, self._files, self._clock, self._rng)
+
+    def _advertised(self) -> dict[str, tuple[str, int]]:
+        """What clients are told for each listener: host and port."""
+        configured = {
+            endpoint.listener: endpoint
+            for endpoint in parse_endpoints(
+                self.config.get("advertised.listeners") or [], "advertised.listeners"
+            )
+        }
+        result = {}
+        for listener in self._listeners:
+            name = listener.endpoint.listener
+            endpoint: Endpoint = configured.get(name, listener.endpoint)
+            # An advertised port of 0, and the bound one where nothing is advertised, is the real one.
+            port = endpoint.port if name in configured and endpoint.port else listener.port
+            result[name] = (advertised_host(endpoint.host), port)
+        return result
+
+    async def _start_http(self, loop: asyncio.AbstractEventLoop) -> None:
+        text = self.config.get("pybroker.http.listener")
+        if not text:
+            return
+        from pybroker.server.http import HttpResponder
+        from pybroker.server.listener import bind_sockets
+
+        host, port = parse_address(text, f"pybroker.http.listener={text}")
+        try:
+            bound = bind_sockets(host, port)[0]
+        except OSError as error:
+            raise OSError(error.errno, f"cannot listen on {text}: {error.strerror or error}") from error
+        self.http_address = format_address(host, int(bound.getsockname()[1]))
+        self._http = HttpResponder(loop, lambda: self._serving, self._render_metrics)
+        self._http_server = await loop.create_server(self._http.make_protocol, sock=bound)
+
+    def _render_metrics(self) -> Iterator[str]:
+        snapshot = getattr(self.broker, "metrics_snapshot", None)
+        return render_metrics(self.metrics, _api_names(), snapshot() if snapshot is not None else ())
+
+    def _effects_full(self, full: bool) -> None:
+        if self._gate is not None:
+            if full:
+                logger.warning("the disk is behind: new requests wait")
+                self._gate.hold_requests = True
+            else:
+                self._gate.release_requests()
+
+    def fail(self, error: BaseException) -> None:
+        """An invariant is broken: stop at once, do not write the marker of a clean end."""
+        if self.fatal is None:
+            self.fatal = error
+            logger.critical("invariant broken, stopping", exc_info=error)
+        self.ended.set()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the first listener can be reached from here: the host it is bound to, and the real port."""
+        first = self._listeners[0]
+        host = first.endpoint.host
+        return (host if host not in ("", "0.0.0.0", "::") else advertised_host(host)), first.port
+
+    async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
+        """Drain, flush, write the clean-shutdown marker (unless something is broken), release everything."""
+        self._serving = False
+        try:
+            for listener in self._listeners:
+                listener.close()
+            gate = self._gate
+            if gate is not None and self.fatal is None:
+                gate.drain()
+                give_up_at = time.monotonic() + drain_seconds
+                while gate.connection_count and time.monotonic() < give_up_at and self.fatal is None:
+                    await asyncio.sleep(_DRAIN_POLL_SECONDS)
+                if gate.connection_count:
+                    logger.warning("connections dropped at the end count=%d", gate.connection_count)
+            if self._driver is not None:
+                self._driver.stop()
+            if self.broker is not None and self.fatal is None:
+                self.broker.shutdown()
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Sockets and hooks; harmless twice."""
+        for listener in self._listeners:
+            listener.close()
+        if self._http_server is not None:
+            self._http_server.close()
+            self._http.close()
+        if self._gate is not None:
+            self._gate.close()
+        self._driver = None
+
+
+def limits_of(config: BrokerConfig) -> ServerLimits:
+    """The door's limits from the configuration."""
+    default = ServerLimits()
+
+    def number(key: str, fallback: int) -> int:
+        try:
+            value = config.get(key)
+        except KeyError:
+            return fallback
+        # Kafka's "no limit" (-1, or the largest int) means this broker's finite default.
+        return int(value) if value is not None and 0 <= int(value) < 2**31 - 1 else fallback
+
+    overrides = {}
+    for entry in _list_of(config.get("max.connections.per.ip.overrides")):
+        host, _, count = entry.rpartition(":")
+        with contextlib.suppress(ValueError):
+            overrides[host] = int(count)
+    return ServerLimits(
+        request_max_bytes=number("socket.request.max.bytes", default.request_max_bytes),
+        held_request_max_bytes=number("queued.max.request.bytes", default.held_request_max_bytes),
+        unsent_response_max_bytes=number(
+            "pybroker.unsent.response.max.bytes", default.unsent_response_max_bytes
+        ),
+        connections_max=number("max.connections", default.connections_max),
+        connections_per_ip_max=number("max.connections.per.ip", default.connections_per_ip_max),
+        connections_per_ip_overrides=overrides,
+        idle_ms=number("connections.max.idle.ms", default.idle_ms),
+        frame_timeout_ms=number("pybroker.frame.timeout.ms", default.frame_timeout_ms),
+        listen_backlog=max(default.listen_backlog, number("socket.listen.backlog.size", 50)),
+    )
+
+
+def _list_of(value: object) -> list[str]:
+    """A list value of the configuration, whether it came parsed or as text."""
+    if not value:
+        return []
+    parts = value.split(",") if isinstance(value, str) else [str(part) for part in value]  # type: ignore[attr-defined]
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _api_names() -> Mapping[int, str]:
+    from pybroker.wire.api_keys import ApiKey
+
+    return {int(key): key.name.title().replace("_", "") for key in ApiKey}
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """uvloop's where it is installed, else the standard one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop

@@ -1,0 +1,258 @@
+"""What the connections of one broker share: limits, counters, the table of connections, byte budgets.
+
+In: connections that come and go and report what they hold. Out: refusals, evictions, wake-ups. What must
+hold: memory held for peers stays within the two byte budgets plus one request or reply per connection that
+is making progress; nobody who makes progress is evicted while somebody who does not is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pybroker.runtime.metrics import ServerMetrics
+from pybroker.server.limits import ServerLimits
+
+if TYPE_CHECKING:
+    from pybroker.server.connection import Connection
+
+logger = logging.getLogger("pybroker.server")
+
+SWEEP_INTERVAL_SECONDS = 0.25
+_LOG_INTERVAL_NS = 1_000_000_000
+
+
+class BrokerDoor(Protocol):
+    """The part of `pybroker.broker.Broker` that the server needs."""
+
+    def connect(self, peer_host: str, peer_port: int, listener: str, /) -> Any: ...
+
+    def disconnect(self, state: Any, /) -> None: ...
+
+    def handle(self, state: Any, frame: memoryview, /) -> Any: ...
+
+
+class Gate:
+    """Shared state of all connections; everything happens on the loop thread."""
+
+    __slots__ = (
+        "_checks_often",
+        "_connections",
+        "_dirty",
+        "_last_log_ns",
+        "_memory_waiters",
+        "_per_ip",
+        "_suppressed",
+        "_sweep_count",
+        "_sweep_handle",
+        "api_metrics",
+        "broker",
+        "close_marker",
+        "draining",
+        "hold_requests",
+        "limits",
+        "loop",
+        "metrics",
+        "on_fatal",
+        "slow_readers",
+    )
+
+    def __init__(
+        self,
+        broker: BrokerDoor,
+        loop: asyncio.AbstractEventLoop,
+        limits: ServerLimits,
+        metrics: ServerMetrics,
+        on_fatal: Callable[[BaseException], None],
+        close_marker: object,
+    ) -> None:
+        """`on_fatal` takes an InvariantError: the process must stop. `close_marker` is broker.CLOSE."""
+        self.broker = broker
+        self.loop = loop
+        self.limits = limits
+        self.metrics = metrics
+        self.on_fatal = on_fatal
+        self.close_marker = close_marker
+        self.draining = False
+        # Set while the I/O threads cannot take more work: nothing new is handled.
+        self.hold_requests = False
+        # Connections whose peers do not take their replies fast enough (a dict for its order).
+        self.slow_readers: dict[Connection, None] = {}
+        self._connections: dict[Connection, str] = {}
+        self._per_ip: dict[str, int] = {}
+        self._dirty: list[Connection] = []
+        self._memory_waiters: dict[Connection, None] = {}
+        self._sweep_handle: asyncio.TimerHandle | None = None
+        self._last_log_ns = -_LOG_INTERVAL_NS
+        self._suppressed = 0
+        self._sweep_count = 0
+        # With thousands of connections a look at each costs milliseconds: once a second is enough for
+        # deadlines of many seconds.
+        self._checks_often = min(limits.idle_ms, limits.frame_timeout_ms) < 8_000
+
+    # --- the table ---
+
+    def admit(self, connection: Connection, ip: str) -> bool:
+        """Enter a connection in the table, or say no: a limit is reached or the broker is stopping."""
+        limits = self.limits
+        count = self._per_ip.get(ip, 0)
+        per_ip_max = limits.connections_per_ip_overrides.get(ip, limits.connections_per_ip_max)
+        if self.draining or len(self._connections) >= limits.connections_max or count >= per_ip_max:
+            self.metrics.connections_refused += 1
+            if not self.draining:
+                self.log_limited("connection refused", ip, f"limit reached, {count} open from there")
+            return False
+        self._per_ip[ip] = count + 1
+        self._connections[connection] = ip
+        self.metrics.connections_accepted += 1
+        self.metrics.connections = len(self._connections)
+        if self._sweep_handle is None:
+            self._sweep_handle = self.loop.call_later(SWEEP_INTERVAL_SECONDS, self._sweep)
+        return True
+
+    def remove(self, connection: Connection) -> None:
+        """The connection is gone."""
+        ip = self._connections.pop(connection, None)
+        if ip is None:
+            return
+        left = self._per_ip[ip] - 1
+        if left:
+            self._per_ip[ip] = left
+        else:
+            del self._per_ip[ip]
+        self.slow_readers.pop(connection, None)
+        self._memory_waiters.pop(connection, None)
+        self.metrics.connections = len(self._connections)
+
+    # --- waking ---
+
+    def mark_dirty(self, connection: Connection) -> None:
+        """Call `connection.advance` soon: a reply is ready or a reason to wait is gone."""
+        if not self._dirty:
+            self.loop.call_soon(self._advance_dirty)
+        self._dirty.append(connection)
+
+    def _advance_dirty(self) -> None:
+        dirty, self._dirty = self._dirty, []
+        for connection in dirty:
+            connection.advance()
+
+    def release_requests(self) -> None:
+        """The I/O threads take work again."""
+        self.hold_requests = False
+        for connection in list(self._connections):
+            connection.wake()
+
+    # --- byte budgets ---
+
+    def change_held(self, difference: int) -> None:
+        """A connection holds this many bytes more (or fewer) of requests not handled yet."""
+        metrics = self.metrics
+        metrics.request_bytes_held += difference
+        if self._memory_waiters and metrics.request_bytes_held <= self.limits.held_request_max_bytes:
+            waiters, self._memory_waiters = self._memory_waiters, {}
+            for connection in waiters:
+                self.loop.call_soon(connection.memory_available)
+
+    def requests_full(self) -> bool:
+        return self.metrics.request_bytes_held > self.limits.held_request_max_bytes
+
+    def wait_for_memory(self, connection: Connection) -> None:
+        """The connection stopped reading until the held bytes are below the limit."""
+        self._memory_waiters[connection] = None
+
+    def change_unsent(self, difference: int) -> None:
+        """A connection's transport holds this many bytes more (or fewer) of replies."""
+        metrics = self.metrics
+        was_full = metrics.response_bytes_unsent > self.limits.unsent_response_max_bytes
+        metrics.response_bytes_unsent += difference
+        if was_full and metrics.response_bytes_unsent <= self.limits.unsent_response_max_bytes:
+            for other in list(self._connections):
+                other.wake()
+
+    def responses_full(self) -> bool:
+        return self.metrics.response_bytes_unsent > self.limits.unsent_response_max_bytes
+
+    # --- the sweep ---
+
+    def _sweep(self) -> None:
+        """Look at every connection a few times a second: deadlines, and room when buffers are full."""
+        self._sweep_handle = None
+        now_ns = perf_counter_ns()
+        for connection in list(self.slow_readers):
+            connection.note_sent(now_ns)
+        self._sweep_count += 1
+        if self._checks_often or self._sweep_count % 4 == 0:
+            for connection in list(self._connections):
+                connection.check_deadlines(now_ns)
+        metrics, limits = self.metrics, self.limits
+        self._evict(
+            now_ns,
+            metrics.request_bytes_held,
+            limits.held_request_max_bytes,
+            lambda connection: connection.held_bytes,
+        )
+        self._evict(
+            now_ns,
+            metrics.response_bytes_unsent,
+            limits.unsent_response_max_bytes,
+            lambda connection: connection.unsent_bytes,
+        )
+        if self._connections:
+            self._sweep_handle = self.loop.call_later(SWEEP_INTERVAL_SECONDS, self._sweep)
+
+    def _evict(self, now_ns: int, used: int, limit: int, size_of: Callable[[Connection], int]) -> None:
+        """When a budget is exceeded, close those longest without progress until there is room again."""
+        if used <= limit:
+            return
+        patience_ns = self.limits.eviction_patience_ms * 1_000_000
+        stuck = [
+            connection
+            for connection in self._connections
+            if size_of(connection) and now_ns - connection.progress_ns >= patience_ns
+        ]
+        stuck.sort(key=lambda connection: connection.progress_ns)
+        # Below the limit by a quarter, so that those who were waiting for room get some.
+        to_free = used - limit * 3 // 4
+        for connection in stuck:
+            if to_free <= 0:
+                break
+            to_free -= size_of(connection)
+            self.metrics.connections_evicted += 1
+            self.log_limited("connection evicted", connection.peer, "buffers are full and it is stuck")
+            connection.abort()
+
+    # --- logging that a peer can cause: at most a line a second ---
+
+    def log_limited(self, event: str, peer: str, reason: object) -> None:
+        """One line, unless one was written within the last second; the next one says how many were not."""
+        now_ns = perf_counter_ns()
+        if now_ns - self._last_log_ns < _LOG_INTERVAL_NS:
+            self._suppressed += 1
+            return
+        self._last_log_ns = now_ns
+        suppressed, self._suppressed = self._suppressed, 0
+        logger.warning('%s peer=%s reason="%s" suppressed=%d', event, peer, reason, suppressed)
+
+    # --- the end ---
+
+    def drain(self) -> None:
+        """Handle nothing more; connections close when what they owe is sent."""
+        self.draining = True
+        for connection in list(self._connections):
+            connection.drain()
+
+    @property
+    def connection_count(self) -> int:
+        return len(self._connections)
+
+    def close(self) -> None:
+        """Drop whoever is still there."""
+        for connection in list(self._connections):
+            connection.abort()
+        if self._sweep_handle is not None:
+            self._sweep_handle.cancel()
+            self._sweep_handle = None

@@ -1,0 +1,3 @@
+"""Kafka's wire protocol: framing, headers, and the codecs of every message."""
+
+from __future__ import annotations

@@ -1,0 +1,24 @@
+"""Bounds on what a peer may make us decode. Every count and size is checked before anything is allocated.
+
+In: nothing. Out: numbers. What must hold: each bound is at least what Kafka's own clients need, and none
+depends on what the peer declares about itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_ARRAY_ELEMENTS: Final = 1_000_000
+"""Elements of one array; it must also fit into the bytes that remain."""
+
+MAX_DECODED_OBJECTS: Final = 1_000_000
+"""Array elements of one request in all arrays together: one byte on the wire may cost 100 bytes of memory."""
+
+MAX_TAGGED_FIELDS: Final = 10_000
+"""Tagged fields of one struct."""
+
+MAX_FRAME_BYTES: Final = 100 * 1024 * 1024
+"""Kafka's default of `socket.request.max.bytes`."""
+
+MAX_FRAME_BYTES_BEFORE_AUTHENTICATION: Final = 512 * 1024
+"""Kafka has this limit inside SASL only; here it holds until the connection is authenticated."""

@@ -1,0 +1,149 @@
+"""DescribeDelegationTokenRequest 1-3 and DescribeDelegationTokenResponse 1-3 (API key 41).
+
+Written by `tools/generate_wire.py`: change that, not this.
+"""
+
+# ruff: noqa: RUF023 (slots are in wire order)
+from __future__ import annotations
+
+from pybroker.wire.message import EMPTY, Message
+
+API_KEY = 41
+
+
+class DescribeDelegationTokenOwner(Message):
+    """Versions 1-3, flexible from 2."""
+
+    __slots__ = ("principal_type", "principal_name")
+    VERSIONS = (1, 3)
+    FLEXIBLE_FROM = 2
+    FIELDS = (
+        ("principal_type", "string", 1, 3, -1, -1, ""),
+        ("principal_name", "string", 1, 3, -1, -1, ""),
+    )
+
+    def __init__(
+        self,
+        *,
+        principal_type: str = "",
+        principal_name: str = "",
+    ) -> None:
+        self.principal_type = principal_type
+        self.principal_name = principal_name
+
+
+class DescribeDelegationTokenRequest(Message):
+    """Versions 1-3, flexible from 2."""
+
+    __slots__ = ("owners",)
+    VERSIONS = (1, 3)
+    FLEXIBLE_FROM = 2
+    FIELDS = (("owners", "[]DescribeDelegationTokenOwner", 1, 3, 1, -1, ()),)
+
+    def __init__(
+        self,
+        *,
+        owners: list[DescribeDelegationTokenOwner] | None = EMPTY,
+    ) -> None:
+        self.owners: list[DescribeDelegationTokenOwner] | None = [] if owners is EMPTY else owners
+
+
+class DescribedDelegationTokenRenewer(Message):
+    """Versions 1-3, flexible from 2."""
+
+    __slots__ = ("principal_type", "principal_name")
+    VERSIONS = (1, 3)
+    FLEXIBLE_FROM = 2
+    FIELDS = (
+        ("principal_type", "string", 1, 3, -1, -1, ""),
+        ("principal_name", "string", 1, 3, -1, -1, ""),
+    )
+
+    def __init__(
+        self,
+        *,
+        principal_type: str = "",
+        principal_name: str = "",
+    ) -> None:
+        self.principal_type = principal_type
+        self.principal_name = principal_name
+
+
+class DescribedDelegationToken(Message):
+    """Versions 1-3, flexible from 2."""
+
+    __slots__ = (
+        "principal_type",
+        "principal_name",
+        "token_requester_principal_type",
+        "token_requester_principal_name",
+        "issue_timestamp",
+        "expiry_timestamp",
+        "max_timestamp",
+        "token_id",
+        "hmac",
+        "renewers",
+    )
+    VERSIONS = (1, 3)
+    FLEXIBLE_FROM = 2
+    FIELDS = (
+        ("principal_type", "string", 1, 3, -1, -1, ""),
+        ("principal_name", "string", 1, 3, -1, -1, ""),
+        ("token_requester_principal_type", "string", 3, 3, -1, -1, ""),
+        ("token_requester_principal_name", "string", 3, 3, -1, -1, ""),
+        ("issue_timestamp", "int64", 1, 3, -1, -1, 0),
+        ("expiry_timestamp", "int64", 1, 3, -1, -1, 0),
+        ("max_timestamp", "int64", 1, 3, -1, -1, 0),
+        ("token_id", "string", 1, 3, -1, -1, ""),
+        ("hmac", "bytes", 1, 3, -1, -1, b""),
+        ("renewers", "[]DescribedDelegationTokenRenewer", 1, 3, -1, -1, ()),
+    )
+
+    def __init__(
+        self,
+        *,
+        principal_type: str = "",
+        principal_name: str = "",
+        token_requester_principal_type: str = "",
+        token_requester_principal_name: str = "",
+        issue_timestamp: int = 0,
+        expiry_timestamp: int = 0,
+        max_timestamp: int = 0,
+        token_id: str = "",
+        hmac: bytes | memoryview = b"",
+        renewers: list[DescribedDelegationTokenRenewer] = EMPTY,
+    ) -> None:
+        self.principal_type = principal_type
+        self.principal_name = principal_name
+        self.token_requester_principal_type = token_requester_principal_type
+        self.token_requester_principal_name = token_requester_principal_name
+        self.issue_timestamp = issue_timestamp
+        self.expiry_timestamp = expiry_timestamp
+        self.max_timestamp = max_timestamp
+        self.token_id = token_id
+        self.hmac = hmac
+        self.renewers: list[DescribedDelegationTokenRenewer] = [] if renewers is EMPTY else renewers
+
+
+class DescribeDelegationTokenResponse(Message):
+    """Versions 1-3, flexible from 2."""
+
+    __slots__ = ("error_code", "tokens", "throttle_time")
+    VERSIONS = (1, 3)
+    FLEXIBLE_FROM = 2
+    FIELDS = (
+        ("error_code", "int16", 1, 3, -1, -1, 0),
+        ("tokens", "[]DescribedDelegationToken", 1, 3, -1, -1, ()),
+        ("throttle_time", "int32", 1, 3, -1, -1, 0),
+    )
+
+    def __init__(
+        self,
+        *,
+        error_code: int = 0,
+        tokens: list[DescribedDelegationToken] = EMPTY,
+        throttle_time: int = 0,
+    ) -> None:
+        self.error_code = error_code
+        self.tokens: list[DescribedDelegationToken] = [] if tokens is EMPTY else tokens
+        self.throttle_time = throttle_time

@@ -1,0 +1,262 @@
+"""Kafka's own command-line tools against the broker, and kafka-dump-log on the files that it leaves.
+
+Left out: ConsumerPerformance, VerifiableConsumer and EndToEndLatency, which subscribe and so need groups; kafka-metadata-quorum,
+kafka-acls, kafka-transactions and the group tools, whose APIs are not part of what is served yet.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.clients import records as r
+from tests.clients.adapters import ConfluentKafka
+from tests.clients.conftest import Clients
+from tests.processes import KafkaTools, Server, ToolResult, wait_until
+
+pytestmark = pytest.mark.interop
+
+Tool = Callable[..., ToolResult]
+
+
+@pytest.fixture
+def tool(kafka: KafkaTools, broker: Server) -> Tool:
+    """Runs a tool against the shared broker."""
+
+    def run(name: str, *arguments: str, send: str = "") -> ToolResult:
+        return kafka.run(name, "--bootstrap-server", broker.bootstrap, *arguments, send=send)
+
+    return run
+
+
+def create(tool: Tool, topic: str, partitions: int = 1, **configs: str) -> None:
+    options = [option for name, value in configs.items() for option in ("--config", f"{name.replace('_', '.')}={value}")]
+    out = tool("TopicCommand", "--create", "--topic", topic, "--partitions", str(partitions), *options).check()
+    assert f"Created topic {topic}." in out
+    wait_until(lambda: topic in tool("TopicCommand", "--list").check().split(), f"topic {topic}")
+
+
+def test_kafka_topics(tool: Tool, topic_name: str) -> None:
+    create(tool, topic_name, 3, retention_ms="86400000", max_message_bytes="2000000")
+
+    def described() -> str:
+        return tool("TopicCommand", "--describe", "--topic", topic_name).check()
+
+    out = described()
+    assert f"Topic: {topic_name}" in out
+    assert "PartitionCount: 3" in out
+    assert "ReplicationFactor: 1" in out
+    assert set(re.search(r"Configs: (\S+)", out)[1].split(",")) >= {  # type: ignore[index]
+        "retention.ms=86400000",
+        "max.message.bytes=2000000",
+    }
+    node = re.search(r"Leader: (\d+)", out)[1]  # type: ignore[index]
+    for partition in range(3):
+        assert re.search(rf"Partition: {partition}\s+Leader: {node}\s+Replicas: {node}\s+Isr: {node}", out)
+
+    tool("TopicCommand", "--alter", "--topic", topic_name, "--partitions", "5").check()
+    wait_until(lambda: "PartitionCount: 5" in described(), "five partitions")
+    refused = tool("TopicCommand", "--alter", "--topic", topic_name, "--partitions", "2")
+    assert refused.status == 1
+    assert "InvalidPartitionsException" in refused.out + refused.err
+
+    exists = tool("TopicCommand", "--create", "--topic", topic_name)
+    assert exists.status == 1
+    assert f"Topic '{topic_name}' already exists." in exists.out + exists.err
+    tool("TopicCommand", "--create", "--if-not-exists", "--topic", topic_name).check()
+
+    tool("TopicCommand", "--delete", "--topic", topic_name).check()
+    wait_until(lambda: topic_name not in tool("TopicCommand", "--list").check().split(), "the topic to be gone")
+    unknown = tool("TopicCommand", "--describe", "--topic", topic_name)
+    assert unknown.status == 1
+    assert f"Topic '{topic_name}' does not exist as expected" in unknown.out + unknown.err
+
+
+def test_kafka_configs_of_a_topic(tool: Tool, topic_name: str) -> None:
+    create(tool, topic_name)
+    entity = ("--entity-type", "topics", "--entity-name", topic_name)
+
+    def described(*options: str) -> str:
+        return tool("ConfigCommand", *entity, "--describe", *options).check()
+
+    changes = "retention.ms=1000000,cleanup.policy=[compact,delete]"
+    assert "Completed updating config" in tool("ConfigCommand", *entity, "--alter", "--add-config", changes).check()
+    wait_until(lambda: "retention.ms=1000000" in described(), "the new value")
+    assert "cleanup.policy=compact,delete" in described()
+    everything = described("--all")
+    for line in ("segment.bytes=1073741824", "min.insync.replicas=1", "compression.type=producer"):
+        assert f"  {line} sensitive=false" in everything
+    tool("ConfigCommand", *entity, "--alter", "--delete-config", "retention.ms").check()
+    wait_until(lambda: "retention.ms" not in described(), "the value to be gone")
+    refused = tool("ConfigCommand", *entity, "--alter", "--add-config", "retention.ms=soon")
+    assert refused.status == 1
+    assert "InvalidConfigurationException" in refused.out + refused.err
+
+
+def test_kafka_configs_of_brokers(tool: Tool, clients: Clients) -> None:
+    node = str(clients.get(ConfluentKafka).describe_cluster()["nodes"][0][0])
+    one = ("--entity-type", "brokers", "--entity-name", node)
+    everyone = ("--entity-type", "brokers", "--entity-default")
+
+    out = tool("ConfigCommand", *one, "--describe", "--all").check()
+    assert "  message.max.bytes=1048588 sensitive=false" in out
+    tool("ConfigCommand", *one, "--alter", "--add-config", "log.cleaner.threads=2").check()
+    wait_until(
+        lambda: "log.cleaner.threads=2" in tool("ConfigCommand", *one, "--describe").check(), "the broker's value"
+    )
+    tool("ConfigCommand", *everyone, "--alter", "--add-config", "log.retention.ms=700000000").check()
+    wait_until(
+        lambda: "log.retention.ms=700000000" in tool("ConfigCommand", *everyone, "--describe").check(),
+        "the default value",
+    )
+    tool("ConfigCommand", *one, "--alter", "--delete-config", "log.cleaner.threads").check()
+    tool("ConfigCommand", *everyone, "--alter", "--delete-config", "log.retention.ms").check()
+    refused = tool("ConfigCommand", *one, "--alter", "--add-config", "node.id=7")
+    assert refused.status == 1
+
+
+def test_producer_performance_and_get_offsets(tool: Tool, kafka: KafkaTools, broker: Server, topic_name: str) -> None:
+    create(tool, topic_name, 2)
+    out = kafka.run(
+        "ProducerPerformance",
+        *("--topic", topic_name, "--num-records", "20000", "--record-size", "100", "--throughput", "-1"),
+        *("--bootstrap-server", broker.bootstrap, "--command-property", "compression.type=lz4"),
+    ).check()
+    assert "20000 records sent" in out
+
+    def offsets(time: str) -> list[int]:
+        lines = tool("GetOffsetShell", "--topic", topic_name, "--time", time).check().split()
+        return [int(line.rpartition(":")[2]) for line in lines]
+
+    assert sum(offsets("latest")) == sum(offsets("-1")) == 20_000
+    assert offsets("earliest") == [0, 0]
+    assert [line for line in offsets("max-timestamp") if line < 0] == []
+    assert offsets(str(r.BASE_TIMESTAMP)) == [0, 0]
+
+
+def test_verifiable_producer(kafka: KafkaTools, tool: Tool, broker: Server, topic_name: str) -> None:
+    create(tool, topic_name)
+    out = kafka.run(
+        "VerifiableProducer",
+        *("--bootstrap-server", broker.bootstrap, "--topic", topic_name),
+        *("--max-messages", "500", "--acks", "-1", "--repeating-keys", "5"),
+    ).check()
+    events = [json.loads(line) for line in out.splitlines()]
+    offsets = [event["offset"] for event in events if event["name"] == "producer_send_success"]
+    assert sorted(offsets) == list(range(500))
+    (summary,) = [event for event in events if event["name"] == "tool_data"]
+    assert (summary["sent"], summary["acked"]) == (500, 500)
+
+
+def test_console_producer_and_consumer(tool: Tool, topic_name: str) -> None:
+    create(tool, topic_name)
+    lines = [f"key {i}\tvalue {i}" for i in range(20)]
+    tool(
+        "ConsoleProducer",
+        *("--topic", topic_name, "--reader-property", "parse.key=true", "--compression-codec", "zstd"),
+        send="\n".join(lines) + "\n",
+    ).check()
+    partition = ("--topic", topic_name, "--partition", "0", "--formatter-property", "print.key=true")
+    out = tool("ConsoleConsumer", *partition, "--offset", "earliest", "--max-messages", "20").check()
+    assert out.splitlines() == lines
+    out = tool("ConsoleConsumer", *partition, "--offset", "15", "--max-messages", "5").check()
+    assert out.splitlines() == lines[15:]
+
+
+def test_kafka_delete_records(tool: Tool, clients: Clients, topic_name: str, tmp_path: Path) -> None:
+    create(tool, topic_name)
+    clients.get(ConfluentKafka).produce(topic_name, r.mixed_records(10, 1))
+    file = tmp_path / "offsets.json"
+    file.write_text(json.dumps({"partitions": [{"topic": topic_name, "partition": 0, "offset": 4}], "version": 1}))
+    out = tool("DeleteRecordsCommand", "--offset-json-file", str(file)).check()
+    assert f"partition: {topic_name}-0\tlow_watermark: 4" in out
+    assert f"{topic_name}:0:4" in tool("GetOffsetShell", "--topic", topic_name, "--time", "earliest").check()
+
+
+def test_kafka_log_dirs(tool: Tool, clients: Clients, broker: Server, topic_name: str) -> None:
+    create(tool, topic_name, 2)
+    clients.get(ConfluentKafka).produce(topic_name, r.mixed_records(40, 2))
+    out = tool("LogDirsCommand", "--describe", "--topic-list", topic_name).check()
+    answer = json.loads(out[out.index('{"') :])
+    ((directory,),) = [node["logDirs"] for node in answer["brokers"]]
+    assert directory["error"] is None
+    sizes = {partition["partition"]: partition for partition in directory["partitions"]}
+    assert sorted(sizes) == [f"{topic_name}-0", f"{topic_name}-1"]
+    for name, partition in sizes.items():
+        assert (partition["offsetLag"], partition["isFuture"]) == (0, False)
+        if broker.data_dir is not None:
+            segments = broker.log_dir.glob(f"{name}/*.log")
+            assert partition["size"] == sum(segment.stat().st_size for segment in segments)
+
+
+def test_kafka_cluster(tool: Tool, kafka: KafkaTools, broker: Server, clients: Clients) -> None:
+    described = clients.get(ConfluentKafka).describe_cluster()
+    out = kafka.run("ClusterTool", "cluster-id", "--bootstrap-server", broker.bootstrap).check()
+    assert out.strip() == f"Cluster ID: {described['cluster_id']}"
+    out = kafka.run("ClusterTool", "list-endpoints", "--bootstrap-server", broker.bootstrap).check()
+    assert str(broker.port) in out
+
+
+def test_kafka_broker_api_versions(tool: Tool) -> None:
+    out = tool("BrokerApiVersionsCommand").check()
+    for line in ("Produce(0): 0 to 13", "Fetch(1): 4 to 18", "Metadata(3): 0 to 13", "ApiVersions(18): 0 to 4"):
+        assert line in out
+
+
+def test_kafka_features(tool: Tool) -> None:
+    out = tool("FeatureCommand", "describe").check()
+    assert re.search(r"Feature: metadata.version\s+SupportedMinVersion: \S+\s+SupportedMaxVersion: \S+", out)
+
+
+def dump(kafka: KafkaTools, files: list[Path], *options: str) -> str:
+    assert files
+    out = kafka.run("DumpLogSegments", "--files", ",".join(map(str, files)), *options)
+    text = out.check()
+    for complaint in ("Mismatches", "mismatch", "isvalid: false", "Exception", "Invalid", "out of order", "corrupt"):
+        assert complaint not in text, text[-2000:]
+    assert "Exception" not in out.err
+    return text
+
+
+def test_kafka_dump_log_reads_our_files(
+    kafka: KafkaTools, start_broker: Callable[..., Server], topic_name: str
+) -> None:
+    server = start_broker(**{"log.segment.bytes": "1048576", "log.index.interval.bytes": "1024"})
+    client = ConfluentKafka(server.bootstrap)
+    client.make_topic(topic_name, 1, {"retention.ms": "86400000"})
+    records = r.mixed_records(120, 1)
+    count = 0
+    for codec in r.CODECS:
+        client.produce(topic_name, records, codec=codec, idempotent=codec == "gzip")
+        count += len(records)
+    noise = r.big_records()[0].value
+    assert noise is not None
+    bulk = [r.Record(0, None, noise[at : at + 20_000]) for at in range(0, 1_000_000, 20_000)] * 3
+    client.produce(topic_name, bulk)
+    count += len(bulk)
+    client.delete_records(topic_name, 0, 5)
+    server.stop()
+
+    directory = server.log_dir / f"{topic_name}-0"
+    segments = sorted(directory.glob("*.log"))
+    assert len(segments) >= 3
+    text = dump(kafka, segments, "--deep-iteration", "--print-data-log")
+    offsets = [int(offset) for offset in re.findall(r"^\| offset: (\d+)", text, re.MULTILINE)]
+    assert offsets == list(range(count))
+    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+        assert f"compresscodec: {codec}" in text
+    dump(kafka, sorted(directory.glob("*.index")), "--verify-index-only")
+    dump(kafka, sorted(directory.glob("*.index")), "--index-sanity-check")
+    dump(kafka, sorted(directory.glob("*.timeindex")), "--verify-index-only")
+    snapshots = dump(kafka, sorted(directory.glob("*.snapshot")))
+    assert "producerId: " in snapshots
+
+    metadata = server.log_dir / "__cluster_metadata-0"
+    text = dump(kafka, sorted(metadata.glob("*.log")), "--cluster-metadata-decoder")
+    for kind in ("TOPIC_RECORD", "PARTITION_RECORD", "CONFIG_RECORD", "REGISTER_BROKER_RECORD", "PRODUCER_IDS_RECORD"):
+        assert f'"type":"{kind}"' in text
+    assert f'"name":"{topic_name}"' in text

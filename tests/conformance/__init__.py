@@ -1,0 +1,1 @@
+"""The differential test: generated requests go to Apache Kafka and to pybroker, and the answers are compared."""

@@ -1,0 +1,102 @@
+"""Fixtures that any test may use: a running broker, Kafka's tools, and Apache Kafka itself to compare with.
+
+    --against=HOST:PORT   the `broker` fixture is a cluster that somebody else runs
+    --against=kafka       it is Apache Kafka, started here as pybroker would be (also by `start_broker`)
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import facilities
+from tests.processes import KafkaProcess, KafkaTools, PybrokerProcess, Server
+
+# Default for the broker that most client tests share: as Kafka comes, but deleted files go at once, so that a long run
+# does not fill the disk.
+SHARED_PROPERTIES = {"log.segment.delete.delay.ms": "1000"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--against",
+        metavar="HOST:PORT|kafka",
+        help="run the client tests against this running cluster, or against Apache Kafka started by the tests",
+    )
+
+
+def _against(config: pytest.Config) -> str:
+    return str(config.getoption("--against") or "")
+
+
+def make_server(config: pytest.Config, directory: Path, properties: dict[str, str]) -> Server:
+    """A broker of the kind that the run is about, with its own directory."""
+    against = _against(config)
+    if against == "kafka":
+        facilities.require("kafka")
+        return KafkaProcess(directory, properties)
+    if against:
+        pytest.skip(f"needs a broker with its own configuration; this run is against {against}")
+    return PybrokerProcess(directory, properties)
+
+
+@pytest.fixture(scope="session")
+def broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A running broker that the tests of this session share: use topic names of your own (fixture `topic_name`)."""
+    against = _against(pytestconfig)
+    if against and against != "kafka":
+        host, _, port = against.rpartition(":")
+        yield Server(host, int(port))
+        return
+    server = make_server(pytestconfig, tmp_path_factory.mktemp("broker"), dict(SHARED_PROPERTIES))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start_broker(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """A factory: `start_broker(**{"num.partitions": "4"})` is a broker of this test alone, stopped when the test ends."""
+    servers: list[Server] = []
+
+    def start(**properties: str) -> Server:
+        server = make_server(pytestconfig, tmp_path / f"broker-{len(servers)}", properties)
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        if server.process is not None and server.process.poll() is not None and server.process.returncode < 0:
+            continue  # Killed by the test itself.
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaTools]:
+    """Kafka's command-line tools: `kafka.run("TopicCommand", "--list", "--bootstrap-server", broker.bootstrap)`."""
+    facilities.require("kafka")
+    tools = KafkaTools(tmp_path_factory.mktemp("tools"))
+    yield tools
+    tools.close()
+
+
+@pytest.fixture(scope="session")
+def reference_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaProcess]:
+    """Apache Kafka 4.3.0 with default settings, whatever the run is about."""
+    facilities.require("kafka")
+    server = KafkaProcess(tmp_path_factory.mktemp("kafka"))
+    yield server
+    server.stop()
+
+
+_counter = itertools.count()
+
+
+@pytest.fixture
+def topic_name(request: pytest.FixtureRequest) -> str:
+    """A legal topic name that no other test uses."""
+    name = re.sub(r"[^a-zA-Z0-9-]+", "-", request.node.name).strip("-")[:150]
+    return f"{name}-{next(_counter)}"

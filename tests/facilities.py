@@ -1,0 +1,74 @@
+"""What some tests need beyond Python packages: Java with Kafka's jars, Go, Node, kcat, librdkafka's sources.
+
+In: a facility's name. Out: nothing when it is there; otherwise a skip that names the command which installs it, or a failure
+when `PYBROKER_REQUIRE_ALL=1` (so a run that must be complete can never be quietly incomplete).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from typing import NamedTuple
+
+import pytest
+
+from tools import interop
+
+
+class Facility(NamedTuple):
+    present: Callable[[], bool]
+    install: str
+
+
+def _fetched(item: str) -> Callable[[], bool]:
+    return lambda: interop.is_fetched(item)
+
+
+def _programs(*names: str) -> Callable[[], bool]:
+    return lambda: all(shutil.which(name) for name in names)
+
+
+def _both(*checks: Callable[[], bool]) -> Callable[[], bool]:
+    return lambda: all(check() for check in checks)
+
+
+def _fetch(item: str) -> str:
+    return f"python -m tools.interop fetch {item}"
+
+
+FACILITIES: dict[str, Facility] = {
+    "java": Facility(_programs("java", "javac"), "apt-get install -y default-jdk-headless"),
+    "kafka": Facility(
+        _both(_programs("java", "javac"), _fetched("kafka")),
+        f"apt-get install -y default-jdk-headless maven && {_fetch('kafka')}",
+    ),
+    "go": Facility(_both(_programs("go"), _fetched("franz-go")), f"install Go 1.26 or newer, then {_fetch('franz-go')}"),
+    "kafkajs": Facility(
+        _both(_programs("node"), _fetched("kafkajs")), f"apt-get install -y nodejs npm && {_fetch('kafkajs')}"
+    ),
+    "kcat": Facility(_programs("kcat"), _fetch("debian")),
+    "kafka-python-tests": Facility(_fetched("kafka-python-tests"), _fetch("kafka-python-tests")),
+    "librdkafka": Facility(_fetched("librdkafka"), _fetch("librdkafka")),
+    "node-rdkafka": Facility(_fetched("node-rdkafka"), _fetch("node-rdkafka")),
+    "python-snappy": Facility(
+        lambda: importlib.util.find_spec("snappy") is not None, "pip install python-snappy"
+    ),
+}
+
+
+def require_all() -> bool:
+    return os.environ.get("PYBROKER_REQUIRE_ALL", "") not in ("", "0")
+
+
+def require(*names: str) -> None:
+    """Returns when every named facility is there; otherwise skips the calling test, or fails it (see the module)."""
+    for name in names:
+        facility = FACILITIES[name]
+        if facility.present():
+            continue
+        message = f"{name} is missing; install it with: {facility.install}"
+        if require_all():
+            pytest.fail(message, pytrace=False)
+        pytest.skip(message)
