@@ -1,7 +1,7 @@
 """Fixtures that any test may use: a running broker, Kafka's tools, and Apache Kafka itself to compare with.
 
-    --against=HOST:PORT   the `broker` fixture is a cluster that somebody else runs
-    --against=kafka       it is Apache Kafka, started here as pybroker would be (also by `start_broker`)
+--against=HOST:PORT   the `broker` fixture is a cluster that somebody else runs
+--against=kafka       it is Apache Kafka, started here as pybroker would be (also by `start_broker`)
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ def _against(config: pytest.Config) -> str:
     return str(config.getoption("--against") or "")
 
 
-def make_server(config: pytest.Config, directory: Path, properties: dict[str, str]) -> Server:
-    """A broker of the kind that the run is about, with its own directory."""
+def make_server(config: pytest.Config, directory: Path, properties: dict[str, str], port: int = 0) -> Server:
+    """A broker of the kind that the run is about, with its own directory; port 0 is a free one."""
     against = _against(config)
     if against == "kafka":
         facilities.require("kafka")
-        return KafkaProcess(directory, properties)
+        return KafkaProcess(directory, properties, port=port)
     if against:
         pytest.skip(f"needs a broker with its own configuration; this run is against {against}")
-    return PybrokerProcess(directory, properties)
+    return PybrokerProcess(directory, properties, port=port)
 
 
 @pytest.fixture(scope="session")

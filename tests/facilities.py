@@ -44,7 +44,9 @@ FACILITIES: dict[str, Facility] = {
         _both(_programs("java", "javac"), _fetched("kafka")),
         f"apt-get install -y default-jdk-headless maven && {_fetch('kafka')}",
     ),
-    "go": Facility(_both(_programs("go"), _fetched("franz-go")), f"install Go 1.26 or newer, then {_fetch('franz-go')}"),
+    "go": Facility(
+        _both(_programs("go"), _fetched("franz-go")), f"install Go 1.26 or newer, then {_fetch('franz-go')}"
+    ),
     "kafkajs": Facility(
         _both(_programs("node"), _fetched("kafkajs")), f"apt-get install -y nodejs npm && {_fetch('kafkajs')}"
     ),

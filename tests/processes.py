@@ -113,7 +113,9 @@ class Server:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-            raise AssertionError(f"{self.name} ignored SIGTERM for {STOP_TIMEOUT_S} s\n{self.log_text()[-4000:]}") from None
+            raise AssertionError(
+                f"{self.name} ignored SIGTERM for {STOP_TIMEOUT_S} s\n{self.log_text()[-4000:]}"
+            ) from None
         assert status == expected_status, f"{self.name} ended with {status}\n{self.log_text()[-4000:]}"
 
     def restart(self) -> None:
@@ -142,10 +144,15 @@ class PybrokerProcess(Server):
     name = "pybroker"
 
     def __init__(
-        self, directory: Path, properties: Mapping[str, str] | None = None, *, arguments: list[str] | None = None
+        self,
+        directory: Path,
+        properties: Mapping[str, str] | None = None,
+        *,
+        port: int = 0,
+        arguments: list[str] | None = None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        super().__init__("127.0.0.1", 0, directory / "data")
+        super().__init__("127.0.0.1", port, directory / "data")
         self.directory = directory
         self.properties = dict(properties or {})
         self.arguments = arguments or []
@@ -220,9 +227,16 @@ class KafkaProcess(Server):
 
     name = "Apache Kafka"
 
-    def __init__(self, directory: Path, properties: Mapping[str, str] | None = None, *, heap: str = "512m") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        properties: Mapping[str, str] | None = None,
+        *,
+        port: int = 0,
+        heap: str = "512m",
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        super().__init__("127.0.0.1", free_port(), directory / "data")
+        super().__init__("127.0.0.1", port or free_port(), directory / "data")
         self.directory = directory
         self.heap = heap
         controller = free_port()
@@ -271,7 +285,9 @@ class ToolResult(NamedTuple):
 class JsonProcess:
     """A helper program that answers one line of JSON for each line of JSON it gets (see tests/clients/programs.md)."""
 
-    def __init__(self, command: list[str], log_path: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: list[str], log_path: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.log_path = log_path
         self.log: IO[bytes] = log_path.open("ab")
         self.process = subprocess.Popen(
@@ -291,10 +307,14 @@ class JsonProcess:
         line = stdout.readline()
         if not line:
             status = self.process.wait()
-            raise AssertionError(f"the program ended with {status}\n{self.log_path.read_text(errors='replace')[-4000:]}")
+            raise AssertionError(
+                f"the program ended with {status}\n{self.log_path.read_text(errors='replace')[-4000:]}"
+            )
         answer = json.loads(line)
         if "error" in answer:
-            raise AssertionError(f"{op}: {answer['error']}\n{self.log_path.read_text(errors='replace')[-2000:]}")
+            raise AssertionError(
+                f"{op}: {answer['error']}\n{self.log_path.read_text(errors='replace')[-2000:]}"
+            )
         return answer["result"]
 
     def close(self) -> None:
@@ -317,7 +337,16 @@ def compile_java(source: Path) -> Path:
     if not (target / ".complete").exists():
         target.mkdir(parents=True, exist_ok=True)
         result = subprocess.run(
-            ["javac", "-nowarn", "-proc:none", "-cp", f"{interop.kafka_lib()}/*", "-d", str(target), str(source)],
+            [
+                "javac",
+                "-nowarn",
+                "-proc:none",
+                "-cp",
+                f"{interop.kafka_lib()}/*",
+                "-d",
+                str(target),
+                str(source),
+            ],
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -353,13 +382,17 @@ class KafkaTools:
         return tool if "." in tool else self.PACKAGES.get(tool, "org.apache.kafka.tools.") + tool
 
     def run(self, tool: str, *arguments: str, send: str = "") -> ToolResult:
-        answer = self.process.call("tool", className=self.class_name(tool), arguments=list(arguments), input=send)
+        answer = self.process.call(
+            "tool", className=self.class_name(tool), arguments=list(arguments), input=send
+        )
         return ToolResult(answer["status"], answer["out"], answer["err"])
 
     def run_apart(self, tool: str, *arguments: str, timeout_s: float = 60.0) -> ToolResult:
         """The same in a JVM of its own, for tools that do not survive company."""
         command = [*java_command(self.directory), self.class_name(tool), *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout_s)
+        result = subprocess.run(
+            command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=timeout_s
+        )
         return ToolResult(result.returncode, result.stdout, result.stderr)
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ RAW_TYPES = {
     "timedelta_i64": "int64",
     "datetime_i64": "int64",
 }
-# What Kafka's own schemas say and kio's dataclasses lose: arrays whose default is null, and one nullable field.
+# What Kafka's schemas say and kio's dataclasses lose: arrays whose default is null, and one nullable field.
 DEFAULT_NULL = {
     ("ListPartitionReassignmentsRequest", "topics"),
     ("ConsumerGroupHeartbeatRequest", "topic_partitions"),

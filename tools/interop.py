@@ -81,7 +81,9 @@ def franz_go_source() -> Path:
 
 
 def librdkafka_directory() -> Path:
-    return cache_directory() / f"librdkafka-{CONFLUENT_JAVASCRIPT_VERSION}" / "package" / "deps" / "librdkafka"
+    return (
+        cache_directory() / f"librdkafka-{CONFLUENT_JAVASCRIPT_VERSION}" / "package" / "deps" / "librdkafka"
+    )
 
 
 def node_rdkafka_directory() -> Path:
@@ -166,7 +168,17 @@ def _install_debian(directory: Path, packages: dict[str, str]) -> None:
         raise InteropError(f"not root: run  sudo sh -c '{command}'")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     _run("apt-get", "-qq", "update", cwd=directory, hint="", environment=quiet)
-    _run("apt-get", "-qq", "install", "-y", "--no-install-recommends", *missing, cwd=directory, hint="", environment=quiet)
+    _run(
+        "apt-get",
+        "-qq",
+        "install",
+        "-y",
+        "--no-install-recommends",
+        *missing,
+        cwd=directory,
+        hint="",
+        environment=quiet,
+    )
 
 
 def _fetch_debian(directory: Path) -> None:
@@ -203,7 +215,12 @@ def _fetch_kafkajs(directory: Path) -> None:
 def _npm_pack(directory: Path, package: str) -> None:
     """Takes a package's archive as it is, without running its install script (which would download more)."""
     _run(
-        "npm", "pack", "--silent", package, cwd=directory, hint="install it with: apt-get install -y nodejs npm"
+        "npm",
+        "pack",
+        "--silent",
+        package,
+        cwd=directory,
+        hint="install it with: apt-get install -y nodejs npm",
     )
     (archive,) = directory.glob("*.tgz")
     _unpack(archive, directory)
@@ -233,7 +250,7 @@ def _fetch_node_rdkafka(directory: Path) -> None:
 
 
 # The source package leaves these two out. The tests only ask the service where it listens and whether it did as told.
-KAFKA_PYTHON_SERVICE = '''
+KAFKA_PYTHON_SERVICE = """
 class ExternalService:
     def __init__(self, host, port):
         self.host = host
@@ -241,7 +258,11 @@ class ExternalService:
 
     def __getattr__(self, name):
         return lambda *args, **kwargs: True
-'''
+
+
+class SpawnedService(ExternalService):
+    pass
+"""
 
 
 def _fetch_kafka_python_tests(directory: Path) -> None:
@@ -279,7 +300,9 @@ class Item(NamedTuple):
 
 ITEMS: dict[str, Item] = {
     "kafka": Item(
-        lambda: cache_directory() / f"kafka-{KAFKA_VERSION}", _fetch_kafka, f"Apache Kafka {KAFKA_VERSION}, clients and tools"
+        lambda: cache_directory() / f"kafka-{KAFKA_VERSION}",
+        _fetch_kafka,
+        f"Apache Kafka {KAFKA_VERSION}, clients and tools",
     ),
     "debian": Item(lambda: cache_directory() / "debian", _fetch_debian, "kcat"),
     "kafkajs": Item(kafkajs_directory, _fetch_kafkajs, "kafkajs and its codecs"),
@@ -295,7 +318,9 @@ ITEMS: dict[str, Item] = {
         lambda: sorted(franz_go_source().glob("*.go")) + sorted(franz_go_source().glob("go.*")),
     ),
     "node-rdkafka": Item(
-        lambda: cache_directory() / f"node-rdkafka-{NODE_RDKAFKA_VERSION}", _fetch_node_rdkafka, "rdkafka_performance"
+        lambda: cache_directory() / f"node-rdkafka-{NODE_RDKAFKA_VERSION}",
+        _fetch_node_rdkafka,
+        "rdkafka_performance",
     ),
     "librdkafka": Item(
         lambda: cache_directory() / f"librdkafka-{CONFLUENT_JAVASCRIPT_VERSION}",
@@ -331,7 +356,9 @@ def fetch(name: str) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.interop", description=(__doc__ or "").split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.interop", description=(__doc__ or "").split("\n")[0]
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     fetcher = commands.add_parser("fetch", help="fetch the items that are missing")
     fetcher.add_argument("items", nargs="*", metavar="ITEM", help=f"all, or any of {', '.join(ITEMS)}")
@@ -339,7 +366,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.command == "list":
         for name, item in ITEMS.items():
-            print(f"{name:20} {'fetched' if is_fetched(name) else 'missing':8} {item.what} ({item.directory()})")
+            print(
+                f"{name:20} {'fetched' if is_fetched(name) else 'missing':8} {item.what} ({item.directory()})"
+            )
         return 0
     names = [name for name in options.items if name != "all"] or list(ITEMS)
     for name in names:
@@ -354,7 +383,9 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name}: {error}", file=sys.stderr, flush=True)
             failed.append(name)
             continue
-        print(f"{name}: {f'fetched in {time.monotonic() - started:.0f} s' if fetched else 'there'}", flush=True)
+        print(
+            f"{name}: {f'fetched in {time.monotonic() - started:.0f} s' if fetched else 'there'}", flush=True
+        )
     if failed:
         print(f"not fetched: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

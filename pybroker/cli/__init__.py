@@ -9,7 +9,7 @@ import click
 
 from pybroker.version import VERSION
 
-# command name: module in this package, whose `command` is the click command
+# command name: module in this package, which has a click command of the same name
 _COMMANDS: Final = {"start": "start", "dump-log": "dump_log"}
 
 
@@ -23,7 +23,8 @@ class _LazyGroup(click.Group):
         module_name = _COMMANDS.get(cmd_name)
         if module_name is None:
             return None
-        command: click.Command = importlib.import_module(f"pybroker.cli.{module_name}").command
+        module = importlib.import_module(f"pybroker.cli.{module_name}")
+        command: click.Command = getattr(module, module_name)
         return command
 
 

@@ -39,7 +39,7 @@ _DEFAULT_DATA_DIR = "pybroker-data"
     type=click.Path(dir_okay=False, path_type=Path),
     help="Written with HOST:PORT when the broker serves.",
 )
-def command(
+def start(
     config_path: Path | None,
     settings: tuple[str, ...],
     data_dir: Path | None,

@@ -84,7 +84,7 @@ class LogEnvironment:
         return file
 
     def with_descriptors(self, action: Callable[[], T]) -> T:
-        """Do something that needs a descriptor; when there is none, close half of the cache and do it again."""
+        """Do something that needs a descriptor; if there is none, close half of the cache and try again."""
         try:
             return action()
         except OSError as error:
@@ -107,9 +107,13 @@ class LogEnvironment:
             self._index_bytes -= old_size
             oldest.unload_indexes()
 
-    def forget(self, segment: Segment) -> None:
-        """The segment is closed or removed."""
+    def forget_file(self, segment: Segment) -> None:
+        """The segment has a descriptor of its own now, or none is needed."""
         file = self._files_open.pop(segment, None)
         if file is not None:
             file.close()
+
+    def forget(self, segment: Segment) -> None:
+        """The segment is closed or removed."""
+        self.forget_file(segment)
         self._index_bytes -= self._indexes_loaded.pop(segment, 0)

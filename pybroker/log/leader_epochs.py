@@ -7,6 +7,7 @@ offsets increase from line to line.
 from __future__ import annotations
 
 from bisect import bisect_right
+from itertools import pairwise
 
 from pybroker.common.errors import CorruptionError
 
@@ -97,7 +98,7 @@ class LeaderEpochs:
                 pairs = [(int(epoch), int(start)) for epoch, start in (line.split() for line in lines[2:])]
         except (ValueError, IndexError, UnicodeDecodeError) as error:
             raise CorruptionError(f"leader-epoch-checkpoint cannot be read: {error}") from error
-        if any(a[0] >= b[0] or a[1] > b[1] for a, b in zip(pairs, pairs[1:], strict=False)):
+        if any(a[0] >= b[0] or a[1] > b[1] for a, b in pairwise(pairs)):
             raise CorruptionError("leader-epoch-checkpoint: lines do not increase")
         self._epochs = [epoch for epoch, _ in pairs]
         self._starts = [start for _, start in pairs]

@@ -119,7 +119,7 @@ class OffsetIndex:
         self._stale = False
 
     def save(self, files: FileSystem, path: str, *, trim: bool) -> None:
-        """Bring the file up to date; cut to its entries with `trim`, else extended with zeros to full size."""
+        """Bring the file up to date: cut to its entries with `trim`, else extended with zeros."""
         file = files.open(path, create=True)
         try:
             count = len(self._offsets)

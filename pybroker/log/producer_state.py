@@ -155,7 +155,7 @@ class ProducerState:
             self._open_transactions[producer_id] = base_offset
 
     def end_transaction(self, producer_id: int, epoch: int, coordinator_epoch: int, timestamp: int) -> int:
-        """A marker of this producer is in the log. Returns the transaction's first offset, -1 if none was open."""
+        """A marker is in the log. Returns the first offset of the transaction it ends, -1 for none."""
         entry = self.entries.get(producer_id)
         if entry is None:
             entry = self.entries[producer_id] = ProducerEntry(producer_id, epoch)
@@ -190,7 +190,7 @@ class ProducerState:
         self._open_transactions.clear()
 
     def take_batches(self, found: dict[int, list[tuple[int, ProducerBatch]]]) -> None:
-        """Complete the partial entries from older batches, given as (epoch, batch) per producer, oldest first."""
+        """Complete the partial entries from older batches: (epoch, batch) per producer, oldest first."""
         for producer_id, entry in self.entries.items():
             if not entry.partial:
                 continue

@@ -10,6 +10,7 @@ are reported to the descriptor that wrote, so it may be closed only when nothing
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -23,14 +24,15 @@ from pybroker.log.time_index import NO_TIMESTAMP, TimeIndex
 from pybroker.log.txn_index import TransactionIndex
 from pybroker.records.batch import HEADER, HEADER_SIZE, LOG_OVERHEAD, BatchHeader
 
-# base offset, length, leader epoch, magic, crc, attributes, last offset delta: as far as a position lookup needs.
+# Base offset, length, leader epoch, magic, crc, attributes, last offset delta: what a position lookup needs.
 _PREFIX: Final = struct.Struct(">qiibIhi")
-_LAST_DELTA_POSITION: Final = 23
 _SCAN_CHUNK: Final = 64 * 1024
 _LOOKUP_CHUNK: Final = 8 * 1024
 _MIN_LENGTH: Final = HEADER_SIZE - LOG_OVERHEAD
 # Positions remembered of the newest batches, so that consumers at the end of the log need no lookup.
 _RECENT_COUNT: Final = 64
+# index.interval.bytes of an index that turns out to be damaged when a reader needs it.
+_REBUILD_INTERVAL: Final = 4096
 
 
 def file_prefix(base_offset: int) -> str:
@@ -55,6 +57,8 @@ class Segment:
         "file",
         "first_timestamp",
         "index_dirty",
+        "index_full",
+        "index_max_bytes",
         "roll_jitter_ms",
         "sealed",
         "size",
@@ -67,6 +71,7 @@ class Segment:
         directory: str,
         base_offset: int,
         *,
+        index_max_bytes: int = 10_485_760,
         size: int = 0,
         sealed: bool = False,
         created_ms: int = 0,
@@ -84,8 +89,10 @@ class Segment:
         self.first_timestamp: int | None = None
         self.bytes_since_index = 0
         self.file: File | None = None
-        # The index files are behind the arrays, or are missing, or are not cut although the segment is sealed.
+        # The index files are behind the arrays, or missing, or not cut although the segment is sealed.
         self.index_dirty = False
+        self.index_max_bytes = index_max_bytes
+        self.index_full = False
         self._largest: tuple[int, int] | None = None
         self._offset_index: OffsetIndex | None = None
         self._time_index: TimeIndex | None = None
@@ -97,27 +104,33 @@ class Segment:
 
     # ---- indexes -------------------------------------------------------------------------------------
 
-    def new_indexes(self, max_bytes: int) -> None:
+    def new_indexes(self) -> None:
         """Start with empty indexes (a new segment, or one that is about to be recovered)."""
-        self._offset_index = OffsetIndex(self.base_offset, max_bytes)
-        self._time_index = TimeIndex(self.base_offset, max_bytes)
+        self._offset_index = OffsetIndex(self.base_offset, self.index_max_bytes)
+        self._time_index = TimeIndex(self.base_offset, self.index_max_bytes)
+        # Whatever the files hold has to go.
         self._offset_index.reset()
         self._time_index.reset()
+        self.index_full = False
         self._recent = {}
         self._largest = (NO_TIMESTAMP, self.base_offset)
         self.bytes_since_index = 0
         self.index_dirty = True
 
-    def load_indexes(self, max_bytes: int) -> None:
+    def load_indexes(self) -> None:
         """Read both index files. CorruptionError or FileNotFoundError when they have to be rebuilt."""
         files = self._environment.files
-        offsets = OffsetIndex(self.base_offset, max_bytes)
+        offsets = OffsetIndex(self.base_offset, self.index_max_bytes)
         offsets.load(files, self.path(".index"))
         if offsets.last_position >= max(self.size, 1):
-            raise CorruptionError(f"{self.path('.index')}: position {offsets.last_position} is beyond the segment")
-        times = TimeIndex(self.base_offset, max_bytes)
+            raise CorruptionError(
+                f"{self.path('.index')}: position {offsets.last_position} is beyond the segment"
+            )
+        times = TimeIndex(self.base_offset, self.index_max_bytes)
         times.load(files, self.path(".timeindex"))
         self._offset_index, self._time_index = offsets, times
+        self.index_full = offsets.is_full or times.is_full
+        self.bytes_since_index = max(self.size - offsets.last_position, 0)
         if self._largest is None:
             self._largest = times.last_entry
 
@@ -152,18 +165,17 @@ class Segment:
         return self._offset_index.memory_bytes + self._time_index.memory_bytes + 512
 
     def _reload_indexes(self) -> None:
-        max_bytes = self.size + 1024
         try:
-            self.load_indexes(max_bytes)
+            self.load_indexes()
         except (CorruptionError, FileNotFoundError) as error:
             self._environment.report(f"{self.path('.index')} is rebuilt: {error}")
-            self.rebuild_indexes(max_bytes, 4096)
+            self.rebuild_indexes(_REBUILD_INTERVAL)
         if self.sealed:
             self._environment.note_indexes(self, self._index_memory())
 
-    def rebuild_indexes(self, max_bytes: int, interval_bytes: int) -> int:
+    def rebuild_indexes(self, interval_bytes: int) -> int:
         """Make both indexes from the batch headers; returns the offset after the last batch."""
-        self.new_indexes(max_bytes)
+        self.new_indexes()
         next_offset = self.base_offset
         for position, header in self.scan(0):
             self.note_batch(position, header.size, header.last_offset, header.max_timestamp, interval_bytes)
@@ -173,18 +185,25 @@ class Segment:
     def note_batch(
         self, position: int, size: int, last_offset: int, max_timestamp: int, interval_bytes: int
     ) -> None:
-        """Update indexes and maxima for a batch; the twin of what `PartitionLog.append_batch` does in line."""
+        """Update indexes and maxima for a batch whose bytes are in place."""
         if self.first_timestamp is None:
             self.first_timestamp = max_timestamp
-        if max_timestamp > self.largest[0]:
-            self._largest = (max_timestamp, last_offset)
+        largest = self._largest
+        if largest is None:
+            largest = self.largest
+        if max_timestamp > largest[0]:
+            self._largest = largest = (max_timestamp, last_offset)
         if self.bytes_since_index > interval_bytes:
-            assert self._offset_index is not None
-            assert self._time_index is not None
-            self._offset_index.append(last_offset, position)
-            self._time_index.maybe_append(*self.largest)
-            self.bytes_since_index = 0
-        self.bytes_since_index += size
+            offsets, times = self._offset_index, self._time_index
+            assert offsets is not None
+            assert times is not None
+            offsets.append(last_offset, position)
+            times.maybe_append(*largest)
+            self.bytes_since_index = size
+            if offsets.is_full or times.is_full:
+                self.index_full = True
+        else:
+            self.bytes_since_index += size
 
     @property
     def largest(self) -> tuple[int, int]:
@@ -252,17 +271,17 @@ class Segment:
         return self.read_handle().pread(min(count, self.size - position), position)
 
     def position_of(self, offset: int) -> int:
-        """Position of the first batch whose last offset is at or above `offset`; `size` when there is none."""
+        """Position of the first batch whose last offset is at or above `offset`; `size` without one."""
         recent = self._recent.get(offset)
         if recent is not None:
             return recent
         if offset <= self.base_offset:
             return 0
-        known, position = self.offset_index.lookup(offset)
+        position = self.offset_index.lookup(offset)[1]
         size = self.size
         while position < size:
             data = self.pread(_LOOKUP_CHUNK, position)
-            here = 0
+            here: int = 0
             last = len(data) - HEADER_SIZE
             if last < 0:
                 raise CorruptionError(f"{self.path('.log')}: cut batch at {position}")
@@ -270,7 +289,7 @@ class Segment:
                 base, length, _, magic, _, _, delta = _PREFIX.unpack_from(data, here)
                 if magic != 2 or length < _MIN_LENGTH or delta < 0:
                     raise CorruptionError(f"{self.path('.log')}: no batch at {position + here}")
-                end_offset = base + delta
+                end_offset: int = base + delta
                 if end_offset >= offset:
                     return position + here
                 here += length + LOG_OVERHEAD
@@ -324,46 +343,67 @@ class Segment:
 
     # ---- writing -------------------------------------------------------------------------------------
 
-    def open_for_append(self) -> File:
-        """The write descriptor; the file is made when missing."""
+    def prepare_append(self) -> File:
+        """Open the write descriptor, making the file when missing, and load what appends keep up to date."""
+        if self._offset_index is None:
+            self._reload_indexes()
+        if self.first_timestamp is None and self.size:
+            self.first_batch_timestamp()
+        return self.open_for_write()
+
+    def open_for_write(self) -> File:
         if self.file is None:
             files = self._environment.files
             path = self.path(".log")
-            file = self._environment.with_descriptors(lambda: files.open(path, create=True))
-            self.file = file
+            self.file = self._environment.with_descriptors(lambda: files.open(path, create=True))
+            # One descriptor is enough.
             self._environment.forget_file(self)
         return self.file
 
-    def write(self, buffers: Sequence[Buffer], total: int) -> None:
-        """Append bytes. On OSError the file is as long as before, or `cut_tail` is still to do."""
-        file = self.file or self.open_for_append()
+    def append(
+        self,
+        buffers: Sequence[Buffer],
+        total: int,
+        base_offset: int,
+        last_offset: int,
+        max_timestamp: int,
+        interval_bytes: int,
+    ) -> None:
+        """Write one batch. On OSError nothing in memory has changed; the caller cuts the file."""
+        file = self.file
+        if file is None:
+            file = self.prepare_append()
         position = self.size
-        try:
-            written = file.pwrite(buffers, position)
-            if written != total:
-                rest = memoryview(b"".join(buffers))
-                while written < total:
-                    written += file.pwrite([rest[written:]], position + written)
-        except OSError:
-            # Readers are bounded by `size`, but a restart must not find half a batch and take the disk for bad.
-            file.truncate(position)
-            raise
+        if file.pwrite(buffers, position) != total:
+            self._write_rest(file, buffers, total)
         self.size = position + total
-
-    def remember(self, base_offset: int, position: int) -> None:
-        """Note where a batch that was just appended starts."""
         recent = self._recent
         if len(recent) >= _RECENT_COUNT:
             for old in list(recent)[: _RECENT_COUNT // 2]:
                 del recent[old]
         recent[base_offset] = position
+        self.note_batch(position, total, last_offset, max_timestamp, interval_bytes)
+
+    def _write_rest(self, file: File, buffers: Sequence[Buffer], total: int) -> None:
+        """After a short write: start over. The system reports a full disk as a short write first."""
+        everything = memoryview(b"".join(buffers))
+        written = 0
+        while written < total:
+            count = file.pwrite([everything[written:]], self.size + written)
+            if count <= 0:
+                raise OSError(errno.EIO, "write of nothing", file.path)
+            written += count
+
+    def cut_tail(self) -> None:
+        """Remove what a failed append left beyond the valid content."""
+        self.open_for_write().truncate(self.size)
 
     def truncate(self, position: int, offset: int) -> None:
         """Cut the segment at `position`; `offset` is the first one that goes."""
         # The indexes first: they are read from the untouched file if they are not loaded.
         self.offset_index.truncate_to(offset)
         self.time_index.truncate_to(offset)
-        self.open_for_append().truncate(position)
+        self.open_for_write().truncate(position)
         self.size = position
         self.synced_size = min(self.synced_size, position)
         self.index_dirty = True
@@ -388,7 +428,7 @@ class Segment:
 
 
 def next_offset_of_trimmed(segment: Segment) -> tuple[int, int]:
-    """(next offset, position scanned from) of a segment whose index file was trimmed, reading little of it."""
+    """(next offset, position scanned from) of a segment with a trimmed index file, reading little of it."""
     files = segment._environment.files
     if segment.size == 0:
         return segment.base_offset, 0

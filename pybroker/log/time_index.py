@@ -123,7 +123,7 @@ class TimeIndex:
 
 
 def last_file_entry(files: FileSystem, path: str, base_offset: int) -> tuple[int, int]:
-    """The last entry of a trimmed time index file, without reading all of it; (-1, base offset) without one."""
+    """The last entry of a trimmed file, without reading all of it; (-1, base offset) without one."""
     file = files.open(path, read_only=True)
     try:
         size = file.size()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import shutil
 from collections.abc import Sequence
 
 from pybroker.common.files import Buffer
@@ -141,6 +140,9 @@ class DiskFileSystem:
         os.remove(path)
 
     def remove_tree(self, path: str) -> None:
+        # Late: it is rarely needed, and slow to import.
+        import shutil
+
         try:
             shutil.rmtree(path)
         except FileNotFoundError:

@@ -224,8 +224,12 @@ def limits_of(config: BrokerConfig) -> ServerLimits:
             value = config.get(key)
         except KeyError:
             return fallback
-        # Kafka's "no limit" (-1, or the largest int) means this broker's finite default.
-        return int(value) if value is not None and 0 <= int(value) < 2**31 - 1 else fallback
+        return fallback if value is None else int(value)
+
+    def finite(key: str, fallback: int) -> int:
+        """Kafka's "no limit" (-1, or the largest int) means this broker's own, finite one."""
+        value = number(key, -1)
+        return value if 0 <= value < 2**31 - 1 else fallback
 
     overrides = {}
     for entry in _list_of(config.get("max.connections.per.ip.overrides")):
@@ -234,15 +238,30 @@ def limits_of(config: BrokerConfig) -> ServerLimits:
             overrides[host] = int(count)
     return ServerLimits(
         request_max_bytes=number("socket.request.max.bytes", default.request_max_bytes),
-        held_request_max_bytes=number("queued.max.request.bytes", default.held_request_max_bytes),
+        held_request_max_bytes=finite(
+            "queued.max.request.bytes",
+            number("pybroker.request.bytes.in.flight.max", default.held_request_max_bytes),
+        ),
         unsent_response_max_bytes=number(
             "pybroker.unsent.response.max.bytes", default.unsent_response_max_bytes
         ),
-        connections_max=number("max.connections", default.connections_max),
-        connections_per_ip_max=number("max.connections.per.ip", default.connections_per_ip_max),
+        write_buffer_bytes=number("pybroker.connection.write.buffer.bytes", default.write_buffer_bytes),
+        pending_requests_max=number("pybroker.connection.max.pending.requests", default.pending_requests_max),
+        read_ahead_bytes=number("pybroker.connection.read.ahead.bytes", default.read_ahead_bytes),
+        connections_max=finite(
+            "max.connections", number("pybroker.connections.max", default.connections_max)
+        ),
+        connections_per_ip_max=finite(
+            "max.connections.per.ip",
+            number("pybroker.connections.max.per.ip", default.connections_per_ip_max),
+        ),
         connections_per_ip_overrides=overrides,
-        idle_ms=number("connections.max.idle.ms", default.idle_ms),
+        # Negative means for ever.
+        idle_ms=idle_ms if (idle_ms := number("connections.max.idle.ms", default.idle_ms)) >= 0 else 1 << 62,
         frame_timeout_ms=number("pybroker.frame.timeout.ms", default.frame_timeout_ms),
+        frame_min_bytes_per_second=number(
+            "pybroker.frame.min.bytes.per.second", default.frame_min_bytes_per_second
+        ),
         listen_backlog=max(default.listen_backlog, number("socket.listen.backlog.size", 50)),
     )
 

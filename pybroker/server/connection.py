@@ -364,7 +364,7 @@ class Connection(asyncio.Protocol):
             partial += data
             self.active_ns = perf_counter_ns()
             self._set_held(len(partial) + self._rest_bytes)
-            if self._gate.requests_full():
+            if self._gate.requests_full() and not self._gate.may_exceed(self):
                 self._pause_for_memory()
             return
         self._partial = None
@@ -450,7 +450,7 @@ class Connection(asyncio.Protocol):
         """The gate's call: requests may be received again."""
         self._memory_paused = False
         if not self._closed:
-            if self._gate.requests_full() and self.held_bytes:
+            if self._gate.requests_full() and self.held_bytes and not self._gate.may_exceed(self):
                 self._pause_for_memory()
             else:
                 self._maybe_resume_reading()
@@ -532,7 +532,7 @@ class Connection(asyncio.Protocol):
         difference = count - self.held_bytes
         if difference:
             self.held_bytes = count
-            self._gate.change_held(difference)
+            self._gate.change_held(self, difference)
 
     def _set_unsent(self, count: int) -> None:
         difference = count - self.unsent_bytes

@@ -42,6 +42,7 @@ class Gate:
         "_checks_often",
         "_connections",
         "_dirty",
+        "_exceeding",
         "_last_log_ns",
         "_memory_waiters",
         "_per_ip",
@@ -85,6 +86,7 @@ class Gate:
         self._per_ip: dict[str, int] = {}
         self._dirty: list[Connection] = []
         self._memory_waiters: dict[Connection, None] = {}
+        self._exceeding: Connection | None = None
         self._sweep_handle: asyncio.TimerHandle | None = None
         self._last_log_ns = -_LOG_INTERVAL_NS
         self._suppressed = 0
@@ -125,6 +127,8 @@ class Gate:
             del self._per_ip[ip]
         self.slow_readers.pop(connection, None)
         self._memory_waiters.pop(connection, None)
+        if self._exceeding is connection:
+            self._pass_on()
         self.metrics.connections = len(self._connections)
 
     # --- waking ---
@@ -148,10 +152,12 @@ class Gate:
 
     # --- byte budgets ---
 
-    def change_held(self, difference: int) -> None:
+    def change_held(self, connection: Connection, difference: int) -> None:
         """A connection holds this many bytes more (or fewer) of requests not handled yet."""
         metrics = self.metrics
         metrics.request_bytes_held += difference
+        if connection is self._exceeding and not connection.held_bytes:
+            self._pass_on()
         if self._memory_waiters and metrics.request_bytes_held <= self.limits.held_request_max_bytes:
             waiters, self._memory_waiters = self._memory_waiters, {}
             for connection in waiters:
@@ -159,6 +165,20 @@ class Gate:
 
     def requests_full(self) -> bool:
         return self.metrics.request_bytes_held > self.limits.held_request_max_bytes
+
+    def may_exceed(self, connection: Connection) -> bool:
+        """Whether this is the one connection that may go on over the budget, so that somebody finishes."""
+        if self._exceeding is None:
+            self._exceeding = connection
+        return self._exceeding is connection
+
+    def _pass_on(self) -> None:
+        """The connection that was over the budget is done: the next one may be."""
+        self._exceeding = None
+        for connection in self._memory_waiters:
+            del self._memory_waiters[connection]
+            self.loop.call_soon(connection.memory_available)
+            return
 
     def wait_for_memory(self, connection: Connection) -> None:
         """The connection stopped reading until the held bytes are below the limit."""

@@ -10,28 +10,32 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerLimits:
-    """Bounds on what peers may make this process hold. Every field has a configuration key."""
+    """Bounds on what peers may make this process hold. Where a configuration key sets one, it is named."""
 
     # socket.request.max.bytes: a longer frame closes the connection.
     request_max_bytes: int = 100 * MIB
-    # queued.max.request.bytes: bytes of requests that have not been handled yet, over all connections.
-    held_request_max_bytes: int = 128 * MIB
-    # pybroker.unsent.response.max.bytes: replies that peers have not taken yet, over all connections.
+    # queued.max.request.bytes, or pybroker.request.bytes.in.flight.max: bytes of requests that have not been
+    # handled yet, over all connections. One connection at a time may exceed it, so that a request of the
+    # largest size always gets through.
+    held_request_max_bytes: int = 64 * MIB
+    # pybroker.unsent.response.max.bytes: replies that peers have not taken yet, over all connections. When
+    # they are more, fetches wait.
     unsent_response_max_bytes: int = 128 * MIB
     # pybroker.connection.write.buffer.bytes: a connection with more unsent than this is not served.
     write_buffer_bytes: int = 256 * 1024
     # pybroker.connection.max.pending.requests: produce requests of one connection that wait for an answer.
     pending_requests_max: int = 256
-    # pybroker.connection.read.ahead.bytes: read this far beyond the request that waits, then stop reading.
+    # pybroker.connection.read.ahead.bytes: read this far beyond a request that waits, then stop reading.
     read_ahead_bytes: int = 64 * 1024
-    # max.connections, max.connections.per.ip, max.connections.per.ip.overrides
+    # max.connections or pybroker.connections.max; max.connections.per.ip or
+    # pybroker.connections.max.per.ip; max.connections.per.ip.overrides
     connections_max: int = 10_000
     connections_per_ip_max: int = 1_000
     connections_per_ip_overrides: Mapping[str, int] = field(default_factory=dict)
     # connections.max.idle.ms
     idle_ms: int = 600_000
-    # pybroker.frame.timeout.ms and pybroker.frame.min.bytes.per.second: a request that is still incomplete
-    # after the timeout must have come at least at this rate.
+    # pybroker.frame.timeout.ms: a request that is still incomplete after this time must have come at least
+    # at pybroker.frame.min.bytes.per.second.
     frame_timeout_ms: int = 30_000
     frame_min_bytes_per_second: int = 1024
     # A connection is only evicted to free buffers when it made no progress for this long.

@@ -4,8 +4,8 @@ In: nothing. Out: `ApiKey`, `API_TABLE`, `ADVERTISED`. What must hold: a key is 
 a handler serves the whole range of versions and tests cover it; ApiVersions, dispatch, the generated docs and
 the tests all read this table. A newly implemented API changes its row here and nothing else in this package.
 
-Version ranges are those of Kafka 4.3.0 (the protocol guide, "Api Keys"). One exception is Kafka's own: Produce
-is advertised from version 0 for the sake of librdkafka (KAFKA-18659), while versions 0-2 are refused.
+Version ranges are those of Kafka 4.3.0 (the protocol guide, "Api Keys"). One exception is Kafka's own: it
+advertises Produce from version 0 for the sake of librdkafka (KAFKA-18659), while versions 0-2 are refused.
 """
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ memoryviews over the given buffer (fields of type bytes and records), or bytes. 
   bad UTF-8 becomes U+FFFD, unknown tagged fields are skipped, bytes after the end are ignored (but counted).
 
 Compiling takes about a millisecond, once, at the first use of a (class, version). One function per struct
-reads or writes a whole array of it, so a nested struct costs no call per element. Adjacent fields of fixed size
-share one `struct.Struct`. `reader_source` and `writer_source` show the code that is compiled.
+reads or writes a whole array of it, so a nested struct costs no call per element. Adjacent fields of fixed
+size share one `struct.Struct`. `reader_source` and `writer_source` show the code that is compiled.
 """
 
 from __future__ import annotations
@@ -643,13 +643,24 @@ def _write_content(kind: str, value: str, nullable: bool, flexible: bool, pendin
         out(f"w({content})")
 
 
+def _differs(cls: type[Message], name: str, out: _Source) -> str:
+    """An expression: whether the struct `o.name` differs from a new one."""
+    if all(item[1] in FIXED and item[1] != "uuid" for item in cls.FIELDS):
+        # Field by field, because the general comparison costs as much as encoding the struct.
+        return " or ".join(f"o.{name}.{item[0]} != {item[6]!r}" for item in cls.FIELDS)
+    out.names[f"default_{name}"] = cls()
+    return f"o.{name} != default_{name}"
+
+
 def _write_tags(cls: type[Message], version: int, tagged: list[FieldSpec], out: _Source) -> None:
     """Only fields that differ from their default are written, in the order of their tags."""
     out("tags = []")
     for spec in tagged:
         name = spec[0]
         default = _default_expression(cls, spec, out)
-        if default == "[]":
+        if spec[6] is ...:
+            out(f"if {_differs(_nested(cls, spec[1]), name, out)}:")
+        elif default == "[]":
             out(f"if o.{name} is None or len(o.{name}):")
         elif default == "None":
             out(f"if o.{name} is not None:")

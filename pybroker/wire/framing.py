@@ -2,7 +2,7 @@
 
 In: chunks as they arrive. Out: complete frames without their length prefix. What must hold: memory grows with
 the bytes received, never with the length that a peer declares; a negative or too large length is a
-ProtocolError before any of its body is kept; a returned frame stays valid and unchanged while it is referenced.
+ProtocolError before any of its body is kept; a returned frame stays valid and unchanged while referenced.
 
     frame: length i32 | body of that length
 """

@@ -84,7 +84,9 @@ class Adapter:
     def offset_for_timestamp(self, topic: str, partition: int, timestamp: int) -> int:
         raise NotImplementedError
 
-    def produce(self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False) -> list[int]:
+    def produce(
+        self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False
+    ) -> list[int]:
         raise NotImplementedError
 
     def consume(self, topic: str, partition: int, offset: int, count: int) -> list[Record]:
@@ -191,7 +193,9 @@ class ConfluentKafka(Adapter):
 
         consumer = self._consumer()
         try:
-            return list(consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=READ_TIMEOUT_S))
+            return list(
+                consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=READ_TIMEOUT_S)
+            )
         finally:
             consumer.close()
 
@@ -207,7 +211,9 @@ class ConfluentKafka(Adapter):
         finally:
             consumer.close()
 
-    def produce(self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False) -> list[int]:
+    def produce(
+        self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False
+    ) -> list[int]:
         from confluent_kafka import Producer
 
         offsets: dict[int, int] = {}
@@ -370,7 +376,9 @@ class KafkaPython(Adapter):
         finally:
             consumer.close()
 
-    def produce(self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False) -> list[int]:
+    def produce(
+        self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False
+    ) -> list[int]:
         from kafka import KafkaProducer
 
         producer = KafkaProducer(
@@ -551,7 +559,9 @@ class AioKafka(Adapter):
 
         return int(self._run(self._with_consumer(ask)))
 
-    def produce(self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False) -> list[int]:
+    def produce(
+        self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False
+    ) -> list[int]:
         async def send() -> list[int]:
             from aiokafka import AIOKafkaProducer
 
@@ -647,7 +657,9 @@ class ProgramAdapter(Adapter):
     def offset_for_timestamp(self, topic: str, partition: int, timestamp: int) -> int:
         return int(self._call("offset_for_timestamp", topic=topic, partition=partition, timestamp=timestamp))
 
-    def produce(self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False) -> list[int]:
+    def produce(
+        self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False
+    ) -> list[int]:
         sent = [r.to_json(record) for record in records]
         return list(self._call("produce", topic=topic, codec=codec, idempotent=idempotent, records=sent))
 

@@ -36,7 +36,9 @@ CLIENT_CODECS = [
 class Clients:
     """Starts an adapter when it is first asked for and keeps it."""
 
-    def __init__(self, request: pytest.FixtureRequest, broker: Server, directory: pytest.TempPathFactory) -> None:
+    def __init__(
+        self, request: pytest.FixtureRequest, broker: Server, directory: pytest.TempPathFactory
+    ) -> None:
         self.request = request
         self.broker = broker
         self.directory = directory.mktemp("clients")

@@ -23,7 +23,9 @@ class Record(NamedTuple):
     offset: int = -1
 
 
-def mixed_records(count: int, partitions: int, *, null_header_values: bool = True, null_records: bool = True) -> list[Record]:
+def mixed_records(
+    count: int, partitions: int, *, null_header_values: bool = True, null_records: bool = True
+) -> list[Record]:
     """Records of every shape, spread over the partitions, each ten milliseconds after the one before."""
     generator = random.Random(4711)
     binary = bytes(range(256))
@@ -33,7 +35,7 @@ def mixed_records(count: int, partitions: int, *, null_header_values: bool = Tru
         (b"no value", None, ()),
         (b"", b"", ()),
         (b"k", b"one header", (("name", b"content"),)),
-        ("schlüssel".encode(), "größe 大きさ".encode(), (("überschrift", "wert".encode()), ("empty", b""))),
+        ("schlüssel".encode(), "größe 大きさ".encode(), (("überschrift", b"wert"), ("empty", b""))),
         (b"k", b"repeated header", (("twice", b"1"), ("twice", b"2"))),
         (binary, binary * 8, (("binary", binary),)),
         (b"k", b"compressible " * 400, ()),

@@ -34,8 +34,14 @@ def tool(kafka: KafkaTools, broker: Server) -> Tool:
 
 
 def create(tool: Tool, topic: str, partitions: int = 1, **configs: str) -> None:
-    options = [option for name, value in configs.items() for option in ("--config", f"{name.replace('_', '.')}={value}")]
-    out = tool("TopicCommand", "--create", "--topic", topic, "--partitions", str(partitions), *options).check()
+    options = [
+        option
+        for name, value in configs.items()
+        for option in ("--config", f"{name.replace('_', '.')}={value}")
+    ]
+    out = tool(
+        "TopicCommand", "--create", "--topic", topic, "--partitions", str(partitions), *options
+    ).check()
     assert f"Created topic {topic}." in out
     wait_until(lambda: topic in tool("TopicCommand", "--list").check().split(), f"topic {topic}")
 
@@ -70,7 +76,9 @@ def test_kafka_topics(tool: Tool, topic_name: str) -> None:
     tool("TopicCommand", "--create", "--if-not-exists", "--topic", topic_name).check()
 
     tool("TopicCommand", "--delete", "--topic", topic_name).check()
-    wait_until(lambda: topic_name not in tool("TopicCommand", "--list").check().split(), "the topic to be gone")
+    wait_until(
+        lambda: topic_name not in tool("TopicCommand", "--list").check().split(), "the topic to be gone"
+    )
     unknown = tool("TopicCommand", "--describe", "--topic", topic_name)
     assert unknown.status == 1
     assert f"Topic '{topic_name}' does not exist as expected" in unknown.out + unknown.err
@@ -84,7 +92,10 @@ def test_kafka_configs_of_a_topic(tool: Tool, topic_name: str) -> None:
         return tool("ConfigCommand", *entity, "--describe", *options).check()
 
     changes = "retention.ms=1000000,cleanup.policy=[compact,delete]"
-    assert "Completed updating config" in tool("ConfigCommand", *entity, "--alter", "--add-config", changes).check()
+    assert (
+        "Completed updating config"
+        in tool("ConfigCommand", *entity, "--alter", "--add-config", changes).check()
+    )
     wait_until(lambda: "retention.ms=1000000" in described(), "the new value")
     assert "cleanup.policy=compact,delete" in described()
     everything = described("--all")
@@ -106,7 +117,8 @@ def test_kafka_configs_of_brokers(tool: Tool, clients: Clients) -> None:
     assert "  message.max.bytes=1048588 sensitive=false" in out
     tool("ConfigCommand", *one, "--alter", "--add-config", "log.cleaner.threads=2").check()
     wait_until(
-        lambda: "log.cleaner.threads=2" in tool("ConfigCommand", *one, "--describe").check(), "the broker's value"
+        lambda: "log.cleaner.threads=2" in tool("ConfigCommand", *one, "--describe").check(),
+        "the broker's value",
     )
     tool("ConfigCommand", *everyone, "--alter", "--add-config", "log.retention.ms=700000000").check()
     wait_until(
@@ -119,7 +131,9 @@ def test_kafka_configs_of_brokers(tool: Tool, clients: Clients) -> None:
     assert refused.status == 1
 
 
-def test_producer_performance_and_get_offsets(tool: Tool, kafka: KafkaTools, broker: Server, topic_name: str) -> None:
+def test_producer_performance_and_get_offsets(
+    tool: Tool, kafka: KafkaTools, broker: Server, topic_name: str
+) -> None:
     create(tool, topic_name, 2)
     out = kafka.run(
         "ProducerPerformance",
@@ -140,11 +154,13 @@ def test_producer_performance_and_get_offsets(tool: Tool, kafka: KafkaTools, bro
 
 def test_verifiable_producer(kafka: KafkaTools, tool: Tool, broker: Server, topic_name: str) -> None:
     create(tool, topic_name)
-    out = kafka.run(
+    # It sends its records and its summary while its JVM ends.
+    out = kafka.run_apart(
         "VerifiableProducer",
         *("--bootstrap-server", broker.bootstrap, "--topic", topic_name),
         *("--max-messages", "500", "--acks", "-1", "--repeating-keys", "5"),
     ).check()
+
     events = [json.loads(line) for line in out.splitlines()]
     offsets = [event["offset"] for event in events if event["name"] == "producer_send_success"]
     assert sorted(offsets) == list(range(500))
@@ -171,7 +187,9 @@ def test_kafka_delete_records(tool: Tool, clients: Clients, topic_name: str, tmp
     create(tool, topic_name)
     clients.get(ConfluentKafka).produce(topic_name, r.mixed_records(10, 1))
     file = tmp_path / "offsets.json"
-    file.write_text(json.dumps({"partitions": [{"topic": topic_name, "partition": 0, "offset": 4}], "version": 1}))
+    file.write_text(
+        json.dumps({"partitions": [{"topic": topic_name, "partition": 0, "offset": 4}], "version": 1})
+    )
     out = tool("DeleteRecordsCommand", "--offset-json-file", str(file)).check()
     assert f"partition: {topic_name}-0\tlow_watermark: 4" in out
     assert f"{topic_name}:0:4" in tool("GetOffsetShell", "--topic", topic_name, "--time", "earliest").check()
@@ -203,7 +221,12 @@ def test_kafka_cluster(tool: Tool, kafka: KafkaTools, broker: Server, clients: C
 
 def test_kafka_broker_api_versions(tool: Tool) -> None:
     out = tool("BrokerApiVersionsCommand").check()
-    for line in ("Produce(0): 0 to 13", "Fetch(1): 4 to 18", "Metadata(3): 0 to 13", "ApiVersions(18): 0 to 4"):
+    for line in (
+        "Produce(0): 0 to 13",
+        "Fetch(1): 4 to 18",
+        "Metadata(3): 0 to 13",
+        "ApiVersions(18): 0 to 4",
+    ):
         assert line in out
 
 
@@ -216,7 +239,15 @@ def dump(kafka: KafkaTools, files: list[Path], *options: str) -> str:
     assert files
     out = kafka.run("DumpLogSegments", "--files", ",".join(map(str, files)), *options)
     text = out.check()
-    for complaint in ("Mismatches", "mismatch", "isvalid: false", "Exception", "Invalid", "out of order", "corrupt"):
+    for complaint in (
+        "Mismatches",
+        "mismatch",
+        "isvalid: false",
+        "Exception",
+        "Invalid",
+        "out of order",
+        "corrupt",
+    ):
         assert complaint not in text, text[-2000:]
     assert "Exception" not in out.err
     return text
@@ -257,6 +288,12 @@ def test_kafka_dump_log_reads_our_files(
 
     metadata = server.log_dir / "__cluster_metadata-0"
     text = dump(kafka, sorted(metadata.glob("*.log")), "--cluster-metadata-decoder")
-    for kind in ("TOPIC_RECORD", "PARTITION_RECORD", "CONFIG_RECORD", "REGISTER_BROKER_RECORD", "PRODUCER_IDS_RECORD"):
+    for kind in (
+        "TOPIC_RECORD",
+        "PARTITION_RECORD",
+        "CONFIG_RECORD",
+        "REGISTER_BROKER_RECORD",
+        "PRODUCER_IDS_RECORD",
+    ):
         assert f'"type":"{kind}"' in text
     assert f'"name":"{topic_name}"' in text

@@ -44,7 +44,9 @@ FORMAT = "%p %o %T %K %S %h\n%k\n%s\n"
 
 
 def read(kcat: Kcat, topic: str, offset: str, count: int, partition: int = 0) -> list[r.Record]:
-    out = kcat("-C", "-t", topic, "-p", str(partition), "-o", offset, "-c", str(count), "-e", "-q", "-f", FORMAT)
+    out = kcat(
+        "-C", "-t", topic, "-p", str(partition), "-o", offset, "-c", str(count), "-e", "-q", "-f", FORMAT
+    )
     records = []
     while out:
         line, _, out = out.partition(b"\n")
@@ -69,7 +71,20 @@ def test_produce_and_consume(kcat: Kcat, admin: Adapter, topic_name: str, codec:
     admin.make_topic(topic_name, 2)
     lines = [f"key{i}:value {i} {'x' * i * 10}".encode() for i in range(50)]
     compression = ("-z", codec) if codec != "none" else ()
-    kcat("-P", "-t", topic_name, "-p", "1", "-K:", *compression, "-H", "a=1", "-H", "b=", send=b"\n".join(lines))
+    kcat(
+        "-P",
+        "-t",
+        topic_name,
+        "-p",
+        "1",
+        "-K:",
+        *compression,
+        "-H",
+        "a=1",
+        "-H",
+        "b=",
+        send=b"\n".join(lines),
+    )
     found = read(kcat, topic_name, "beginning", 50, partition=1)
     assert [b"%s:%s" % (record.key, record.value) for record in found] == lines
     assert [record.offset for record in found] == list(range(50))
@@ -102,9 +117,13 @@ def test_record_of_a_megabyte(kcat: Kcat, admin: Adapter, topic_name: str, tmp_p
 
 def test_consume_what_others_wrote_from_a_timestamp(kcat: Kcat, admin: Adapter, topic_name: str) -> None:
     admin.make_topic(topic_name, 1)
-    records = [record for record in r.mixed_records(40, 1, null_header_values=False) if len(record.headers) < 2]
+    records = [
+        record for record in r.mixed_records(40, 1, null_header_values=False) if len(record.headers) < 2
+    ]
     records = [record for record in records if record.key is not None and b"," not in record.key]
-    records = [record for record in records if all(b"," not in (content or b"") for _, content in record.headers)]
+    records = [
+        record for record in records if all(b"," not in (content or b"") for _, content in record.headers)
+    ]
     written = r.with_offsets(records, admin.produce(topic_name, records, codec="zstd"))
     assert read(kcat, topic_name, "beginning", len(written)) == written
     assert read(kcat, topic_name, f"s@{written[9].timestamp}", len(written) - 9) == written[9:]

@@ -53,7 +53,8 @@ def test_consume_from_a_timestamp(client: Adapter, topic_name: str) -> None:
     records = client.mixed_records(40, 1)
     # Two batches, so that the answer is once a batch's first record and once one inside a batch.
     written = r.with_offsets(
-        records, client.produce(topic_name, records[:20], codec="gzip") + client.produce(topic_name, records[20:])
+        records,
+        client.produce(topic_name, records[:20], codec="gzip") + client.produce(topic_name, records[20:]),
     )
     for index in (0, 7, 20, 33):
         timestamp = written[index].timestamp
@@ -94,7 +95,6 @@ def test_life_of_a_topic(client: Adapter, topic_name: str) -> None:
 
     # kafkajs and aiokafka only know AlterConfigs, which replaces everything, hence both names again.
     client.alter_config(topic_name, {"retention.ms": "1000000", "compression.type": "zstd"})
-
 
     def altered() -> bool:
         configs = client.describe_config(topic_name)

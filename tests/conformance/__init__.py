@@ -1,1 +1,1 @@
-"""The differential test: generated requests go to Apache Kafka and to pybroker, and the answers are compared."""
+"""The differential test: the same generated requests to Apache Kafka and to pybroker, and their answers."""

@@ -1,17 +1,20 @@
 """Makes the answers of two nodes comparable, and compares them.
 
-In: a decoded answer and the `Names` of the node that gave it. Out: a nested structure without what legitimately differs
-from node to node. What must hold: Apache Kafka against itself compares equal, and nothing else is left out than this:
+In: a decoded answer and the `Names` of the node that gave it. Out: a nested structure without what
+legitimately differs from node to node. What must hold: Apache Kafka against itself compares equal, and
+nothing else is left out than this:
 
-- topic, producer, session and telemetry instance ids become symbols; the cluster id, hosts, ports, directories, free and
-  total disk space, the epoch of the finalized features and moments of the broker's clock become placeholders;
-- the order of topics, partitions, resources, configs and features (hash order in the reference), except where a cursor
-  depends on it (DescribeTopicPartitions), and of synonyms, record errors and replicas, which is compared;
-- documentation strings of configs: only whether there is one; the values of configs that name addresses, directories and
-  controllers (`DEPLOYMENT`), names that begin with `pybroker.`;
+- topic, producer, session and telemetry instance ids become symbols; the cluster id, hosts, ports,
+  directories, free and total disk space, the epoch of the finalized features and moments of the broker's
+  clock become placeholders;
+- the order of topics, partitions, resources, configs and features (hash order in the reference), except where
+  a cursor depends on it (DescribeTopicPartitions), and of synonyms, record errors and replicas, which is
+  compared;
+- documentation strings of configs: only whether there is one; the values of configs that name addresses,
+  directories and controllers (`DEPLOYMENT`), names that begin with `pybroker.`;
 - in ApiVersions the keys that this project has not built yet (`SERVED`);
-- compressed bytes that the broker made itself (topics whose `compression.type` is a codec): their records are compared,
-  their sizes are not.
+- compressed bytes that the broker made itself (topics whose `compression.type` is a codec): their records are
+  compared, their sizes are not.
 """
 
 from __future__ import annotations
@@ -75,11 +78,13 @@ _UNORDERED = {
     "brokers": ("node_id", "broker_id"),
     "node_endpoints": ("node_id",),
 }
-_MOMENT = re.compile(r"\b1[6-9]\d{11}\b")
+_MOMENT = re.compile(r"-?\b\d{13,19}\b")
 
 
 class Normalizer:
-    """One node's answers. `sent_times` are the timestamps that requests carried: they are compared as they are."""
+    """One node's answers. `sent_times` are the timestamps that requests carried: they are compared as they
+    are.
+    """
 
     def __init__(self, names: Names, address: str, sent_times: set[int]) -> None:
         self.names = names
@@ -91,11 +96,13 @@ class Normalizer:
             return value
         return "<now>"
 
-    def text(self, value: str) -> str:
-        for (name, number), topic_id in self.names.topics.items():
-            value = value.replace(id_text(topic_id), f"<id {number} of {name}>")
+    def text(self, name: str, value: str) -> str:
+        for (topic, number), topic_id in self.names.topics.items():
+            value = value.replace(id_text(topic_id), f"<id {number} of {topic}>")
         value = value.replace(self.address, "<address>")
-        return _MOMENT.sub(lambda m: str(self.moment(int(m.group()))) if int(m.group()) in self.sent_times else "<time>", value)
+        if not is_message(name):
+            return value
+        return _MOMENT.sub(lambda m: m.group() if int(m.group()) in self.sent_times else "<time>", value)
 
     def answer(self, key: int, answer: Any) -> Any:
         if not isinstance(answer, dict):
@@ -119,7 +126,7 @@ class Normalizer:
                 symbol = f"<uuid {value.hex()}>" if len(set(value)) == 1 else "<uuid>"
             return symbol
         if isinstance(value, str):
-            return self.text(value)
+            return self.text(name, value)
         if name == "producer_id" and value in self.names.producers:
             return f"<producer {self.names.producers.index(value)}>"
         if name == "session_id" and value in self.names.sessions:
@@ -149,7 +156,11 @@ class Normalizer:
                 items = [item for item in items if not item["name"].startswith("pybroker.")]
             labels = _UNORDERED.get(name)
             if labels and key != DESCRIBE_TOPIC_PARTITIONS:
-                items.sort(key=lambda item: [repr(item.get(label)) for label in labels] if isinstance(item, dict) else [])
+                items.sort(
+                    key=lambda item: (
+                        [repr(item.get(label)) for label in labels] if isinstance(item, dict) else []
+                    )
+                )
             return items
         return self._leaf(key, name, value, topic)
 
@@ -158,7 +169,11 @@ class Normalizer:
         if value.get("documentation"):
             value["documentation"] = "<text>"
         if value["name"] in DEPLOYMENT:
-            return {"name": value["name"], "read_only": value["read_only"], "config_type": value.get("config_type")}
+            return {
+                "name": value["name"],
+                "read_only": value["read_only"],
+                "config_type": value.get("config_type"),
+            }
         return {
             field: [dict(item) for item in content] if field == "synonyms" else content
             for field, content in value.items()
@@ -199,14 +214,18 @@ def differences(first: Any, second: Any, path: str = "") -> list[tuple[str, Any,
     if isinstance(first, dict) and isinstance(second, dict):
         found = []
         for name in {**first, **second}:
-            found += differences(first.get(name, "<absent>"), second.get(name, "<absent>"), f"{path}.{name}".lstrip("."))
+            found += differences(
+                first.get(name, "<absent>"), second.get(name, "<absent>"), f"{path}.{name}".lstrip(".")
+            )
         return found
     if isinstance(first, list) and isinstance(second, list):
         found = []
         if _labelled(first) and _labelled(second):
             left, right = ({item["name"]: item for item in items} for items in (first, second))
             for name in {**left, **right}:
-                found += differences(left.get(name, "<absent>"), right.get(name, "<absent>"), f"{path}[{name}]")
+                found += differences(
+                    left.get(name, "<absent>"), right.get(name, "<absent>"), f"{path}[{name}]"
+                )
             return found
         if len(first) != len(second):
             return [(f"{path}.length", len(first), len(second))]
@@ -218,7 +237,12 @@ def differences(first: Any, second: Any, path: str = "") -> list[tuple[str, Any,
 
 def _labelled(items: list[Any]) -> bool:
     names = [item.get("name") for item in items if isinstance(item, dict)]
-    return len(names) == len(items) > 0 and None not in names and len(set(names)) == len(names) and "value" in items[0]
+    return (
+        len(names) == len(items) > 0
+        and None not in names
+        and len(set(names)) == len(names)
+        and "value" in items[0]
+    )
 
 
 def is_message(path: str) -> bool:

@@ -1,7 +1,9 @@
-"""Parts of a request whose bytes differ from node to node: topic ids, producer ids, session ids, batches that carry them.
+"""Parts of a request whose bytes differ from node to node: topic ids, producer ids, session ids, batches that
+carry them.
 
-In: a request with symbols in it and the `Names` of one node. Out: the request with that node's values. The way back,
-from an answer to symbols, is in `normal.py`. What must hold: both nodes get requests that mean the same.
+In: a request with symbols in it and the `Names` of one node. Out: the request with that node's values. The
+way back, from an answer to symbols, is in `normal.py`. What must hold: both nodes get requests that mean the
+same.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class SessionId:
 
 @dataclass(frozen=True)
 class Records:
-    """Batches one after the other, then `tail`, of all that the first `keep` bytes (or all but the last -keep)."""
+    """Batches one after the other, then `tail`, of all that the first `keep` bytes (or all but the last
+    -keep).
+    """
 
     batches: tuple[Batch, ...]
     tail: bytes = b""
@@ -57,7 +61,9 @@ class Names:
             # A node that refused to create the topic has no id for it.
             return self.topics.get((value.name, value.number), b"\xee" * 16)
         if isinstance(value, ProducerId):
-            return self.producers[value.number] if value.number < len(self.producers) else 10**12 + value.number
+            return (
+                self.producers[value.number] if value.number < len(self.producers) else 10**12 + value.number
+            )
         if isinstance(value, SessionId):
             return self.sessions[value.number] if value.number < len(self.sessions) else 10**9 + value.number
         if isinstance(value, Records):

@@ -1,11 +1,14 @@
-"""A tiny synchronous raw client: frames in and out of a socket, and batches built by hand with every kind of damage.
+"""A tiny synchronous raw client: frames in and out of a socket, and batches built by hand with every kind of
+damage.
 
-In: an address. Out: decoded answers as nested dicts (`tests.protocol.schema`), `CLOSED` when the broker hung up, `SILENT`
-when nothing came in time. What must hold: nothing here retries, reconnects, negotiates or hides an error.
+In: an address. Out: decoded answers as nested dicts (`tests.protocol.schema`), `CLOSED` when the broker hung
+up, `SILENT` when nothing came in time. What must hold: nothing here retries, reconnects, negotiates or hides
+an error.
 """
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import itertools
 import random
@@ -21,7 +24,7 @@ import lz4.frame
 import zstandard
 
 from tests.protocol import schema
-from tests.protocol.schema import uvarint, varint
+from tests.protocol.schema import varint
 
 PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 FIND_COORDINATOR = 10
@@ -102,10 +105,8 @@ class Connection:
 
     def send_bytes(self, data: bytes) -> None:
         """Raw bytes; a broker that has hung up is noticed by the next read."""
-        try:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
 
     def send_frame(self, body: bytes) -> None:
         self.send_bytes(struct.pack(">i", len(body)) + body)

@@ -1,8 +1,9 @@
 """A plain codec of the Kafka messages for tests, driven by kio's schema classes.
 
-In: an api key, a version and nested dicts (snake case names as in kio; durations are raw milliseconds under kio's name,
-without the `_ms` ending). Out: bytes, and nested dicts back. What must hold: it shares no code with `pybroker.wire`, so
-that an error of the broker's codec cannot hide itself; unknown error codes and odd values pass as raw integers.
+In: an api key, a version and nested dicts (snake case names as in kio; durations are raw milliseconds under
+kio's name, without the `_ms` ending). Out: bytes, and nested dicts back. What must hold: it shares no code
+with `pybroker.wire`, so that an error of the broker's codec cannot hide itself; unknown error codes and odd
+values pass as raw integers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""DescribeConfigs, AlterConfigs, IncrementalAlterConfigs, ListConfigResources: config-reference.md section 1."""
+"""The config APIs, 32, 33, 44 and 74: config-reference.md section 1."""
 
 from __future__ import annotations
 

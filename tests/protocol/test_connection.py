@@ -212,8 +212,6 @@ def test_malformed_utf8_becomes_the_replacement_character(connection: Connection
         (93, 0),
         (500, 0),
         (-1, 0),
-    ]
-    + [
         (2, 0),
         (2, 12),
         (19, 1),
@@ -226,8 +224,15 @@ def test_malformed_utf8_becomes_the_replacement_character(connection: Connection
         (23, 5),
         (32, 0),
         (35, 6),
-    ]
-    + [(37, 4), (44, 2), (46, 1), (60, 3), (71, 1), (74, 2), (75, 1), (3, -1)],
+        (37, 4),
+        (44, 2),
+        (46, 1),
+        (60, 3),
+        (71, 1),
+        (74, 2),
+        (75, 1),
+        (3, -1),
+    ],
 )
 def test_unsupported_keys_and_versions_close(connection: Connection, key: int, version: int) -> None:
     for flexible in (False, True):

@@ -1,4 +1,6 @@
-"""Metadata, DescribeTopicPartitions, DescribeCluster, DescribeLogDirs and the small ones: protocol.md 10.4 and 10.5."""
+"""Metadata, DescribeTopicPartitions, DescribeCluster, DescribeLogDirs and the small ones: protocol.md 10.4
+and 10.5.
+"""
 
 from __future__ import annotations
 

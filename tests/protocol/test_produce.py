@@ -315,7 +315,8 @@ BROKEN_RECORDS = {
 def test_records_that_do_not_fit(address: str, topic: str, case: str, codec: int) -> None:
     answer = raw.produce(address, topic, batch(BROKEN_RECORDS[case], attributes=codec))
     if codec and case.startswith("length"):
-        # The reference does not compare the length of a compressed record with its content and stores what its own
+        # The reference does not compare the length of a compressed record with its content and stores what
+        # its own
         # consumers cannot read; refusing it is right too.
         assert answer["error_code"] in (0, 87), answer
     else:
@@ -457,7 +458,8 @@ def check_timestamp_refused(answer: dict[str, Any], topic: str, stamp: int) -> N
     (error,) = answer["record_errors"]
     assert error["batch_index"] == 0
     assert re.fullmatch(
-        rf"Timestamp {stamp} of message with offset 0 is out of range\. The timestamp should be within \[-?\d+, \d+\]",
+        rf"Timestamp {stamp} of message with offset 0 is out of range\. "
+        r"The timestamp should be within \[-?\d+, \d+\]",
         error["batch_index_error_message"],
     )
 
@@ -489,8 +491,8 @@ def test_records_without_a_key_on_a_compacted_topic(address: str, codec: int) ->
         f"Compacted topic cannot accept message without key in topic partition {name}-0"
     }
     assert answer["error_message"].startswith(
-        "One or more records have been rejected due to 5 record errors in total, and only showing the first three "
-        "errors at most: ["
+        "One or more records have been rejected due to 5 record errors in total, and only showing the first "
+        "three errors at most: ["
     )
     with Connection(address) as connection:
         assert raw.high_watermark(connection, name) == 0

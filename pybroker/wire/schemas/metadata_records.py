@@ -6,8 +6,8 @@ that lacks a record would be wrong.
 
     metadata record value: frame version (uvarint, 1) | record key (uvarint) | record version (uvarint) | body
 
-Control records (leader change, snapshot header and footer, KRaft version, voters) are plain bodies: their type
-is in the key of the record. `encode_control` and `decode_control` are for them.
+Control records (leader change, snapshot header and footer, KRaft version, voters) are plain bodies: their
+type is in the key of the record. `encode_control` and `decode_control` are for them.
 """
 
 from __future__ import annotations

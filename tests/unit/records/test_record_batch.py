@@ -7,7 +7,6 @@ import kafka.record.default_records as kafka_python_records
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_builders import NOW, raw_batch, raw_record, varint
 
 from pybroker.common.errors import CorruptionError
 from pybroker.records import batch as batches
@@ -30,6 +29,7 @@ from pybroker.records.batch import (
     wrap_int64,
     write_varint,
 )
+from tests.unit.records.record_builders import NOW, raw_batch, raw_record, varint
 
 names = st.text(max_size=20).map(str.encode)
 contents = st.none() | st.binary(max_size=300)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 
 import pytest
-from record_builders import NOW
 
 from pybroker.common.errors import CorruptionError
 from pybroker.records.batch import Record, build_batch, crc_matches, iter_records, read_header
@@ -20,6 +19,7 @@ from pybroker.records.control import (
     read_control_batch,
     read_end_transaction,
 )
+from tests.unit.records.record_builders import NOW
 
 
 @pytest.mark.parametrize("commit", [True, False])

@@ -8,7 +8,6 @@ import zlib
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_builders import NOW, raw_batch, raw_record, varint
 
 from pybroker.common.errors import CorruptionError, ErrorCode
 from pybroker.records import compression
@@ -32,6 +31,7 @@ from pybroker.records.validation import (
     validate_produce,
     walk_records,
 )
+from tests.unit.records.record_builders import NOW, raw_batch, raw_record, varint
 
 HOUR = 3_600_000
 RULES = ProduceRules("T", 0)

@@ -52,6 +52,8 @@ class FakeBroker:
         self.big = bytes(big_size)
         self.started = self.stopped = False
         self.ports = {}
+        self.node_id = 1
+        self.cluster_id = "fake"
 
     def connect(self, peer_host, peer_port, listener):
         state = FakeConnectionState(peer_host, peer_port, listener)
@@ -71,7 +73,7 @@ class FakeBroker:
             deferred = Deferred()
             self.waiting.append((deferred, correlation_id))
             return deferred
-        if key == BIG or key == FETCH:
+        if key in (BIG, FETCH):
             return [head, self.big]
         if key == RAISES:
             raise ValueError("a bug")
@@ -113,8 +115,8 @@ class FakeBroker:
     def shutdown(self):
         self.stopped = True
 
-    def set_listener_port(self, listener, port):
-        self.ports[listener] = port
+    def set_listener_port(self, listener, host, port):
+        self.ports[listener] = (host, port)
 
     def metrics_snapshot(self):
         yield ("pybroker_log_size_bytes", "gauge", "Size.", [({"topic": "t", "partition": 0}, 5)])

@@ -88,7 +88,9 @@ def test_frames_are_writable_in_place(loop, size):
         async with serving() as server:
             client = await server.client()
             client.send_raw(
-                request(METADATA, 1, b"before") + request(WRITES, 2, b"o" * size) + request(METADATA, 3, b"after")
+                request(METADATA, 1, b"before")
+                + request(WRITES, 2, b"o" * size)
+                + request(METADATA, 3, b"after")
             )
             assert await client.reply() == (1, b"before")
             assert await client.reply() == (2, b"w" * size)

@@ -259,6 +259,32 @@ def test_unfinished_requests_are_evicted_when_they_fill_the_budget(loop):
     run(scenario(), loop)
 
 
+def test_a_request_larger_than_the_budget_gets_through(loop):
+    async def scenario():
+        async with serving(held_request_max_bytes=1 << 20, eviction_patience_ms=60_000) as server:
+            client = await server.client()
+            body = bytes(5 << 20)
+            for number in range(3):
+                client.send(METADATA, number, body)
+                assert await client.reply() == (number, body)
+
+    run(scenario(), loop)
+
+
+def test_large_requests_of_many_connections_take_turns(loop):
+    async def scenario():
+        async with serving(held_request_max_bytes=1 << 20, eviction_patience_ms=60_000) as server:
+            clients = [await server.client() for _ in range(6)]
+            body = bytes(4 << 20)
+            for client in clients:
+                client.send(METADATA, 1, body)
+            for client in clients:
+                assert (await client.reply())[1] == body
+            assert server.metrics.reading_pauses
+
+    run(scenario(), loop)
+
+
 def test_small_requests_are_served_while_the_request_budget_is_full(loop):
     async def scenario():
         async with serving(held_request_max_bytes=1 << 20, eviction_patience_ms=60_000) as server:

@@ -1,0 +1,77 @@
+"""Decisions about brokers: registration.
+
+In: the latest image and a BrokerRegistration request. Out: a `Decision`. What must hold: a broker's epoch is
+the offset of its registration record; a broker that lost what it had not synced leads its partitions in a new
+leader epoch, so that consumers notice a truncated log (KIP-320).
+
+One node registers with itself, so nobody has to wait for a session to end: the new incarnation is registered,
+unfenced and, after an unclean stop, elected again in one batch. Kafka writes the same records one by one, and
+two more changes per partition (out of the ISR and in again).
+"""
+
+from __future__ import annotations
+
+from pybroker.common.errors import ErrorCode
+from pybroker.controller.decision import Decision
+from pybroker.metadata.image import MetadataImage
+from pybroker.metadata.records import broker_record
+from pybroker.metadata.image import BrokerImage, EndpointImage
+from pybroker.wire.message import Message
+from pybroker.wire.messages.broker_registration import (
+    BrokerRegistrationRequest,
+    BrokerRegistrationResponse,
+)
+from pybroker.wire.schemas.metadata_records import BrokerRegistrationChangeRecord, PartitionChangeRecord
+
+
+def register(
+    image: MetadataImage, request: BrokerRegistrationRequest, next_offset: int
+) -> Decision[BrokerRegistrationResponse]:
+    """`next_offset` is the offset that the first record of the decision gets."""
+    if request.cluster_id != image.cluster_id:
+        return refuse_registration(ErrorCode.INCONSISTENT_CLUSTER_ID)
+    if len(set(request.log_dirs)) < len(request.log_dirs) or not request.log_dirs:
+        return refuse_registration(ErrorCode.INVALID_REQUEST)
+    ranges = {f.name: (f.min_supported_version, f.max_supported_version) for f in request.features}
+    for name, level in image.features.items():
+        low, high = ranges.get(name, (0, 0))
+        if not low <= level <= high:
+            return refuse_registration(ErrorCode.UNSUPPORTED_VERSION)
+    broker = BrokerImage(
+        broker_id=request.broker_id,
+        epoch=next_offset,
+        incarnation_id=request.incarnation_id,
+        endpoints=tuple(
+            EndpointImage(listener.name, listener.host, listener.port, listener.security_protocol)
+            for listener in request.listeners
+        ),
+        features=tuple(sorted((name, low, high) for name, (low, high) in ranges.items())),
+        rack=request.rack,
+        fenced=True,
+        in_controlled_shutdown=False,
+        log_dirs=tuple(request.log_dirs),
+    )
+    records: list[Message] = [
+        broker_record(broker),
+        BrokerRegistrationChangeRecord(
+            broker_id=broker.broker_id, broker_epoch=broker.epoch, cordoned_log_dirs=[]
+        ),
+        BrokerRegistrationChangeRecord(broker_id=broker.broker_id, broker_epoch=broker.epoch, fenced=-1),
+    ]
+    known = image.brokers.get(broker.broker_id)
+    if known is not None and request.previous_broker_epoch != known.epoch:
+        records += _elected_again(image, broker.broker_id)
+    return Decision(records, BrokerRegistrationResponse(broker_epoch=broker.epoch))
+
+
+def _elected_again(image: MetadataImage, broker_id: int) -> list[Message]:
+    return [
+        PartitionChangeRecord(partition_id=index, topic_id=topic.topic_id, leader=broker_id)
+        for topic in image.topics.values()
+        for index, partition in enumerate(topic.partitions)
+        if partition.leader == broker_id
+    ]
+
+
+def refuse_registration(code: int) -> Decision[BrokerRegistrationResponse]:
+    return Decision([], BrokerRegistrationResponse(error_code=code))

@@ -1,0 +1,856 @@
+"""All logs of one broker: its log directories, their checkpoints, and the work that must not block the loop.
+
+In: directories, topics coming and going, ticks, outcomes of flush rounds. Out: PartitionLogs, flush rounds.
+What must hold:
+
+- a directory is used by one process, and only for the cluster and node that its meta.properties names;
+- `.kafka_cleanshutdown` exists only while nothing runs and every log of the directory was closed cleanly;
+- a directory with a failed sync is offline until the next start; a full one refuses appends, keeps serving
+  reads, and resumes by itself;
+- no sync happens on the loop thread, except in `open`, `load` and `close`.
+
+A flush round belongs to one directory, and a directory has at most one at a time. Urgent work (a group
+commit somebody waits for) goes first and alone; what is only to be durable soon (new partitions, rolled
+segments, checkpoints, removals) follows in small rounds, so that creating a thousand topics does not delay
+the next commit by a thousand syncs.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from pybroker.common.clock import Clock
+from pybroker.common.errors import ConfigError, CorruptionError, ErrorCode, StorageError
+from pybroker.common.files import FileSystem, read_file, write_file, write_fully
+from pybroker.log import checkpoints, meta_properties, recovery, retention
+from pybroker.log.config import LONG_MAX, LogConfig
+from pybroker.log.environment import DISK_FULL, NO_DESCRIPTORS, LogEnvironment
+from pybroker.log.meta_properties import MetaProperties
+from pybroker.log.partition_log import (
+    DISK_IS_FULL,
+    OFFLINE,
+    PartitionLog,
+    SyncWork,
+    encode_uuid,
+)
+
+METADATA_TOPIC: Final = "__cluster_metadata"
+LOCK_FILE: Final = ".lock"
+BALLAST_FILE: Final = ".pybroker-ballast"
+_PARTITION_DIRECTORY: Final = re.compile(r"^(.+)-(\d+)$")
+_REMOVABLE_DIRECTORY: Final = re.compile(r"^(.+)\.[0-9a-f]{32}-delete$")
+_OTHER_DIRECTORY: Final = re.compile(r"^(.+)\.[0-9a-f]{32}-(future|stray)$")
+_NAME_MAX: Final = 255
+# Logs of one background round, and files of one round of removals: how long an urgent one may have to wait.
+_BACKGROUND_LOGS: Final = 8
+_REMOVALS: Final = 16
+_RESUME_INTERVAL_MS: Final = 1_000
+_SPARE_BYTES: Final = 1024 * 1024
+_BALLAST_CHUNK: Final = 256 * 1024
+_BROKEN_DISK: Final = frozenset(
+    {errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, getattr(errno, "EUCLEAN", errno.EIO)}
+)
+
+
+class LogSize(NamedTuple):
+    """One replica in the report of a log directory."""
+
+    topic: str
+    partition: int
+    size_bytes: int
+    offset_lag: int
+    is_future: bool
+
+
+class LogDirReport(NamedTuple):
+    """What DescribeLogDirs says of one directory; -1 where the volume tells nothing."""
+
+    error: ErrorCode
+    path: str
+    total_bytes: int
+    usable_bytes: int
+    logs: list[LogSize]
+
+
+class LogDirectory:
+    """State of one log directory."""
+
+    __slots__ = (
+        "background",
+        "clean",
+        "directory_id",
+        "due_removals",
+        "full",
+        "logs",
+        "notified",
+        "offline",
+        "parent_dirty",
+        "path",
+        "recovery_points",
+        "removals",
+        "round_under_way",
+        "saved",
+        "start_offsets",
+        "urgent",
+        "wanted_checkpoints",
+        "watermarks",
+    )
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.directory_id = ""
+        self.clean = False
+        self.offline = False
+        self.full = False
+        self.logs: dict[tuple[str, int], PartitionLog] = {}
+        # Logs with work to do; dicts, because their order is the order of the rounds.
+        self.urgent: dict[PartitionLog, None] = {}
+        self.background: dict[PartitionLog, None] = {}
+        # The shell was told that there is work and has not asked for it yet.
+        self.notified = False
+        self.round_under_way = False
+        self.parent_dirty = False
+        # (wall time, path): to be removed then.
+        self.removals: list[tuple[int, str]] = []
+        self.due_removals: list[str] = []
+        # Names of the checkpoint files that the next background round writes; content last written.
+        self.wanted_checkpoints: dict[str, None] = {}
+        self.saved: dict[str, bytes] = {}
+        # What the checkpoints said at the start.
+        self.recovery_points: checkpoints.Offsets = {}
+        self.start_offsets: checkpoints.Offsets = {}
+        self.watermarks: checkpoints.Offsets = {}
+
+    @property
+    def has_work(self) -> bool:
+        return bool(self.urgent or self.background or self.due_removals or self.wanted_checkpoints)
+
+
+class FlushRound:
+    """Blocking work of one directory, captured on the loop thread. An `Effect`."""
+
+    __slots__ = (
+        "_checkpoints",
+        "_directory",
+        "_logs",
+        "_manager",
+        "_postponed",
+        "_removals",
+        "_soft_error",
+        "_sync_parent",
+    )
+
+    def __init__(
+        self,
+        manager: LogManager,
+        directory: LogDirectory,
+        logs: list[tuple[PartitionLog, SyncWork]],
+        sync_parent: bool,
+        checkpoint_files: list[tuple[str, bytes]],
+        removals: list[str],
+    ) -> None:
+        self._manager = manager
+        self._directory = directory
+        self._logs = logs
+        self._sync_parent = sync_parent
+        self._checkpoints = checkpoint_files
+        self._removals = removals
+        self._postponed: set[int] = set()
+        self._soft_error: OSError | None = None
+
+    @property
+    def queue(self) -> str:
+        return self._directory.path
+
+    def run(self) -> None:
+        """Runs off the loop thread. OSError: a sync failed, the directory must not be used again."""
+        files = self._manager.environment.files
+        for index, (log, work) in enumerate(self._logs):
+            if not log.sync(work):
+                self._postponed.add(index)
+        if self._sync_parent:
+            files.sync_dir(self._directory.path)
+        try:
+            for path, content in self._checkpoints:
+                write_file(files, path, content)
+            for path in self._removals:
+                if files.is_dir(path):
+                    files.remove_tree(path)
+                elif files.exists(path):
+                    files.remove(path)
+        except OSError as error:
+            # These are done again by a later round; whether the disk is full or broken is decided there.
+            self._soft_error = error
+
+    def complete(self, error: BaseException | None) -> None:
+        """Take the outcome, on the loop thread."""
+        self._manager.round_completed(self._directory, self._logs, self._postponed, error, self._soft_error)
+
+
+class LogManager:
+    """The logs of one broker. `open`, then `load`, then the rest; `close` at the end."""
+
+    def __init__(
+        self,
+        files: FileSystem,
+        log_dirs: list[str],
+        clock: Clock,
+        rng: random.Random,
+        defaults: LogConfig | None = None,
+        *,
+        retention_check_interval_ms: int = 300_000,
+        retention_initial_delay_ms: int = 30_000,
+        checkpoint_interval_ms: int = 60_000,
+        high_watermark_checkpoint_interval_ms: int = 5_000,
+        producer_id_expiration_ms: int = 86_400_000,
+        producer_id_expiration_check_interval_ms: int = 600_000,
+        ballast_bytes: int = 4 * 1024 * 1024,
+        max_open_read_files: int = 512,
+        max_open_write_files: int = 4096,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        self.environment = LogEnvironment(
+            files,
+            clock,
+            rng,
+            max_files=max_open_read_files,
+            producer_expiration_ms=producer_id_expiration_ms,
+        )
+        if report is not None:
+            self.environment.report = report
+        self.defaults = defaults or LogConfig()
+        self.directories = [LogDirectory(path.rstrip("/") or "/") for path in log_dirs]
+        self.cluster_id = ""
+        self.node_id = -1
+        self.broker_epoch = -1
+        # There is a flush round to take.
+        self.on_work: Callable[[], None] | None = None
+        # A directory failed: (path, whether it was the last one).
+        self.on_directory_failed: Callable[[str, bool], None] | None = None
+        self._by_partition: dict[tuple[str, int], tuple[PartitionLog, LogDirectory]] = {}
+        # Logs with flush.ms.
+        self._timed: dict[PartitionLog, None] = {}
+        self._ballast_bytes = ballast_bytes
+        self._max_open_write_files = max_open_write_files
+        self._retention_interval_ms = retention_check_interval_ms
+        self._checkpoint_interval_ms = checkpoint_interval_ms
+        self._watermark_interval_ms = high_watermark_checkpoint_interval_ms
+        self._expiration_interval_ms = producer_id_expiration_check_interval_ms
+        now = clock.monotonic_ms()
+        self._next_retention_ms = now + retention_initial_delay_ms
+        self._next_checkpoint_ms = now + checkpoint_interval_ms
+        self._next_watermark_ms = now + high_watermark_checkpoint_interval_ms
+        self._next_expiration_ms = now + producer_id_expiration_check_interval_ms
+        self._next_resume_ms = now
+
+    # ---- start ---------------------------------------------------------------------------------------
+
+    def open(self, node_id: int, cluster_id: str | None = None) -> str:
+        """Lock the directories, check or write their meta.properties, read their checkpoints.
+
+        Returns the cluster id: the one on disk, else the one given, else a new one. ConfigError when a
+        directory is in use or belongs to another cluster or node; StorageError when the disk refuses.
+        """
+        files = self.environment.files
+        self.node_id = node_id
+        known: list[MetaProperties | None] = []
+        try:
+            for directory in self.directories:
+                files.make_dirs(directory.path)
+                self._lock(directory)
+                path = f"{directory.path}/{meta_properties.FILE_NAME}"
+                found = meta_properties.decode(read_file(files, path), path) if files.exists(path) else None
+                if found is not None:
+                    if found.node_id != node_id:
+                        raise ConfigError(f"{path}: node.id is {found.node_id}, but {node_id} is configured")
+                    if found.cluster_id and cluster_id and found.cluster_id != cluster_id:
+                        raise ConfigError(f"{path}: cluster.id is {found.cluster_id}, expected {cluster_id}")
+                    cluster_id = cluster_id or found.cluster_id
+                known.append(found)
+            self.cluster_id = cluster_id or encode_uuid(self.random_uuid())
+            for directory, found in zip(self.directories, known, strict=True):
+                directory.directory_id = (found.directory_id if found else None) or encode_uuid(
+                    self.random_uuid()
+                )
+                wanted = MetaProperties(1, self.cluster_id, node_id, directory.directory_id)
+                if found != wanted:
+                    content = meta_properties.encode(wanted, self.environment.clock.wall_ms())
+                    write_file(files, f"{directory.path}/{meta_properties.FILE_NAME}", content)
+                self._read_marks(directory)
+                self._take_ballast(directory)
+        except OSError as error:
+            raise StorageError(f"log directory cannot be opened: {error}", error.errno) from error
+        return self.cluster_id
+
+    def random_uuid(self) -> bytes:
+        """A version 4 uuid from the generator given; its text form never starts with a dash."""
+        while True:
+            value = bytearray(self.environment.rng.randbytes(16))
+            value[6] = value[6] & 0x0F | 0x40
+            value[8] = value[8] & 0x3F | 0x80
+            if not encode_uuid(bytes(value)).startswith("-"):
+                return bytes(value)
+
+    def _lock(self, directory: LogDirectory) -> None:
+        try:
+            self.environment.files.lock(f"{directory.path}/{LOCK_FILE}")
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"log directory {directory.path} is in use: another broker holds the lock on {LOCK_FILE}"
+            ) from error
+
+    def _read_marks(self, directory: LogDirectory) -> None:
+        """The clean-shutdown marker, which goes at once, and the checkpoints."""
+        files = self.environment.files
+        marker = f"{directory.path}/{checkpoints.CLEAN_SHUTDOWN}"
+        if files.exists(marker):
+            directory.clean = True
+            self.broker_epoch = max(
+                self.broker_epoch, checkpoints.decode_clean_shutdown(read_file(files, marker))
+            )
+            files.remove(marker)
+            files.sync_dir(directory.path)
+        report = self.environment.report
+        for name in checkpoints.ALL:
+            path = f"{directory.path}/{name}"
+            if not files.exists(path):
+                files.open(path, create=True).close()
+        directory.recovery_points = checkpoints.read_or_drop(
+            files, f"{directory.path}/{checkpoints.RECOVERY_POINT}", report
+        )
+        directory.start_offsets = checkpoints.read_or_drop(
+            files, f"{directory.path}/{checkpoints.LOG_START}", report
+        )
+        directory.watermarks = checkpoints.read_or_drop(
+            files, f"{directory.path}/{checkpoints.HIGH_WATERMARK}", report
+        )
+
+    def load(self, lookup: Callable[[str, int, bytes | None], LogConfig | None]) -> list[PartitionLog]:
+        """Load every partition directory. `lookup(topic, partition, topic id)` gives the configuration, or
+        None for a replica that the metadata does not know, which is renamed `-stray` and left alone."""
+        loaded: list[PartitionLog] = []
+        wall_ms = self.environment.clock.wall_ms()
+        for directory in self.directories:
+            try:
+                names = self.environment.files.list_dir(directory.path)
+                for name in names:
+                    if _REMOVABLE_DIRECTORY.match(name):
+                        due = wall_ms + self.defaults.file_delete_delay_ms
+                        directory.removals.append((due, f"{directory.path}/{name}"))
+                        continue
+                    match = _PARTITION_DIRECTORY.match(name)
+                    path = f"{directory.path}/{name}"
+                    if match is None or _OTHER_DIRECTORY.match(name) or match[1] == METADATA_TOPIC:
+                        continue
+                    topic, partition = match[1], int(match[2])
+                    if (topic, partition) in self._by_partition or not self.environment.files.is_dir(path):
+                        continue
+                    topic_id = recovery.read_topic_id(self.environment, path)
+                    config = lookup(topic, partition, topic_id)
+                    if config is None or topic_id is None:
+                        self._rename_aside(directory, path, topic, partition, "stray")
+                        self.environment.report(f"{path}: not in the metadata; renamed as a stray")
+                        continue
+                    loaded.append(self._load_one(directory, path, topic, partition, topic_id, config))
+            except (OSError, StorageError, CorruptionError) as error:
+                self.environment.report(f"{directory.path}: cannot be loaded: {error}")
+                self._fail_directory(directory)
+        return loaded
+
+    def _load_one(
+        self,
+        directory: LogDirectory,
+        path: str,
+        topic: str,
+        partition: int,
+        topic_id: bytes,
+        config: LogConfig,
+    ) -> PartitionLog:
+        key = (topic, partition)
+        log = recovery.load_log(
+            self.environment,
+            path,
+            topic,
+            partition,
+            topic_id,
+            config,
+            clean=directory.clean,
+            recovery_point=directory.recovery_points.get(key, 0),
+            log_start=directory.start_offsets.get(key, 0),
+        )
+        watermark = directory.watermarks.get(key, log.log_start_offset)
+        log.high_watermark = min(max(watermark, log.log_start_offset), log.log_end_offset)
+        self._adopt(directory, log)
+        return log
+
+    def _adopt(self, directory: LogDirectory, log: PartitionLog) -> None:
+        key = (log.topic, log.partition)
+        directory.logs[key] = log
+        self._by_partition[key] = (log, directory)
+
+        def work(log: PartitionLog, urgent: bool) -> None:
+            (directory.urgent if urgent else directory.background)[log] = None
+            if not directory.notified and not directory.round_under_way:
+                self._notify(directory)
+
+        log.on_work = work
+        log.on_disk_error = lambda error: self._disk_error(directory, error)
+        log.on_log_start = lambda: directory.wanted_checkpoints.update({checkpoints.LOG_START: None})
+        log.last_flush_ms = self.environment.clock.wall_ms()
+        if directory.offline:
+            log.blocked |= OFFLINE
+        if directory.full and log.topic != METADATA_TOPIC:
+            log.blocked |= DISK_IS_FULL
+        if log.config.flush_ms != LONG_MAX:
+            self._timed[log] = None
+        if log.needs_sync:
+            work(log, False)
+
+    # ---- topics --------------------------------------------------------------------------------------
+
+    def get(self, topic: str, partition: int) -> PartitionLog | None:
+        entry = self._by_partition.get((topic, partition))
+        return entry[0] if entry else None
+
+    @property
+    def logs(self) -> list[PartitionLog]:
+        return [entry[0] for entry in self._by_partition.values()]
+
+    def directory_of(self, topic: str, partition: int) -> LogDirectory | None:
+        entry = self._by_partition.get((topic, partition))
+        return entry[1] if entry else None
+
+    def get_or_create(
+        self, topic: str, partition: int, topic_id: bytes, config: LogConfig | None = None
+    ) -> PartitionLog:
+        """The log of a partition: the one in memory, or on disk, or a new one in the emptiest directory.
+
+        StorageError when it cannot be made; then nothing of it is left.
+        """
+        entry = self._by_partition.get((topic, partition))
+        if entry is not None:
+            return entry[0]
+        config = config or self.defaults
+        files = self.environment.files
+        name = f"{topic}-{partition}"
+        if topic == METADATA_TOPIC:
+            # The only one that is asked for before `load`; the others were found by it.
+            for directory in self.directories:
+                path = f"{directory.path}/{name}"
+                if not directory.offline and files.exists(path):
+                    return self._load_one(directory, path, topic, partition, topic_id, config)
+        usable = [directory for directory in self.directories if not directory.offline]
+        if not usable:
+            raise StorageError("all log directories are offline")
+        directory = min(usable, key=lambda candidate: len(candidate.logs)) if len(usable) > 1 else usable[0]
+        if directory.full and topic != METADATA_TOPIC:
+            raise StorageError(f"{directory.path}: no space left for {name}", errno.ENOSPC)
+        path = f"{directory.path}/{name}"
+        log = PartitionLog(self.environment, path, topic, partition, topic_id, config)
+        try:
+            log.create()
+        except OSError as error:
+            log.close()
+            files.remove_tree(path)
+            self._disk_error(directory, error)
+            raise StorageError(f"{path}: cannot be created: {error}", error.errno) from error
+        directory.parent_dirty = True
+        self._adopt(directory, log)
+        return log
+
+    def update_config(self, topic: str, config: LogConfig) -> None:
+        """New configuration for all partitions of a topic."""
+        for (name, _), (log, _) in self._by_partition.items():
+            if name == topic:
+                log.config = config
+                if config.flush_ms != LONG_MAX:
+                    self._timed[log] = None
+                else:
+                    self._timed.pop(log, None)
+
+    def delete(self, topic: str, partition: int) -> None:
+        """Take a partition away: renamed `-delete` now, removed after file.delete.delay.ms."""
+        entry = self._by_partition.pop((topic, partition), None)
+        if entry is None:
+            return
+        log, directory = entry
+        del directory.logs[topic, partition]
+        directory.urgent.pop(log, None)
+        directory.background.pop(log, None)
+        self._timed.pop(log, None)
+        log.on_work = None
+        log.mark_deleted()
+        if directory.offline:
+            return
+        try:
+            renamed = self._rename_aside(directory, log.directory, topic, partition, "delete")
+        except OSError as error:
+            self._disk_error(directory, error)
+            raise StorageError(f"{log.directory}: cannot be renamed: {error}", error.errno) from error
+        log.moved(renamed)
+        due = self.environment.clock.wall_ms() + log.config.file_delete_delay_ms
+        directory.removals.append((due, renamed))
+
+    def delete_topic(self, topic: str) -> None:
+        """Take all partitions of a topic away."""
+        for name, partition in [key for key in self._by_partition if key[0] == topic]:
+            self.delete(name, partition)
+
+    def _rename_aside(
+        self, directory: LogDirectory, path: str, topic: str, partition: int, suffix: str
+    ) -> str:
+        """Rename to `<topic>-<partition>.<uuid>-<suffix>`, the topic cut where the name would be too long."""
+        tail = f"-{partition}.{self.random_uuid().hex()}-{suffix}"
+        target = f"{directory.path}/{topic[: _NAME_MAX - len(tail)]}{tail}"
+        self.environment.files.rename(path, target)
+        directory.parent_dirty = True
+        return target
+
+    def log_dirs_report(self) -> list[LogDirReport]:
+        """State and sizes of all directories. The metadata log is not a replica and not listed."""
+        reports = []
+        for directory in self.directories:
+            total, usable = -1, -1
+            error = ErrorCode.KAFKA_STORAGE_ERROR if directory.offline else ErrorCode.NONE
+            if not directory.offline:
+                try:
+                    total, usable = self.environment.files.free_bytes(directory.path)
+                except OSError:
+                    error = ErrorCode.KAFKA_STORAGE_ERROR
+            logs = (
+                []
+                if error
+                else [
+                    LogSize(
+                        topic, partition, log.size, max(log.high_watermark - log.log_end_offset, 0), False
+                    )
+                    for (topic, partition), log in directory.logs.items()
+                    if topic != METADATA_TOPIC
+                ]
+            )
+            reports.append(LogDirReport(error, directory.path, total, usable, logs))
+        return reports
+
+    # ---- time ----------------------------------------------------------------------------------------
+
+    def tick(self, now_ms: float) -> None:
+        """Do what is due at `now_ms` (monotonic). Cheap when nothing is; call it about once a second."""
+        wall_ms = self.environment.clock.wall_ms()
+        for log in self._timed:
+            if log.unflushed_count and wall_ms - log.last_flush_ms >= log.config.flush_ms:
+                log.request_flush()
+        if now_ms >= self._next_retention_ms:
+            self._next_retention_ms = now_ms + self._retention_interval_ms
+            self.apply_retention()
+        if now_ms >= self._next_watermark_ms:
+            self._next_watermark_ms = now_ms + self._watermark_interval_ms
+            self._want_checkpoints(checkpoints.HIGH_WATERMARK)
+        if now_ms >= self._next_checkpoint_ms:
+            self._next_checkpoint_ms = now_ms + self._checkpoint_interval_ms
+            self._want_checkpoints(checkpoints.RECOVERY_POINT, checkpoints.LOG_START)
+        if now_ms >= self._next_expiration_ms:
+            self._next_expiration_ms = now_ms + self._expiration_interval_ms
+            for log in self.logs:
+                if log.producers.entries:
+                    log.producers.expire(wall_ms)
+        for directory in self.directories:
+            self._tick_directory(directory, now_ms, wall_ms)
+        if now_ms >= self._next_resume_ms:
+            self._next_resume_ms = now_ms + _RESUME_INTERVAL_MS
+            self._close_idle_files()
+
+    def _tick_directory(self, directory: LogDirectory, now_ms: float, wall_ms: int) -> None:
+        if directory.offline:
+            return
+        for log in directory.logs.values():
+            if log.has_deleted_files:
+                directory.due_removals += log.take_deleted_files(wall_ms)
+        if directory.removals and any(due <= wall_ms for due, _ in directory.removals):
+            directory.due_removals += [path for due, path in directory.removals if due <= wall_ms]
+            directory.removals = [entry for entry in directory.removals if entry[0] > wall_ms]
+        if directory.full and now_ms >= self._next_resume_ms:
+            self._maybe_resume(directory)
+        if directory.has_work and not directory.round_under_way:
+            # Also brings back what was postponed.
+            self._notify(directory)
+
+    def apply_retention(self) -> None:
+        """Remove the segments whose time, size or log start says so, in all logs."""
+        wall_ms = self.environment.clock.wall_ms()
+        for directory in self.directories:
+            for (topic, _), log in directory.logs.items():
+                if topic == METADATA_TOPIC or log.offline:
+                    continue
+                try:
+                    retention.apply(log, wall_ms)
+                except (StorageError, CorruptionError, OSError) as error:
+                    self.environment.report(f"{log.name}: retention failed: {error}")
+
+    def set_producer_expiration(self, expiration_ms: int) -> None:
+        """`producer.id.expiration.ms` changed."""
+        self.environment.producer_expiration_ms = expiration_ms
+        for log in self.logs:
+            log.producers.set_expiration(expiration_ms)
+
+    def _close_idle_files(self) -> None:
+        """Stay within the budget of write descriptors: sync what was flushed longest ago, and close it."""
+        open_logs = [log for log in self.logs if log.active.file is not None]
+        excess = len(open_logs) - self._max_open_write_files
+        if excess <= 0:
+            return
+        open_logs.sort(key=lambda log: log.last_flush_ms)
+        for log in open_logs[:excess]:
+            if not log.close_idle_file():
+                log.request_flush()
+
+    # ---- checkpoints ---------------------------------------------------------------------------------
+
+    def _want_checkpoints(self, *names: str) -> None:
+        for directory in self.directories:
+            for name in names:
+                if not directory.offline and self._checkpoint_content(directory, name) is not None:
+                    directory.wanted_checkpoints[name] = None
+
+    def _checkpoint_content(self, directory: LogDirectory, name: str) -> bytes | None:
+        """What a checkpoint file should hold; None when it holds that already."""
+        logs = directory.logs.items()
+        offsets: checkpoints.Offsets
+        if name == checkpoints.RECOVERY_POINT:
+            offsets = {key: log.recovery_point for key, log in logs if key[0] != METADATA_TOPIC}
+        elif name == checkpoints.LOG_START:
+            offsets = {
+                key: log.log_start_offset
+                for key, log in logs
+                if log.log_start_offset > log.segments[0].base_offset and key[0] != METADATA_TOPIC
+            }
+        else:
+            offsets = {key: log.high_watermark for key, log in logs if key[0] != METADATA_TOPIC}
+        content = checkpoints.encode(offsets)
+        return None if directory.saved.get(name) == content else content
+
+    # ---- flush rounds --------------------------------------------------------------------------------
+
+    def _notify(self, directory: LogDirectory) -> None:
+        directory.notified = True
+        if self.on_work is not None:
+            self.on_work()
+
+    def take_flush_round(self) -> FlushRound | None:
+        """The next piece of blocking work, None when there is none that could start now.
+
+        Call it until it gives None whenever `on_work` was called; run each round (rounds of different
+        directories may run side by side), then `complete` it on the loop thread.
+        """
+        for directory in self.directories:
+            directory.notified = False
+            if directory.round_under_way or directory.offline or not directory.has_work:
+                continue
+            found = self._make_round(directory)
+            if found is not None:
+                directory.round_under_way = True
+                return found
+        return None
+
+    def _make_round(self, directory: LogDirectory) -> FlushRound | None:
+        urgent = bool(directory.urgent)
+        queue = directory.urgent if urgent else directory.background
+        logs: list[tuple[PartitionLog, SyncWork]] = []
+        failed: list[PartitionLog] = []
+        for log in list(queue) if urgent else list(queue)[:_BACKGROUND_LOGS]:
+            del queue[log]
+            if log.offline or (not log.needs_sync and not urgent):
+                continue
+            try:
+                logs.append((log, log.take_sync_work(indexes=not urgent)))
+            except OSError as error:
+                self._disk_error(directory, error)
+                failed.append(log)
+        for log in failed:
+            # Not notified: the next tick tries again.
+            queue[log] = None
+        sync_parent = directory.parent_dirty
+        directory.parent_dirty = False
+        files: list[tuple[str, bytes]] = []
+        removals: list[str] = []
+        if not urgent:
+            for name in directory.wanted_checkpoints:
+                content = self._checkpoint_content(directory, name)
+                if content is not None:
+                    files.append((f"{directory.path}/{name}", content))
+                    directory.saved[name] = content
+            directory.wanted_checkpoints = {}
+            removals = directory.due_removals[:_REMOVALS]
+            del directory.due_removals[:_REMOVALS]
+        if not (logs or files or removals):
+            directory.parent_dirty = sync_parent
+            return None
+        return FlushRound(self, directory, logs, sync_parent, files, removals)
+
+    def round_completed(
+        self,
+        directory: LogDirectory,
+        logs: list[tuple[PartitionLog, SyncWork]],
+        postponed: set[int],
+        error: BaseException | None,
+        soft_error: OSError | None,
+    ) -> None:
+        """The outcome of a round (called by FlushRound only)."""
+        directory.round_under_way = False
+        if error is not None:
+            descriptors = isinstance(error, OSError) and error.errno in NO_DESCRIPTORS
+            if not descriptors:
+                self.environment.report(
+                    f"{directory.path}: sync failed, the directory is offline now: {error}"
+                )
+                self._fail_directory(directory)
+            for log, work in logs:
+                log.sync_postponed(work)
+                if descriptors and not log.deleted:
+                    directory.urgent[log] = None
+            return
+        if soft_error is not None:
+            directory.saved.clear()
+            self._disk_error(directory, soft_error)
+        again = False
+        for index, (log, work) in enumerate(logs):
+            if index in postponed:
+                log.sync_postponed(work)
+                if not log.deleted:
+                    directory.urgent[log] = None
+                continue
+            log.synced(work)
+            if not log.deleted and log.recovery_point < work.end_offset:
+                # Its indexes are still to be written.
+                directory.background[log] = None
+        again = directory.has_work and not postponed
+        if again and not directory.notified:
+            self._notify(directory)
+
+    # ---- faults --------------------------------------------------------------------------------------
+
+    def _disk_error(self, directory: LogDirectory, error: OSError) -> None:
+        if error.errno in DISK_FULL:
+            self._disk_full(directory)
+        elif error.errno in _BROKEN_DISK:
+            self.environment.report(f"{directory.path}: {error}; the directory is offline now")
+            self._fail_directory(directory)
+
+    def _fail_directory(self, directory: LogDirectory) -> None:
+        if directory.offline:
+            return
+        directory.offline = True
+        for log in list(directory.logs.values()):
+            log.blocked |= OFFLINE
+            if log.on_offline is not None:
+                log.on_offline()
+        if self.on_directory_failed is not None:
+            self.on_directory_failed(directory.path, all(other.offline for other in self.directories))
+
+    @property
+    def offline_directories(self) -> list[str]:
+        return [directory.path for directory in self.directories if directory.offline]
+
+    @property
+    def full_directories(self) -> list[str]:
+        return [directory.path for directory in self.directories if directory.full]
+
+    def _disk_full(self, directory: LogDirectory) -> None:
+        """Refuse appends, and give the ballast's space to the metadata log and the checkpoints."""
+        if directory.full:
+            return
+        directory.full = True
+        for (topic, _), log in directory.logs.items():
+            if topic != METADATA_TOPIC:
+                log.blocked |= DISK_IS_FULL
+        try:
+            path = f"{directory.path}/{BALLAST_FILE}"
+            if self.environment.files.exists(path):
+                self.environment.files.remove(path)
+        except OSError as error:
+            self.environment.report(f"{directory.path}: cannot release the ballast: {error}")
+        self.environment.report(f"{directory.path}: no space left; appends are refused until there is")
+
+    def _maybe_resume(self, directory: LogDirectory) -> None:
+        try:
+            usable = self.environment.files.free_bytes(directory.path)[1]
+        except OSError:
+            return
+        if 0 <= usable < self._ballast_bytes + _SPARE_BYTES or not self._write_ballast(directory):
+            return
+        directory.full = False
+        for log in directory.logs.values():
+            log.blocked &= ~DISK_IS_FULL
+        self.environment.report(f"{directory.path}: there is space again; appends are accepted")
+
+    def _take_ballast(self, directory: LogDirectory) -> None:
+        path = f"{directory.path}/{BALLAST_FILE}"
+        files = self.environment.files
+        if files.exists(path) and files.file_size(path) == self._ballast_bytes:
+            return
+        if not self._write_ballast(directory):
+            self._disk_full(directory)
+
+    def _write_ballast(self, directory: LogDirectory) -> bool:
+        """Take the space that is given back when the disk is full. False when there is not enough."""
+        if self._ballast_bytes <= 0:
+            return True
+        path = f"{directory.path}/{BALLAST_FILE}"
+        files = self.environment.files
+        try:
+            file = files.open(path, create=True)
+            try:
+                for position in range(0, self._ballast_bytes, _BALLAST_CHUNK):
+                    # Real bytes: a hole would reserve nothing.
+                    write_fully(file, [bytes(min(_BALLAST_CHUNK, self._ballast_bytes - position))], position)
+            finally:
+                file.close()
+        except OSError as error:
+            if files.exists(path):
+                files.remove(path)
+            if error.errno in DISK_FULL or error.errno in NO_DESCRIPTORS:
+                return False
+            raise
+        return True
+
+    # ---- end -----------------------------------------------------------------------------------------
+
+    def close(self, *, clean: bool = True, broker_epoch: int = -1) -> None:
+        """Stop. With `clean` everything is synced, checkpointed and marked, so that the next start is quick.
+
+        Blocks. Rounds under way must have been completed. Nothing is raised: a directory that refuses is
+        left without its clean-shutdown marker, which makes the next start recover it.
+        """
+        files = self.environment.files
+        for directory in self.directories:
+            if clean and not directory.offline:
+                try:
+                    self._close_directory(directory, broker_epoch)
+                except (OSError, StorageError) as error:
+                    self.environment.report(f"{directory.path}: not closed cleanly: {error}")
+            for log in directory.logs.values():
+                log.close()
+            try:
+                files.unlock(f"{directory.path}/{LOCK_FILE}")
+            except OSError as error:
+                self.environment.report(f"{directory.path}: cannot be unlocked: {error}")
+
+    def _close_directory(self, directory: LogDirectory, broker_epoch: int) -> None:
+        files = self.environment.files
+        refused = False
+        for log in directory.logs.values():
+            try:
+                log.close_clean()
+            except StorageError as error:
+                refused = True
+                self.environment.report(f"{log.name}: not closed cleanly: {error}")
+        for name in (checkpoints.RECOVERY_POINT, checkpoints.LOG_START, checkpoints.HIGH_WATERMARK):
+            content = self._checkpoint_content(directory, name)
+            if content is not None:
+                write_file(files, f"{directory.path}/{name}", content)
+        if not refused:
+            marker = f"{directory.path}/{checkpoints.CLEAN_SHUTDOWN}"
+            write_file(files, marker, checkpoints.encode_clean_shutdown(broker_epoch))

@@ -1,0 +1,381 @@
+"""Opening what is on disk: one partition's directory after a clean or an unclean stop.
+
+In: a directory, whether the stop was clean, the checkpointed recovery point and log start. Out: a
+PartitionLog. What must hold (docs/storage.md section 6): after an unclean stop every batch at or above the
+recovery point's segment is checked, the log ends before the first invalid one, and everything derived is
+rebuilt; half-finished renames of the cleaner are completed or undone.
+
+An invalid batch: too short, cut, checksum wrong, zero bytes, magic not 2, offsets not increasing, leader
+epoch going back.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from crc32c import crc32c
+
+from pybroker.common.errors import CorruptionError, StorageError
+from pybroker.common.files import read_file
+from pybroker.log.config import LogConfig
+from pybroker.log.environment import LogEnvironment
+from pybroker.log.partition_log import (
+    EPOCH_FILE,
+    METADATA_FILE,
+    PartitionLog,
+    decode_partition_metadata,
+    snapshot_offsets,
+)
+from pybroker.log.segment import Segment, next_offset_of_trimmed
+from pybroker.records.batch import ATTRIBUTES_POSITION, HEADER, HEADER_SIZE, LOG_OVERHEAD, BatchHeader
+
+_READ_CHUNK: Final = 4 * 1024 * 1024
+_MIN_LENGTH: Final = HEADER_SIZE - LOG_OVERHEAD
+_MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
+_SEGMENT_FILE: Final = re.compile(r"^(\d{20})\.(log|index|timeindex|txnindex)(\.cleaned|\.swap)?$")
+
+
+def read_topic_id(environment: LogEnvironment, directory: str) -> bytes | None:
+    """The topic id in `partition.metadata`; None when there is none, which makes the directory a stray."""
+    try:
+        return decode_partition_metadata(read_file(environment.files, f"{directory}/{METADATA_FILE}"))
+    except FileNotFoundError:
+        return None
+
+
+def load_log(
+    environment: LogEnvironment,
+    directory: str,
+    topic: str,
+    partition: int,
+    topic_id: bytes,
+    config: LogConfig,
+    *,
+    clean: bool,
+    recovery_point: int = 0,
+    log_start: int = 0,
+) -> PartitionLog:
+    """Open the log in `directory`. StorageError when the disk refuses."""
+    try:
+        return _load(
+            environment, directory, topic, partition, topic_id, config, clean, recovery_point, log_start
+        )
+    except OSError as error:
+        raise StorageError(f"{directory}: cannot be loaded: {error}", error.errno) from error
+
+
+def _load(
+    environment: LogEnvironment,
+    directory: str,
+    topic: str,
+    partition: int,
+    topic_id: bytes,
+    config: LogConfig,
+    clean: bool,
+    recovery_point: int,
+    log_start: int,
+) -> PartitionLog:
+    files = environment.files
+    names = _finish_renames(environment, directory, files.list_dir(directory))
+    log = PartitionLog(environment, directory, topic, partition, topic_id, config)
+    bases = sorted(int(name[:20]) for name in names if name.endswith(".log") and name[:20].isdigit())
+    present = set(names)
+    for name in names:
+        match = _SEGMENT_FILE.match(name)
+        if match and match[2] != "log" and f"{match[1]}.log" not in present:
+            files.remove(f"{directory}/{name}")
+    _load_epochs(log, present)
+    segments: list[Segment] = []
+    for base in bases:
+        segment = Segment(
+            environment,
+            directory,
+            base,
+            index_max_bytes=config.segment_index_bytes,
+            size=files.file_size(f"{directory}/{base:020d}.log"),
+            sealed=True,
+            created_ms=environment.clock.wall_ms(),
+        )
+        segments.append(segment)
+    if not segments:
+        log.create(log_start)
+        log.load_producer_state(snapshot_offsets(names))
+        return log
+    segments[-1].sealed = False
+    log.take_segments(segments)
+    snapshots = snapshot_offsets(names)
+    log.log_start_offset = max(log_start, segments[0].base_offset)
+    if clean:
+        _load_clean(log, segments, present)
+        log.recovery_point = log.log_end_offset
+    else:
+        _recover(log, segments, recovery_point, snapshots)
+        log.recovery_point = min(max(recovery_point, 0), log.log_end_offset)
+    if log.log_end_offset < log_start:
+        # The checkpoint knows that everything below it was deleted, so what is left is too old.
+        environment.report(
+            f"{directory}: ends at {log.log_end_offset}, below its log start {log_start}; emptied"
+        )
+        log.truncate_fully(log_start)
+        return log
+    log.epochs.truncate_from_end(log.log_end_offset)
+    log.epochs.truncate_from_start(log.log_start_offset)
+    if clean:
+        log.load_producer_state(snapshots)
+        if snapshots and snapshots[0] == log.log_end_offset and not log.needs_sync:
+            log.settled_end_offset = log.log_end_offset
+    _remove_stray_snapshots(log, snapshots)
+    log.high_watermark = log.log_start_offset
+    return log
+
+
+def _load_clean(log: PartitionLog, segments: list[Segment], present: set[str]) -> None:
+    """Trust the files; find the end from the last index entry."""
+    active = segments[-1]
+    try:
+        for segment in segments:
+            if f"{segment.base_offset:020d}.index" not in present:
+                raise FileNotFoundError(segment.path(".index"))
+            if f"{segment.base_offset:020d}.txnindex" in present:
+                segment.txn_index.load()
+        log.log_end_offset = next_offset_of_trimmed(active)[0]
+    except (CorruptionError, FileNotFoundError) as error:
+        log.environment.report(f"{log.directory}: recovered although it was closed cleanly: {error}")
+        _recover(log, segments, 0, snapshot_offsets(log.environment.files.list_dir(log.directory)))
+
+
+def _load_epochs(log: PartitionLog, present: set[str]) -> None:
+    if EPOCH_FILE not in present:
+        log.epochs.changed = True
+        return
+    try:
+        log.epochs.decode(read_file(log.environment.files, f"{log.directory}/{EPOCH_FILE}"))
+    except CorruptionError as error:
+        log.environment.report(f"{log.directory}/{EPOCH_FILE}: {error}; rebuilt from the log")
+        log.epochs.clear()
+        log.epochs.changed = True
+        _epochs_from_batches(log)
+
+
+def _epochs_from_batches(log: PartitionLog) -> None:
+    """Slow, and only after damage: every batch carries its epoch."""
+    files = log.environment.files
+    for name in files.list_dir(log.directory):
+        if name.endswith(".log") and name[:20].isdigit():
+            segment = Segment(
+                log.environment,
+                log.directory,
+                int(name[:20]),
+                size=files.file_size(f"{log.directory}/{name}"),
+            )
+            try:
+                for _, header in segment.scan(0):
+                    if header.leader_epoch > log.epochs.latest:
+                        log.epochs.assign(header.leader_epoch, header.base_offset)
+            except CorruptionError:
+                # Recovery, or whoever reads there, deals with it.
+                continue
+            finally:
+                segment.close_file()
+
+
+def _finish_renames(environment: LogEnvironment, directory: str, names: list[str]) -> list[str]:
+    """Remove `.deleted`, and bring an interrupted cleaning or split to one of its two ends."""
+    files = environment.files
+    if not any(name.endswith((".deleted", ".cleaned", ".swap", ".tmp")) for name in names):
+        return names
+    cleaned: list[int] = []
+    swaps: list[tuple[int, str]] = []
+    for name in names:
+        path = f"{directory}/{name}"
+        deleted = name.endswith(".deleted") and not name.endswith(".checkpoint.deleted")
+        if deleted or name.endswith(".tmp"):
+            files.remove(path)
+        else:
+            match = _SEGMENT_FILE.match(name)
+            if match and match[3] == ".cleaned":
+                cleaned.append(int(match[1]))
+            elif match and match[3] == ".swap":
+                swaps.append((int(match[1]), name))
+    lowest_cleaned = min(cleaned, default=None)
+    finished: list[tuple[int, str]] = []
+    for base, name in swaps:
+        if lowest_cleaned is not None and base >= lowest_cleaned:
+            files.remove(f"{directory}/{name}")
+        else:
+            finished.append((base, name))
+    for name in names:
+        if name.endswith(".cleaned"):
+            files.remove(f"{directory}/{name}")
+    bases = [base for base, name in finished if name.endswith(".log.swap")]
+    if bases:
+        first = min(bases)
+        end = max(_end_of_swap(environment, directory, base) for base in bases)
+        for name in names:
+            match = _SEGMENT_FILE.match(name)
+            if match and match[3] is None and first <= int(match[1]) < end:
+                files.remove(f"{directory}/{name}")
+    for _, name in finished:
+        path = f"{directory}/{name}"
+        files.rename(path, path.removesuffix(".swap"))
+    files.sync_dir(directory)
+    return files.list_dir(directory)
+
+
+def _end_of_swap(environment: LogEnvironment, directory: str, base: int) -> int:
+    """The offset after the last batch of a `.log.swap` file."""
+    path = f"{directory}/{base:020d}.log.swap"
+    end = base
+    file = environment.files.open(path, read_only=True)
+    try:
+        size = file.size()
+        position = 0
+        while position + HEADER_SIZE <= size:
+            header = BatchHeader._make(HEADER.unpack(file.pread(HEADER_SIZE, position)))
+            if header.length < _MIN_LENGTH or header.magic != 2:
+                break
+            end = max(end, header.next_offset)
+            position += header.size
+    finally:
+        file.close()
+    return end
+
+
+def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, snapshots: list[int]) -> None:
+    """Check everything from the recovery point's segment up; see the module."""
+    environment = log.environment
+    files = environment.files
+    first = len(segments) - 1
+    while first > 0 and segments[first].base_offset > recovery_point:
+        first -= 1
+    # Segments below are trusted, as far as their companions exist.
+    for segment in segments[:first]:
+        if not files.exists(segment.path(".index")):
+            segment.rebuild_indexes(log.config.index_interval_bytes)
+            environment.report(f"{segment.path('.index')} was missing; rebuilt")
+        try:
+            segment.txn_index.load()
+        except CorruptionError as error:
+            environment.report(f"{error}; removed")
+            files.remove(segment.path(".txnindex"))
+    start = segments[first].base_offset
+    log.log_end_offset = start
+    # Snapshots above are of a log that may not exist any more; the walk makes the state anew.
+    log.start_producer_state(start, snapshots)
+    log.epochs.truncate_from_end(start)
+    expected = start
+    index = first
+    while index < len(segments):
+        segment = segments[index]
+        if segment.base_offset < expected:
+            # Overlaps what came before: cannot be valid.
+            valid, end_offset = 0, expected
+        else:
+            valid, end_offset = recover_segment(log, segment)
+        expected = max(end_offset, segment.base_offset)
+        if valid < segment.size:
+            lost = segment.size - valid
+            environment.report(
+                f"{segment.path('.log')}: {lost} bytes from position {valid} (offset {end_offset}) on are no "
+                f"valid batches; cut, with {len(segments) - index - 1} later segments"
+            )
+            segment.open_for_write().truncate(valid)
+            segment.size = valid
+            for gone in segments[index + 1 :]:
+                gone.close_file()
+                for extension in (".log", ".index", ".timeindex", ".txnindex"):
+                    if files.exists(gone.path(extension)):
+                        files.remove(gone.path(extension))
+            del segments[index + 1 :]
+            log.note_directory_changed()
+        segment.synced_size = 0
+        segment.sealed = index < len(segments) - 1
+        index += 1
+    log.take_segments(segments)
+    log.log_end_offset = expected
+    log.write_snapshot()
+
+
+def recover_segment(log: PartitionLog, segment: Segment) -> tuple[int, int]:
+    """Walk a segment's batches, rebuilding its indexes; (valid bytes, offset after the last valid batch)."""
+    environment = log.environment
+    segment.new_indexes()
+    txn_path = segment.path(".txnindex")
+    if environment.files.exists(txn_path):
+        environment.files.remove(txn_path)
+    interval = log.config.index_interval_bytes
+    next_offset = segment.base_offset
+    base = segment.base_offset
+    position = 0
+    size = segment.size
+    latest_epoch = log.epochs.latest
+    unpack = HEADER.unpack_from
+    note_batch = segment.note_batch
+    while size - position >= HEADER_SIZE:
+        data = segment.pread(_READ_CHUNK, position)
+        available = len(data)
+        view = memoryview(data)
+        here = 0
+        while available - here >= HEADER_SIZE:
+            (
+                base_offset,
+                length,
+                epoch,
+                magic,
+                crc,
+                _,
+                last_offset_delta,
+                _,
+                max_timestamp,
+                producer_id,
+                _,
+                _,
+                _,
+            ) = fields = unpack(data, here)
+            total = length + LOG_OVERHEAD
+            if (
+                magic != 2
+                or length < _MIN_LENGTH
+                or total > size - position - here
+                or base_offset < next_offset
+                or last_offset_delta < 0
+                or base_offset + last_offset_delta - base > _MAX_RELATIVE_OFFSET
+                or (epoch < latest_epoch and epoch >= 0)
+            ):
+                return position + here, next_offset
+            if total > available - here:
+                break
+            if crc32c(view[here + ATTRIBUTES_POSITION : here + total]) != crc:
+                return position + here, next_offset
+            note_batch(position + here, total, base_offset + last_offset_delta, max_timestamp, interval)
+            if producer_id >= 0 or epoch > latest_epoch:
+                log.note_recovered(segment, BatchHeader._make(fields), view[here : here + total])
+                latest_epoch = max(latest_epoch, epoch)
+            next_offset = base_offset + last_offset_delta + 1
+            here += total
+        if here == 0:
+            if total <= _READ_CHUNK:
+                break
+            # A batch larger than the chunk.
+            batch = segment.pread(total, position)
+            if crc32c(memoryview(batch)[ATTRIBUTES_POSITION:]) != crc:
+                break
+            header = BatchHeader._make(fields)
+            note_batch(position, total, header.last_offset, max_timestamp, interval)
+            log.note_recovered(segment, header, memoryview(batch))
+            latest_epoch = max(latest_epoch, epoch)
+            next_offset = header.next_offset
+            here = total
+        position += here
+    return position, next_offset
+
+
+def _remove_stray_snapshots(log: PartitionLog, snapshots: list[int]) -> None:
+    """Keep the snapshots at segment bases and the newest one, as Kafka does."""
+    bases = {segment.base_offset for segment in log.segments}
+    for offset in snapshots:
+        if offset not in bases and offset < log.log_end_offset:
+            path = f"{log.directory}/{offset:020d}.snapshot"
+            if log.environment.files.exists(path):
+                log.environment.files.remove(path)

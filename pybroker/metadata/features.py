@@ -1,0 +1,29 @@
+"""The features of the cluster that are finalized in the metadata log, and the levels this code supports.
+
+In: nothing. Out: names and ranges. What must hold: a feature stands here with a maximum above 0 only when the
+code behind it works, because clients and other brokers act on it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+METADATA_VERSION: Final = "metadata.version"
+KRAFT_VERSION: Final = "kraft.version"
+ELIGIBLE_LEADER_REPLICAS: Final = "eligible.leader.replicas.version"
+
+METADATA_VERSION_4_3: Final = 30
+"""4.3-IV0."""
+
+SUPPORTED_FEATURES: Final[dict[str, tuple[int, int]]] = {
+    METADATA_VERSION: (7, METADATA_VERSION_4_3),
+    KRAFT_VERSION: (0, 1),
+    ELIGIBLE_LEADER_REPLICAS: (0, 1),
+}
+"""Name to (lowest, highest) level."""
+
+BOOTSTRAP_FEATURES: Final[dict[str, int]] = {
+    METADATA_VERSION: METADATA_VERSION_4_3,
+    ELIGIBLE_LEADER_REPLICAS: 1,
+}
+"""What a new cluster finalizes. `kraft.version` is stated by the quorum's own control record."""

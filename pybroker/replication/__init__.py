@@ -1,0 +1,1 @@
+"""The twins: what one replica of a partition knows."""

@@ -1,0 +1,493 @@
+"""One replica of a partition: leadership, high watermark, and the rules between a request and the log.
+
+In: the records field of a produce, fetch offsets, timestamps, roles, outcomes of flushes. Out: outcomes
+with Kafka's error codes; calls to waiters. What must hold:
+
+- no input makes `append`, `read` or a lookup raise;
+- the high watermark never moves back while this replica leads, never passes the log end, and, where a flush
+  is asked for before an acknowledgement, never passes what was flushed;
+- producer state changes only for batches that are in the log;
+- every waiter is called exactly once.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from pybroker.common.errors import CorruptionError, ErrorCode, StorageError
+from pybroker.log.config import LONG_MAX, LogConfig
+from pybroker.log.partition_log import ColdRead, PartitionLog
+from pybroker.log.producer_state import ProducerBatch
+from pybroker.records.batch import CREATE_TIME, LOG_APPEND_TIME, TRANSACTIONAL_BIT
+from pybroker.records.validation import ProduceRules, Rejection, WalkPolicy, validate_produce
+
+LATEST: Final = -1
+EARLIEST: Final = -2
+MAX_TIMESTAMP: Final = -3
+EARLIEST_LOCAL: Final = -4
+LATEST_TIERED: Final = -5
+EARLIEST_PENDING_UPLOAD: Final = -6
+
+READ_UNCOMMITTED: Final = 0
+READ_COMMITTED: Final = 1
+
+
+class AppendOutcome:
+    """The answer to one append. `end_offset` is what the high watermark must reach for acks=all."""
+
+    __slots__ = (
+        "base_offset",
+        "end_offset",
+        "error",
+        "error_message",
+        "log_append_time_ms",
+        "log_start_offset",
+        "record_errors",
+    )
+
+    def __init__(
+        self,
+        error: ErrorCode,
+        base_offset: int = -1,
+        log_append_time_ms: int = -1,
+        log_start_offset: int = -1,
+        end_offset: int = -1,
+        record_errors: tuple[tuple[int, str], ...] = (),
+        error_message: str | None = None,
+    ) -> None:
+        self.error = error
+        self.base_offset = base_offset
+        self.log_append_time_ms = log_append_time_ms
+        self.log_start_offset = log_start_offset
+        self.end_offset = end_offset
+        self.record_errors = record_errors
+        self.error_message = error_message
+
+
+class ReadOutcome:
+    """The answer to one fetch of a partition. `cold`: run it off the loop, then read again."""
+
+    __slots__ = (
+        "aborted",
+        "cold",
+        "error",
+        "high_watermark",
+        "last_stable_offset",
+        "log_start_offset",
+        "records",
+    )
+
+    def __init__(
+        self,
+        error: ErrorCode,
+        records: bytes = b"",
+        high_watermark: int = -1,
+        last_stable_offset: int = -1,
+        log_start_offset: int = -1,
+        aborted: list[tuple[int, int]] | None = None,
+        cold: ColdRead | None = None,
+    ) -> None:
+        self.error = error
+        self.records = records
+        self.high_watermark = high_watermark
+        self.last_stable_offset = last_stable_offset
+        self.log_start_offset = log_start_offset
+        # (producer id, first offset) of aborted transactions, for read_committed.
+        self.aborted = aborted if aborted is not None else []
+        self.cold = cold
+
+
+class FoundOffset(NamedTuple):
+    """The answer to one offset lookup; -1s when there is none."""
+
+    error: ErrorCode
+    timestamp: int = -1
+    offset: int = -1
+    leader_epoch: int = -1
+
+
+_NONE: Final = ErrorCode.NONE
+_NOT_LEADER: Final = ErrorCode.NOT_LEADER_OR_FOLLOWER
+_STORAGE: Final = ErrorCode.KAFKA_STORAGE_ERROR
+
+
+class Partition:
+    """One replica. `durability` is `pybroker.durability`: "os" or "fsync"."""
+
+    __slots__ = (
+        "_eager",
+        "_flush_messages",
+        "_fsync",
+        "_rules",
+        "_sequence",
+        "_waiters",
+        "_watcher_number",
+        "_watchers",
+        "is_leader",
+        "leader_epoch",
+        "log",
+        "partition",
+        "topic",
+        "topic_id",
+    )
+
+    def __init__(
+        self, topic: str, partition: int, topic_id: bytes, log: PartitionLog, durability: str = "os"
+    ) -> None:
+        self.topic = topic
+        self.partition = partition
+        self.topic_id = topic_id
+        self.log = log
+        self.is_leader = False
+        self.leader_epoch = -1
+        self._fsync = durability == "fsync"
+        # Appends waiting for the high watermark: a heap of (offset, number, callback).
+        self._waiters: list[tuple[int, int, Callable[[ErrorCode], None]]] = []
+        self._sequence = 0
+        # Called whenever more can be read.
+        self._watchers: dict[int, Callable[[], None]] = {}
+        self._watcher_number = 0
+        # The high watermark follows the log end at once.
+        self._eager = True
+        self._flush_messages = LONG_MAX
+        self.update_config(log.config)
+        log.on_flush = self.complete_flush
+        log.on_offline = self._log_offline
+
+    # ---- configuration and role ----------------------------------------------------------------------
+
+    @property
+    def config(self) -> LogConfig:
+        return self.log.config
+
+    def update_config(self, config: LogConfig) -> None:
+        """The topic's configuration changed."""
+        self.log.config = config
+        self._flush_messages = config.flush_messages
+        self._eager = not self._fsync and config.flush_messages == LONG_MAX
+        self._rules = ProduceRules(
+            topic=self.topic,
+            partition=self.partition,
+            max_message_bytes=config.max_message_bytes,
+            compaction=config.compacts,
+            compression_type=config.compression_type,
+            gzip_level=config.compression_gzip_level,
+            lz4_level=config.compression_lz4_level,
+            zstd_level=config.compression_zstd_level,
+            timestamp_type=LOG_APPEND_TIME if config.log_append_time else CREATE_TIME,
+            before_max_ms=config.message_timestamp_before_max_ms,
+            after_max_ms=config.message_timestamp_after_max_ms,
+        )
+        if self._eager and self.is_leader:
+            self._advance(self.log.log_end_offset)
+
+    def become_leader(self, leader_epoch: int) -> None:
+        """Lead in this epoch. As the only replica, what is in the log counts as committed: at once, or once
+        it is flushed where flushes count."""
+        log = self.log
+        self.leader_epoch = leader_epoch
+        self.is_leader = True
+        log.assign_epoch(leader_epoch)
+        if not self._fsync:
+            self._advance(log.log_end_offset)
+            return
+        self._advance(log.recovery_point)
+        if log.high_watermark < log.log_end_offset:
+            log.request_flush()
+
+    def become_offline(self, error: ErrorCode = ErrorCode.NOT_LEADER_OR_FOLLOWER) -> None:
+        """No leader any more (deleted, moved, failed disk): everybody who waits is told."""
+        self.is_leader = False
+        waiters, self._waiters = sorted(self._waiters), []
+        for _, _, callback in waiters:
+            callback(error)
+        self._wake_watchers()
+
+    def _log_offline(self) -> None:
+        self.become_offline(ErrorCode.KAFKA_STORAGE_ERROR)
+
+    @property
+    def high_watermark(self) -> int:
+        return self.log.high_watermark
+
+    @property
+    def log_start_offset(self) -> int:
+        return self.log.log_start_offset
+
+    @property
+    def log_end_offset(self) -> int:
+        return self.log.log_end_offset
+
+    @property
+    def last_stable_offset(self) -> int:
+        return self.log.last_stable_offset
+
+    def check_leader_epoch(self, epoch: int) -> ErrorCode:
+        """What a client gets that believes in this leader epoch; -1 means it did not say."""
+        if epoch < 0 or epoch == self.leader_epoch:
+            return _NONE
+        if epoch < self.leader_epoch:
+            return ErrorCode.FENCED_LEADER_EPOCH
+        return ErrorCode.UNKNOWN_LEADER_EPOCH
+
+    # ---- append --------------------------------------------------------------------------------------
+
+    def append(
+        self,
+        records: memoryview | None,
+        *,
+        version: int = 13,
+        walk_policy: WalkPolicy | None = None,
+        now_ms: int,
+    ) -> AppendOutcome:
+        """Append the one batch in `records` (a produce's records field). Never raises for bad input.
+
+        A writable view is stamped and corrected in place. When it is stored and `high_watermark` is still
+        below the outcome's `end_offset`, an acknowledgement has to wait: see `on_high_watermark`.
+        """
+        log = self.log
+        if not self.is_leader:
+            return AppendOutcome(_STORAGE if log.offline else _NOT_LEADER)
+        walk = walk_policy.should_walk(records) if walk_policy is not None else False
+        batch = validate_produce(records, version=version, rules=self._rules, now_ms=now_ms, walk=walk)
+        if batch.__class__ is Rejection:
+            return self._refuse(batch, walk_policy)
+        (_, length, _, _, _, attributes, delta, _, max_timestamp, producer_id, epoch, sequence, _) = (
+            batch.header  # type: ignore[union-attr]
+        )
+        if producer_id >= 0:
+            answer = self._check_producer(producer_id, epoch, sequence, delta)
+            if answer is not None:
+                return answer
+        try:
+            base_offset = log.append_batch(
+                batch.buffer,  # type: ignore[union-attr]
+                length + 12,
+                delta,
+                max_timestamp,
+                self.leader_epoch,
+            )
+        except StorageError:
+            return AppendOutcome(_STORAGE)
+        if producer_id >= 0:
+            log.producers.update(
+                producer_id,
+                epoch,
+                sequence,
+                base_offset,
+                delta,
+                max_timestamp,
+                attributes & TRANSACTIONAL_BIT != 0,
+            )
+        end_offset = base_offset + delta + 1
+        if self._eager:
+            log.high_watermark = end_offset
+            if self._waiters:
+                self._wake_waiters()
+            if self._watchers:
+                self._wake_watchers()
+        else:
+            self._appended(end_offset)
+        return AppendOutcome(
+            _NONE,
+            base_offset,
+            max_timestamp if log.config.log_append_time else -1,
+            log.log_start_offset,
+            end_offset,
+        )
+
+    def _refuse(self, rejection: Rejection, walk_policy: WalkPolicy | None) -> AppendOutcome:
+        if walk_policy is not None:
+            walk_policy.batch_refused(rejection)
+        return AppendOutcome(
+            rejection.error_code,
+            log_start_offset=-1 if rejection.plain else self.log.log_start_offset,
+            record_errors=rejection.record_errors,
+            error_message=rejection.error_message,
+        )
+
+    def _check_producer(
+        self, producer_id: int, epoch: int, sequence: int, delta: int
+    ) -> AppendOutcome | None:
+        """The answer for a duplicate or a batch out of order; None for one to append."""
+        log = self.log
+        producers = log.producers
+        verdict = producers.check(producer_id, epoch, sequence, delta)
+        if verdict is None:
+            return None
+        if verdict.__class__ is not ProducerBatch and producers.is_partial(producer_id):
+            try:
+                log.complete_producer_windows()
+            except (StorageError, CorruptionError, OSError) as error:
+                log.environment.report(f"{log.name}: producer windows cannot be completed: {error}")
+            verdict = producers.check(producer_id, epoch, sequence, delta)
+        if isinstance(verdict, ProducerBatch):
+            return AppendOutcome(
+                _NONE,
+                verdict.base_offset,
+                verdict.timestamp,
+                log.log_start_offset,
+                verdict.last_offset + 1,
+            )
+        if verdict is None:
+            return None
+        return AppendOutcome(verdict, log_start_offset=log.log_start_offset)
+
+    def _appended(self, end_offset: int) -> None:
+        """After an append where flushes count: ask for one, or move on when none is due yet."""
+        log = self.log
+        if self._fsync or log.unflushed_count >= self._flush_messages:
+            log.request_flush()
+        else:
+            self._advance(end_offset)
+
+    # ---- high watermark ------------------------------------------------------------------------------
+
+    def complete_flush(self, end_offset: int) -> None:
+        """Everything below `end_offset` is durable."""
+        if not self.is_leader:
+            return
+        log = self.log
+        if not self._fsync and log.unflushed_count < self._flush_messages:
+            end_offset = log.log_end_offset
+        self._advance(end_offset)
+        if not self._eager and log.high_watermark < log.log_end_offset:
+            log.request_flush()
+
+    def _advance(self, offset: int) -> None:
+        log = self.log
+        if offset > log.high_watermark:
+            log.high_watermark = min(offset, log.log_end_offset)
+            self._wake_waiters()
+            self._wake_watchers()
+
+    def on_high_watermark(self, offset: int, callback: Callable[[ErrorCode], None]) -> None:
+        """Call `callback(NONE)` once the high watermark is at or above `offset`, at once if it is; or with an
+        error when this replica stops leading before."""
+        if not self.is_leader:
+            callback(_STORAGE if self.log.offline else _NOT_LEADER)
+        elif self.log.high_watermark >= offset:
+            callback(_NONE)
+        else:
+            self._sequence += 1
+            heapq.heappush(self._waiters, (offset, self._sequence, callback))
+
+    def _wake_waiters(self) -> None:
+        waiters = self._waiters
+        high_watermark = self.log.high_watermark
+        while waiters and waiters[0][0] <= high_watermark:
+            heapq.heappop(waiters)[2](_NONE)
+
+    def on_append(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback()` whenever more can be read, or this replica stops leading, until the returned
+        function is called."""
+        self._watcher_number += 1
+        number = self._watcher_number
+        self._watchers[number] = callback
+        watchers = self._watchers
+        return lambda: watchers.pop(number, None) and None
+
+    def _wake_watchers(self) -> None:
+        for callback in list(self._watchers.values()):
+            callback()
+
+    # ---- read ----------------------------------------------------------------------------------------
+
+    def read(
+        self,
+        offset: int,
+        max_bytes: int,
+        *,
+        isolation: int = READ_UNCOMMITTED,
+        min_one_batch: bool = False,
+        may_block: bool = True,
+    ) -> ReadOutcome:
+        """Bytes for a consumer, from the batch that holds `offset` up to the high watermark (or the last
+        stable offset), at most `max_bytes`; the last batch may be cut. With `min_one_batch` the first comes
+        whole. Without `may_block` the outcome may hold a ColdRead instead."""
+        log = self.log
+        if not self.is_leader:
+            return ReadOutcome(_STORAGE if log.offline else _NOT_LEADER)
+        if log.offline:
+            return ReadOutcome(_STORAGE)
+        start_offset = log.log_start_offset
+        if offset < start_offset or offset > log.log_end_offset:
+            return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE)
+        high_watermark = log.high_watermark
+        stable = log.last_stable_offset
+        bound = stable if isolation == READ_COMMITTED else high_watermark
+        if offset >= bound:
+            return ReadOutcome(_NONE, b"", high_watermark, stable, start_offset)
+        try:
+            found = log.read(
+                offset, max_bytes, end_offset=bound, min_one_batch=min_one_batch, may_block=may_block
+            )
+            aborted: list[tuple[int, int]] | None = None
+            if isolation == READ_COMMITTED and found.records:
+                aborted = [
+                    (entry.producer_id, entry.first_offset) for entry in log.aborted_between(offset, bound)
+                ]
+        except StorageError:
+            return ReadOutcome(_STORAGE)
+        except CorruptionError as error:
+            log.environment.report(f"{log.name}: read at offset {offset}: {error}")
+            return ReadOutcome(ErrorCode.CORRUPT_MESSAGE)
+        return ReadOutcome(_NONE, found.records, high_watermark, stable, start_offset, aborted, found.cold)
+
+    def available_bytes(self, offset: int, isolation: int = READ_UNCOMMITTED) -> int:
+        """About how many bytes a fetch from `offset` would find."""
+        log = self.log
+        bound = log.last_stable_offset if isolation == READ_COMMITTED else log.high_watermark
+        try:
+            return log.bytes_between(max(offset, log.log_start_offset), bound)
+        except (StorageError, CorruptionError, OSError):
+            return 0
+
+    def list_offset(self, timestamp: int, isolation: int = READ_UNCOMMITTED) -> FoundOffset:
+        """(error, timestamp, offset, leader epoch) for a timestamp or one of the special ones."""
+        log = self.log
+        if not self.is_leader or log.offline:
+            return FoundOffset(_STORAGE if log.offline else _NOT_LEADER)
+        bound = log.last_stable_offset if isolation == READ_COMMITTED else log.high_watermark
+        if timestamp == LATEST:
+            return FoundOffset(_NONE, -1, bound, self.leader_epoch)
+        if timestamp in (EARLIEST, EARLIEST_LOCAL):
+            epoch = log.epochs.epoch_for_offset(log.log_start_offset)
+            return FoundOffset(_NONE, -1, log.log_start_offset, epoch)
+        if timestamp in (LATEST_TIERED, EARLIEST_PENDING_UPLOAD):
+            return FoundOffset(_NONE)
+        if timestamp < EARLIEST_PENDING_UPLOAD:
+            return FoundOffset(ErrorCode.UNSUPPORTED_VERSION)
+        try:
+            if timestamp == MAX_TIMESTAMP:
+                found = log.offset_of_max_timestamp()
+            else:
+                found = log.offset_for_timestamp(timestamp)
+        except StorageError:
+            return FoundOffset(_STORAGE)
+        except CorruptionError as error:
+            log.environment.report(f"{log.name}: lookup of timestamp {timestamp}: {error}")
+            return FoundOffset(ErrorCode.CORRUPT_MESSAGE)
+        if found is None or found[1] >= bound:
+            return FoundOffset(_NONE)
+        return FoundOffset(_NONE, *found)
+
+    def epoch_end_offset(self, epoch: int) -> tuple[int, int]:
+        """(largest known epoch <= `epoch`, its end offset); (-1, -1) when that is not known."""
+        return self.log.epochs.end_offset_for(epoch, self.log.log_end_offset)
+
+    def delete_records(self, offset: int) -> tuple[ErrorCode, int]:
+        """Raise the log start to `offset` (-1: the high watermark); (error, new low watermark or -1)."""
+        log = self.log
+        if not self.is_leader or log.offline:
+            return (_STORAGE if log.offline else _NOT_LEADER), -1
+        if not log.config.deletes:
+            return ErrorCode.POLICY_VIOLATION, -1
+        if offset == -1:
+            offset = log.high_watermark
+        if offset < 0 or offset > log.high_watermark:
+            return ErrorCode.OFFSET_OUT_OF_RANGE, -1
+        log.increment_log_start(offset)
+        return _NONE, log.log_start_offset

@@ -1,0 +1,80 @@
+"""`python -m tests.conformance --requests N --seed S [--self] [--write-docs]`: the differential test as a
+program.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.conformance import docs
+from tests.conformance.run import PROPERTIES, Difference, run, short
+from tests.processes import KafkaProcess, PybrokerProcess
+
+
+def show(difference: Difference) -> str:
+    step = difference.step
+    damage = f" {step.damage} {step.parameter}" if step.damage else ""
+    lines = [
+        f"  #{difference.number} key {step.key} version {step.version}{damage}: {short_values(step.values)}"
+    ]
+    lines += [
+        f"      {path}: {short(first)} != {short(second)}" for path, first, second in difference.found[:6]
+    ]
+    return "\n".join(lines)
+
+
+def short_values(values: object) -> str:
+    text = repr(values)
+    return text if len(text) <= 900 else f"{text[:897]}..."
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
+    parser.add_argument("--requests", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--self", dest="itself", action="store_true", help="Apache Kafka against itself")
+    parser.add_argument("--only", type=int, nargs="*", help="these keys (and Produce and CreateTopics) only")
+    parser.add_argument(
+        "--examples", type=int, default=1, help="examples shown of every group of differences"
+    )
+    parser.add_argument(
+        "--nodes", nargs=2, metavar="HOST:PORT", help="running nodes, fresh ones, instead of new ones"
+    )
+    parser.add_argument("--write-docs", action="store_true", help="write the table to docs/conformance.md")
+    options = parser.parse_args(arguments)
+    only = set(options.only) if options.only else None
+    if options.nodes:
+        report = run(*options.nodes, options.requests, options.seed, only=only)
+    else:
+        with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
+            reference = KafkaProcess(Path(directory) / "kafka", PROPERTIES)
+            try:
+                kind = KafkaProcess if options.itself else PybrokerProcess
+                other = kind(Path(directory) / "other", PROPERTIES)
+                try:
+                    report = run(
+                        reference.bootstrap, other.bootstrap, options.requests, options.seed, only=only
+                    )
+                finally:
+                    other.kill()
+            finally:
+                reference.kill()
+    print(report.table())
+    print(
+        f"\n{options.requests} requests, seed {options.seed}, {len(report.versions)} versions, "
+        f"{report.seconds:.0f} s\n"
+    )
+    for signature, group in report.groups().items():
+        print(f"{len(group)} x {signature}")
+        for difference in group[: options.examples]:
+            print(show(difference))
+    if options.write_docs:
+        docs.write(report, options.requests, options.seed)
+    return 1 if report.found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

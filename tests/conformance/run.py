@@ -1,0 +1,361 @@
+"""Sends the generated requests to two nodes in the same order, compares the answers and keeps the score.
+
+In: two addresses of fresh nodes, a seed, a number of requests. Out: a `Report`. What must hold: both nodes
+have done what was asked before the next request is sent (the reference answers before it has), so that an
+answer depends on the requests before it and on nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.conformance import normal
+from tests.conformance.generator import VERSIONS, Generator, Step, Topic
+from tests.conformance.normal import Normalizer, differences, is_message
+from tests.conformance.symbols import Names
+from tests.protocol import raw, schema
+from tests.protocol.raw import (
+    API_VERSIONS,
+    CLOSED,
+    CREATE_PARTITIONS,
+    CREATE_TOPICS,
+    DELETE_TOPICS,
+    FETCH,
+    INIT_PRODUCER_ID,
+    METADATA,
+    PRODUCE,
+    SILENT,
+    ZERO_UUID,
+    Connection,
+)
+
+BASE_TOPICS: dict[str, tuple[int, dict[str, str]]] = {
+    "one": (1, {}),
+    "three": (3, {}),
+    "compacted": (1, {"cleanup.policy": "compact"}),
+    "both": (1, {"cleanup.policy": "compact,delete"}),
+    "append-time": (1, {"message.timestamp.type": "LogAppendTime"}),
+    "small": (1, {"max.message.bytes": "500"}),
+    "plain": (1, {"compression.type": "uncompressed"}),
+    normal.RECOMPRESSED + "gzip": (1, {"compression.type": "gzip"}),
+    normal.RECOMPRESSED + "zstd": (2, {"compression.type": "zstd"}),
+}
+
+# What both nodes are started with: nothing may be deleted for its age or rolled while the requests run.
+PROPERTIES = {
+    "log.retention.ms": "-1",
+    "log.retention.check.interval.ms": "36000000",
+    "offsets.topic.replication.factor": "1",
+    "offsets.topic.num.partitions": "5",
+    "transaction.state.log.replication.factor": "1",
+    "transaction.state.log.min.isr": "1",
+    "transaction.state.log.num.partitions": "5",
+    "share.coordinator.state.topic.replication.factor": "1",
+    "share.coordinator.state.topic.min.isr": "1",
+    "share.coordinator.state.topic.num.partitions": "5",
+    "group.initial.rebalance.delay.ms": "0",
+}
+
+NO_ANSWER_WAIT = 4.0
+
+
+class Peer:
+    """One node: its connection and what it has given out."""
+
+    def __init__(self, address: str, sent_times: set[int]) -> None:
+        self.address = address
+        self.names = Names()
+        self.normalizer = Normalizer(self.names, address, sent_times)
+        self.connection = Connection(address)
+        self.side = Connection(address)
+
+    def close(self) -> None:
+        self.connection.close()
+        self.side.close()
+
+    def send(self, step: Step) -> int:
+        struct = schema.request_schema(step.key, step.version)
+        body = schema.encode(struct, self.names.resolve(step.values))
+        header: dict[str, Any] = {}
+        if step.damage == "cut":
+            body = body[: len(body) * step.parameter // 1000]
+        elif step.damage == "trailing":
+            body += b"trailing"
+        elif step.damage == "tags":
+            # An unknown tag in the header and, in place of an empty section, at the end of the body.
+            header["tags"] = b"\1\x63\2ab"
+            if body.endswith(b"\0"):
+                body = body[:-1] + b"\1\x63\2ab"
+        version = step.parameter if step.damage == "version" else step.version
+        return self.connection.send(step.key, version, body, **header)
+
+    def receive(self, step: Step, correlation: int) -> Any:
+        if step.silent:
+            # An error closes the connection; otherwise the next request is answered.
+            follow = self.connection.send(API_VERSIONS, 0, {})
+            frame = self.connection.read_frame(NO_ANSWER_WAIT)
+            answer: Any = (
+                "served" if isinstance(frame, bytes) and frame[:4] == follow.to_bytes(4, "big") else frame
+            )
+        elif step.damage == "version":
+            answer = self.connection.read_frame(NO_ANSWER_WAIT)
+            if isinstance(answer, bytes):
+                answer = answer[4:].hex()
+        else:
+            try:
+                answer = self.connection.receive(step.key, step.version, correlation, NO_ANSWER_WAIT)
+            except Exception as error:
+                answer = f"unreadable: {error}"
+        if not isinstance(answer, (dict, str)) or (
+            isinstance(answer, str) and answer.startswith("unreadable")
+        ):
+            self.connection.close()
+            self.connection = Connection(self.address)
+        return answer
+
+    # What has to be there before the next request
+
+    def settle(self, step: Step, answer: Any, created: list[str]) -> None:
+        if not isinstance(answer, dict):
+            return
+        if step.key in (CREATE_TOPICS, CREATE_PARTITIONS) and not step.values.get("validate_only"):
+            for result in answer["topics" if step.key == CREATE_TOPICS else "results"]:
+                if result["error_code"] == 0:
+                    self.await_topic(result["name"])
+        elif step.key == METADATA:
+            for name in created:
+                self.await_topic(name)
+        elif step.key == DELETE_TOPICS:
+            deleted = [r for r in answer["responses"] if r["error_code"] == 0]
+            for result in deleted:
+                self.await_no_topic(result["name"])
+            if deleted:
+                time.sleep(0.05)  # The reference closes the files after its metadata says that they are gone.
+        elif (
+            step.key in (raw.ALTER_CONFIGS, raw.INCREMENTAL_ALTER_CONFIGS)
+            and not step.values["validate_only"]
+        ):
+            if any(r["error_code"] == 0 for r in answer["responses"]):
+                time.sleep(0.04)  # No request tells when the logs have taken a new config.
+        elif step.key == INIT_PRODUCER_ID and answer["error_code"] == 0:
+            self.names.producers.append(answer["producer_id"])
+        elif (
+            step.key == FETCH and answer.get("session_id") and answer["session_id"] not in self.names.sessions
+        ):
+            self.names.sessions.append(answer["session_id"])
+
+    def metadata(self, name: str) -> dict[str, Any]:
+        values = {"topics": [{"topic_id": ZERO_UUID, "name": name}], "allow_auto_topic_creation": False}
+        return self.side.call(METADATA, 12, values)["topics"][0]
+
+    def await_topic(self, name: str) -> None:
+        with contextlib.suppress(AssertionError):
+            raw.wait_for_topic(self.side, name, timeout=3.0)
+        topic_id = self.metadata(name)["topic_id"]
+        if any(topic_id):
+            self.names.learn_topic(name, topic_id)
+
+    def await_no_topic(self, name: str) -> None:
+        deadline = time.monotonic() + 3
+        while name and self.metadata(name)["error_code"] == 0 and time.monotonic() < deadline:
+            time.sleep(0.005)
+
+
+@dataclass
+class Difference:
+    number: int
+    step: Step
+    found: list[tuple[str, Any, Any]]
+
+    @property
+    def signature(self) -> str:
+        paths = sorted({re.sub(r"\[\d+\]", "[]", path) for path, _, _ in self.found})
+        path, first, second = next((f for f in self.found if not is_message(f[0])), self.found[0])
+        shown = re.sub(r"\[\d+\]", "[]", path)
+        values = f"{shown}: {short(first)} != {short(second)}" if not is_message(path) else "only messages"
+        return f"{schema.API_NAMES[self.step.key]}: {values} ({len(paths)} fields)"
+
+    @property
+    def only_messages(self) -> bool:
+        return all(is_message(path) for path, _, _ in self.found)
+
+
+def short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+@dataclass
+class Report:
+    requests: Counter[int] = field(default_factory=Counter)
+    equal: Counter[int] = field(default_factory=Counter)
+    messages: Counter[int] = field(default_factory=Counter)
+    versions: set[tuple[int, int]] = field(default_factory=set)
+    found: list[Difference] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def table(self) -> str:
+        lines = [
+            "| API | versions | requests | equal | equal but for message texts | score |",
+            "|---|---|---|---|---|---|",
+        ]
+        rows = [
+            (
+                f"{key} {schema.API_NAMES[key]}",
+                _span(key),
+                self.requests[key],
+                self.equal[key],
+                self.messages[key],
+            )
+            for key in VERSIONS
+        ]
+        total = [sum(row[i] for row in rows) for i in (2, 3, 4)]
+        for name, span, requests, equal, messages in [*rows, ("all", "", *total)]:
+            score = f"{100 * equal / requests:.1f} %" if requests else "-"
+            lines.append(f"| {name} | {span} | {requests} | {equal} | {equal + messages} | {score} |")
+        return "\n".join(lines)
+
+    def groups(self) -> dict[str, list[Difference]]:
+        grouped: dict[str, list[Difference]] = {}
+        for difference in self.found:
+            grouped.setdefault(difference.signature, []).append(difference)
+        return dict(sorted(grouped.items(), key=lambda item: -len(item[1])))
+
+
+def _span(key: int) -> str:
+    versions = VERSIONS[key]
+    return f"{versions.start}-{versions.stop - 1}"
+
+
+def _prepare(peers: list[Peer], generator: Generator) -> None:
+    for name, (partitions, configs) in BASE_TOPICS.items():
+        for peer in peers:
+            _, topic_id = raw.create_topic(peer.side, name, partitions=partitions, configs=configs)
+            peer.names.learn_topic(name, topic_id)
+        generator.learn_created(name, partitions, fixed=True)
+    for peer in peers:
+        # The first answer after a start may be "try again".
+        values = {
+            "transactional_id": None,
+            "transaction_timeout": 60000,
+            "producer_id": -1,
+            "producer_epoch": -1,
+        }
+        deadline = time.monotonic() + 10
+        while (answer := peer.side.call(INIT_PRODUCER_ID, 4, values))[
+            "error_code"
+        ] == 14 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        peer.names.producers.append(answer["producer_id"])
+    generator.producers = 1
+
+
+def _learn(generator: Generator, peer: Peer, step: Step, answer: Any) -> list[str]:
+    """What the generator has to know about the reference now; the topics made by a Metadata request."""
+    created: list[str] = []
+    if step.key == PRODUCE and step.damage not in ("cut", "version"):
+        for topic in step.values["topic_data"] or ():
+            name = topic.get("name") or getattr(topic.get("topic_id"), "name", None)
+            known = generator.topics.get(name)
+            for data in (topic["partition_data"] or ()) if known else ():
+                if isinstance(known, Topic) and 0 <= data["index"] < known.partitions:
+                    known.ends[data["index"]] = raw.high_watermark(peer.side, known.name, data["index"])
+    if not isinstance(answer, dict):
+        return created
+    if step.key == CREATE_TOPICS and not step.values["validate_only"]:
+        for result in answer["topics"]:
+            if result["error_code"] == 0:
+                generator.learn_created(result["name"], len(peer.metadata(result["name"])["partitions"]))
+    elif step.key == CREATE_PARTITIONS and not step.values["validate_only"]:
+        for result in answer["results"]:
+            if result["error_code"] == 0:
+                generator.topics[result["name"]].partitions = len(peer.metadata(result["name"])["partitions"])
+    elif step.key == DELETE_TOPICS:
+        for result in answer["responses"]:
+            if result["error_code"] == 0:
+                generator.topics.pop(result["name"], None)
+    elif step.key == METADATA and step.values.get("allow_auto_topic_creation", True):
+        for topic in answer["topics"]:
+            name = topic["name"]
+            if topic["error_code"] in (3, 5) and name is not None and name not in generator.topics:
+                created.append(name)
+                generator.learn_created(name, 1)
+    elif step.key == INIT_PRODUCER_ID and answer["error_code"] == 0:
+        generator.producers += 1
+    elif step.key == FETCH and answer.get("session_id"):
+        known_sessions = peer.names.sessions
+        if answer["session_id"] not in known_sessions:
+            generator.sessions.append(1)
+        else:
+            number = known_sessions.index(answer["session_id"])
+            generator.sessions[number] = step.values.get("session_epoch", -1) + 1
+    return created
+
+
+def run(
+    reference: str, other: str, requests: int, seed: int, *, log: Any = None, only: set[int] | None = None
+) -> Report:
+    started = time.monotonic()
+    generator = Generator(seed, raw.now_ms())
+    peers = [Peer(reference, generator.sent_times), Peer(other, generator.sent_times)]
+    report = Report()
+    try:
+        _prepare(peers, generator)
+        number = 0
+        while number < requests:
+            step = generator.next_step()
+            if only and step.key not in only and step.key not in (PRODUCE, CREATE_TOPICS):
+                continue
+            number += 1
+            correlations = [peer.send(step) for peer in peers]
+            answers = [peer.receive(step, c) for peer, c in zip(peers, correlations, strict=True)]
+            created: list[str] = []
+            for index, (peer, answer) in enumerate(zip(peers, answers, strict=True)):
+                if index == 0:
+                    # Session ids are compared by the order in which they were given.
+                    settled = _learn_after_settling(generator, peer, step, answer)
+                    created = settled
+                else:
+                    peer.settle(step, answer, created)
+            compared = [p.normalizer.answer(step.key, a) for p, a in zip(peers, answers, strict=True)]
+            found = differences(*compared)
+            report.requests[step.key] += 1
+            report.versions.add((step.key, step.version))
+            if not found:
+                report.equal[step.key] += 1
+            else:
+                difference = Difference(number, step, found)
+                report.found.append(difference)
+                if difference.only_messages:
+                    report.messages[step.key] += 1
+                if log:
+                    log(difference)
+    finally:
+        for peer in peers:
+            peer.close()
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _learn_after_settling(generator: Generator, peer: Peer, step: Step, answer: Any) -> list[str]:
+    if step.key == METADATA:
+        created = _learn(generator, peer, step, answer)
+        peer.settle(step, answer, created)
+        for name in created:
+            generator.topics[name].partitions = len(peer.metadata(name)["partitions"]) or 1
+        return created
+    if step.key == FETCH:
+        # The generator's session list grows in the same order as the peer's.
+        created = _learn(generator, peer, step, answer)
+        peer.settle(step, answer, [])
+        return created
+    peer.settle(step, answer, [])
+    return _learn(generator, peer, step, answer)
+
+
+__all__ = ["CLOSED", "PROPERTIES", "SILENT", "Report", "run"]

@@ -1,0 +1,37 @@
+"""A short differential run: nothing may differ from Apache Kafka but what `known.py` lists.
+
+The figures in docs/conformance.md are from longer runs of `python -m tests.conformance`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests import facilities
+from tests.conformance.__main__ import show
+from tests.conformance.known import KNOWN
+from tests.conformance.run import PROPERTIES, run
+from tests.processes import KafkaProcess, PybrokerProcess, Server
+
+REQUESTS = 700
+
+
+@pytest.mark.interop
+@pytest.mark.slow
+def test_nothing_differs_but_what_is_known(tmp_path: Path, pytestconfig: pytest.Config) -> None:
+    facilities.require("kafka")
+    reference: Server = KafkaProcess(tmp_path / "kafka", PROPERTIES)
+    try:
+        kind = KafkaProcess if pytestconfig.getoption("--against") else PybrokerProcess
+        other: Server = kind(tmp_path / "other", PROPERTIES)
+        try:
+            report = run(reference.bootstrap, other.bootstrap, REQUESTS, seed=11)
+        finally:
+            other.kill()
+    finally:
+        reference.kill()
+    print(report.table())
+    unexplained = [d for d in report.found if not any(known.matches(d) for known in KNOWN)]
+    assert not unexplained, f"{len(unexplained)} differences\n" + "\n".join(show(d) for d in unexplained[:20])

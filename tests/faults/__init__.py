@@ -1,0 +1,1 @@
+"""Real processes under kill -9, full disks, missing descriptors and hostile clients."""

@@ -1,0 +1,27 @@
+"""`pybroker start` around the fake broker; arguments: the ready file, then what is wrong, if anything."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from pybroker.common.errors import StorageError
+from pybroker.runtime.main import RunningBroker
+from pybroker.runtime.process import run_process
+from tests.unit.runtime.test_main import FakeConfig
+from tests.unit.server.fake_broker import FakeBroker
+
+
+class Broker(FakeBroker):
+    def start(self):
+        if "locked" in sys.argv:
+            raise BlockingIOError(11, "Resource temporarily unavailable", "/data/.lock")
+        if "corrupt" in sys.argv:
+            raise StorageError("meta.properties cannot be read")
+
+    def shutdown(self):
+        print("shut down", flush=True)
+
+
+RunningBroker._make_broker = lambda self: Broker()
+sys.exit(run_process(FakeConfig(), in_memory=True, ready_file=Path(sys.argv[1])))
