@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from tests import facilities
 from tests.processes import KafkaProcess, KafkaTools, PybrokerProcess, Server
 
-# Default for the broker that most client tests share: as Kafka comes, but deleted files go at once, so that a long run
+# The broker that most client tests share is as Kafka comes, but deleted files go soon, so that a long run
 # does not fill the disk.
 SHARED_PROPERTIES = {"log.segment.delete.delay.ms": "1000"}
 
@@ -25,7 +26,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--against",
         metavar="HOST:PORT|kafka",
-        help="run the client tests against this running cluster, or against Apache Kafka started by the tests",
+        help="run the client tests against this running cluster, or against Apache Kafka started here",
     )
 
 
@@ -46,7 +47,7 @@ def make_server(config: pytest.Config, directory: Path, properties: dict[str, st
 
 @pytest.fixture(scope="session")
 def broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A running broker that the tests of this session share: use topic names of your own (fixture `topic_name`)."""
+    """A running broker that the tests of this session share: use topic names of your own (`topic_name`)."""
     against = _against(pytestconfig)
     if against and against != "kafka":
         host, _, port = against.rpartition(":")
@@ -59,7 +60,8 @@ def broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture
 def start_broker(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """A factory: `start_broker(**{"num.partitions": "4"})` is a broker of this test alone, stopped when the test ends."""
+    """A factory: `start_broker(**{"num.partitions": "4"})` is a broker of this test alone, stopped at its
+    end."""
     servers: list[Server] = []
 
     def start(**properties: str) -> Server:
@@ -76,7 +78,7 @@ def start_broker(pytestconfig: pytest.Config, tmp_path: Path) -> Iterator[Callab
 
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaTools]:
-    """Kafka's command-line tools: `kafka.run("TopicCommand", "--list", "--bootstrap-server", broker.bootstrap)`."""
+    """Kafka's command-line tools: `kafka.run("TopicCommand", "--list", "--bootstrap-server", bootstrap)`."""
     facilities.require("kafka")
     tools = KafkaTools(tmp_path_factory.mktemp("tools"))
     yield tools
@@ -93,10 +95,12 @@ def reference_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaP
 
 
 _counter = itertools.count()
+# A cluster that somebody else runs still has the topics of the run before.
+_run = f"{int(time.time()) % 1_000_000:06d}"
 
 
 @pytest.fixture
 def topic_name(request: pytest.FixtureRequest) -> str:
     """A legal topic name that no other test uses."""
     name = re.sub(r"[^a-zA-Z0-9-]+", "-", request.node.name).strip("-")[:150]
-    return f"{name}-{next(_counter)}"
+    return f"{name}-{_run}-{next(_counter)}"

@@ -1,7 +1,8 @@
 """What some tests need beyond Python packages: Java with Kafka's jars, Go, Node, kcat, librdkafka's sources.
 
-In: a facility's name. Out: nothing when it is there; otherwise a skip that names the command which installs it, or a failure
-when `PYBROKER_REQUIRE_ALL=1` (so a run that must be complete can never be quietly incomplete).
+In: a facility's name. Out: nothing when it is there; otherwise a skip that names the command which installs
+it, or a failure when `PYBROKER_REQUIRE_ALL=1` (so a run that must be complete can never be quietly
+incomplete).
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ def require_all() -> bool:
 
 
 def require(*names: str) -> None:
-    """Returns when every named facility is there; otherwise skips the calling test, or fails it (see the module)."""
+    """Returns when every named facility is there; otherwise skips or fails the calling test (see above)."""
     for name in names:
         facility = FACILITIES[name]
         if facility.present():

@@ -1,8 +1,8 @@
 """Brokers as real processes, and one JVM that runs Kafka's own tools, for every test that needs them.
 
-`PybrokerProcess` is `pybroker start` on a free port and `KafkaProcess` is Apache Kafka; both look the same from outside
-(`Server`), so a test can run against either. What must hold: a server that is stopped ended by itself with status 0,
-and no process outlives the test run, even when that is killed.
+`PybrokerProcess` is `pybroker start` on a free port and `KafkaProcess` is Apache Kafka; both look the same
+from outside (`Server`), so a test can run against either. What must hold: a server that is stopped ended by
+itself with status 0, and no process outlives the test run, even when that is killed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, ClassVar, NamedTuple
 
 from tools import interop
 
@@ -223,7 +223,7 @@ def java_command(directory: Path, *options: str, extra_class_path: Path | None =
 
 
 class KafkaProcess(Server):
-    """Apache Kafka, one node, formatted on the first start, listening on a free port when the constructor returns."""
+    """Apache Kafka, one node, formatted on the first start, listening when the constructor returns."""
 
     name = "Apache Kafka"
 
@@ -254,7 +254,8 @@ class KafkaProcess(Server):
     def start(self) -> None:
         configuration = self.directory / "server.properties"
         configuration.write_text("".join(f"{key}={value}\n" for key, value in self.properties.items()))
-        assert self.data_dir is not None and self.log_path is not None
+        assert self.data_dir is not None
+        assert self.log_path is not None
         if not (self.data_dir / "meta.properties").exists():
             cluster_id = base64.urlsafe_b64encode(os.urandom(16)).decode().rstrip("=").replace("-", "x")
             command = [*java_command(self.directory), "kafka.tools.StorageTool", "format", "-t", cluster_id]
@@ -283,7 +284,8 @@ class ToolResult(NamedTuple):
 
 
 class JsonProcess:
-    """A helper program that answers one line of JSON for each line of JSON it gets (see tests/clients/programs.md)."""
+    """A helper program that answers each line of JSON with one line of JSON (see
+    tests/clients/programs.md)."""
 
     def __init__(
         self, command: list[str], log_path: Path, environment: Mapping[str, str] | None = None
@@ -301,7 +303,8 @@ class JsonProcess:
 
     def call(self, op: str, **arguments: Any) -> Any:
         stdin, stdout = self.process.stdin, self.process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
         stdin.write(json.dumps({"op": op, **arguments}).encode() + b"\n")
         stdin.flush()
         line = stdout.readline()
@@ -319,7 +322,8 @@ class JsonProcess:
 
     def close(self) -> None:
         stdin, stdout = self.process.stdin, self.process.stdout
-        assert stdin is not None and stdout is not None
+        assert stdin is not None
+        assert stdout is not None
         stdin.close()
         try:
             self.process.wait(20)
@@ -331,7 +335,8 @@ class JsonProcess:
 
 
 def compile_java(source: Path) -> Path:
-    """Compiles one source file against Kafka's jars; the classes are kept in the cache under the source's checksum."""
+    """Compiles a source file against Kafka's jars; the classes are kept in the cache by the source's
+    checksum."""
     checksum = hashlib.sha256(source.read_bytes()).hexdigest()[:16]
     target = interop.cache_directory() / "classes" / f"{source.stem}-{checksum}"
     if not (target / ".complete").exists():
@@ -359,11 +364,11 @@ def compile_java(source: Path) -> Path:
 class KafkaTools:
     """Kafka's command-line tools, many of them in one JVM (a JVM of their own costs each a second or two).
 
-    `run("TopicCommand", "--list", ...)` takes the class name with or without its package. A tool that calls exit ends with
-    that status; what it printed comes back.
+    `run("TopicCommand", "--list", ...)` takes the class name with or without its package. A tool that calls
+    exit ends with that status; what it printed comes back.
     """
 
-    PACKAGES = {
+    PACKAGES: ClassVar[dict[str, str]] = {
         "ConfigCommand": "kafka.admin.",
         "StorageTool": "kafka.tools.",
         "ConsoleConsumer": "org.apache.kafka.tools.consumer.",

@@ -1,10 +1,11 @@
 """Fetches what the interop tests and the benchmarks run against: Apache Kafka and clients of other languages.
 
-In: names of items (`all` without any). Out: folders under `$PYBROKER_INTEROP_CACHE` (default `~/.cache/pybroker-interop`),
-each made by the ordinary client of its registry (mvn, go, npm, pip, apt-get). What must hold: an item is complete if and
-only if its marker file exists, fetching again is then free, and nothing that is fetched ever enters the repository.
+In: names of items (`all` without any). Out: folders under `$PYBROKER_INTEROP_CACHE` (or
+`~/.cache/pybroker-interop`), each made by the ordinary client of its registry (mvn, go, npm, pip, apt-get).
+What must hold: an item is complete if and only if its marker file exists, fetching again is then free, and
+nothing fetched ever enters the repository.
 
-    python -m tools.interop fetch [kafka|debian|franz-go|kafkajs|librdkafka|node-rdkafka|kafka-python-tests|all]...
+    python -m tools.interop fetch [all|kafka|debian|franz-go|kafkajs|librdkafka|node-rdkafka|...]
     python -m tools.interop list
 """
 
@@ -40,8 +41,8 @@ KAFKA_ARTIFACTS = (
 )
 LOG4J_ARTIFACTS = ("log4j-core", "log4j-slf4j-impl")
 
-# kafkajs has only gzip built in; the other codecs are registered by the test with these (pure JavaScript or WebAssembly,
-# so that nothing is compiled and nothing is downloaded at install time).
+# kafkajs has only gzip built in; the test registers the other codecs with these (pure JavaScript or
+# WebAssembly, so that nothing is compiled and nothing is downloaded at install time).
 KAFKAJS_PACKAGES = ("kafkajs@2.2.4", "snappyjs@0.7.0", "lz4js@0.2.0", "@bokuweb/zstd-wasm@0.0.27")
 
 # The build of librdkafka needs the two development packages for its zstd codec and for its mock tests.
@@ -249,7 +250,8 @@ def _fetch_node_rdkafka(directory: Path) -> None:
     _build_librdkafka(node_rdkafka_directory(), ("libs",), ("-C", "examples", "rdkafka_performance"))
 
 
-# The source package leaves these two out. The tests only ask the service where it listens and whether it did as told.
+# The source package leaves this out. The tests only ask the service where it listens and whether it did as
+# told.
 KAFKA_PYTHON_SERVICE = """
 class ExternalService:
     def __init__(self, host, port):

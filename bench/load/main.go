@@ -1,12 +1,15 @@
-// Load generator of the benchmarks: raw produce requests, and end-to-end latency.
+// Load generator of the benchmarks: raw produce requests, end-to-end latency, topics, and the first acknowledged record.
 //
-// It speaks just enough of the protocol (Produce v9, Fetch v12, both flexible) to put a known load on any broker
-// with little CPU of its own: the frame of a produce request is built once and sent again and again.
+// It speaks just enough of the protocol to put a known load on any broker with little CPU of its own: the frame of a
+// produce request is built once and sent again and again. Every command ends by itself: with one JSON object on stdout and
+// status 0, or with the reason on stderr and status 1, at the latest some seconds after its planned time.
 //
 //	load produce -addr HOST:PORT -topic T -partitions P -connections C -inflight W -size BYTES -records N -seconds S
 //	load latency -addr HOST:PORT -topic T -rate R -seconds S -size BYTES
-//
-// Output: one JSON object on stdout.
+//	load create  -addr HOST:PORT -topic T -count N -request M   topics T-0...T-(N-1), M in a request (N = 0: just T)
+//	load delete  -addr HOST:PORT -topic T -count N
+//	load fill    -addr HOST:PORT -topic T -count N -size BYTES  one record into each of the topics of create
+//	load first   -addr HOST:PORT -topic T -seconds S            try until one record is acknowledged; prints when
 package main
 
 import (
@@ -19,6 +22,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime/debug"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -153,14 +157,11 @@ func produce(args []string) {
 
 	content := batch(*records, *size, time.Now().UnixMilli(), nil)
 	var measuring, stopping atomic.Bool
-	var requests atomic.Int64
+	var requests, total atomic.Int64
 	var group sync.WaitGroup
 	latencies := make([][]time.Duration, *connections)
 	for c := 0; c < *connections; c++ {
-		conn, err := net.Dial("tcp", *addr)
-		if err != nil {
-			fail(err)
-		}
+		conn := dial(*addr, *warm+*seconds+20)
 		frame := produceFrame(*topic, int32(c%*partitions), int16(*acks), content)
 		group.Add(1)
 		go func(c int) {
@@ -168,6 +169,7 @@ func produce(args []string) {
 			defer conn.Close()
 			reader := bufio.NewReaderSize(conn, 64<<10)
 			var scratch []byte
+			latencies[c] = make([]time.Duration, 0, 1<<20/(*connections))
 			sent := make([]time.Time, 0, *inflight)
 			var wire []byte
 			for i := 0; i < *inflight; i++ {
@@ -188,6 +190,7 @@ func produce(args []string) {
 					if code := produceError(reply, *topic); code != 0 {
 						fail(fmt.Errorf("produce answered error %d", code))
 					}
+					total.Add(1)
 					if measuring.Load() {
 						requests.Add(1)
 						latencies[c] = append(latencies[c], time.Since(sent[taken]))
@@ -229,6 +232,7 @@ func produce(args []string) {
 	rate := float64(requests.Load()) / elapsed
 	emit(map[string]any{
 		"requests_per_s": rate,
+		"total_requests": total.Load(),
 		"mb_per_s":       rate * float64(len(content)) / 1e6,
 		"p50_ms":         percentile(all, 0.50),
 		"p99_ms":         percentile(all, 0.99),
@@ -274,20 +278,18 @@ func latency(args []string) {
 
 	total := *rate * (*seconds + *warm)
 	skip := *rate * *warm
-	producer, err := net.Dial("tcp", *addr)
-	if err != nil {
-		fail(err)
-	}
-	consumer, err := net.Dial("tcp", *addr)
-	if err != nil {
-		fail(err)
-	}
+	producer := dial(*addr, float64(*warm+*seconds+20))
+	consumer := dial(*addr, float64(*warm+*seconds+20))
 	go func() {
 		reader := bufio.NewReader(producer)
 		var scratch []byte
 		for {
-			if _, err := readReply(reader, &scratch); err != nil {
+			reply, err := readReply(reader, &scratch)
+			if err != nil {
 				return
+			}
+			if code := produceError(reply, *topic); code != 0 {
+				fail(fmt.Errorf("produce answered error %d", code))
 			}
 		}
 	}()
@@ -326,6 +328,12 @@ func latency(args []string) {
 		now := time.Since(start)
 		// correlation, tags, throttle, error, session, topics, name, partitions, index, error, hw, lso, start
 		at := 4 + 1 + 4 + 2 + 4 + 1 + 1 + len(*topic) + 1 + 4 + 2 + 8 + 8 + 8
+		if at+6 > len(reply) {
+			fail(fmt.Errorf("fetch answered only %d bytes", len(reply)))
+		}
+		if code := int16(binary.BigEndian.Uint16(reply[at-26:])); code != 0 {
+			fail(fmt.Errorf("fetch answered error %d", code))
+		}
 		// aborted transactions (null: 0; empty: 1), preferred replica
 		at += 1 + 4
 		length, n := binary.Uvarint(reply[at:])
@@ -355,11 +363,187 @@ func latency(args []string) {
 	}
 	sort.Slice(all, func(i, j int) bool { return all[i] < all[j] })
 	emit(map[string]any{
-		"records": len(all),
+		"records":       len(all),
+		"total_records": total,
 		"p50_ms":  percentile(all, 0.50),
 		"p99_ms":  percentile(all, 0.99),
 		"p999_ms": percentile(all, 0.999),
 	})
+}
+
+// dial connects, with a deadline for everything that is ever done on the connection.
+func dial(addr string, seconds float64) net.Conn {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		fail(err)
+	}
+	_ = conn.SetDeadline(time.Now().Add(time.Duration(seconds * float64(time.Second))))
+	return conn
+}
+
+func text(b []byte, s string) []byte { return append(i16(b, int16(len(s))), s...) }
+
+func oldHeader(key, version int16) []byte { return text(i32(i16(i16(nil, key), version), 3), "load") }
+
+func call(conn net.Conn, body []byte) []byte {
+	if _, err := conn.Write(framed(body)); err != nil {
+		fail(err)
+	}
+	var scratch []byte
+	reply, err := readReply(bufio.NewReader(conn), &scratch)
+	if err != nil {
+		fail(err)
+	}
+	return reply
+}
+
+// topicNames are the topics of create, delete and fill.
+func topicNames(topic string, count int) []string {
+	if count == 0 {
+		return []string{topic}
+	}
+	names := make([]string, count)
+	for i := range names {
+		names[i] = fmt.Sprintf("%s-%d", topic, i)
+	}
+	return names
+}
+
+// checkTopics fails unless the answer (throttle time, topics of name, error and, when told, message) holds only successes.
+func checkTopics(what string, reply []byte, messages bool) {
+	at := 8
+	count := int(binary.BigEndian.Uint32(reply[at:]))
+	at += 4
+	for i := 0; i < count; i++ {
+		n := int(binary.BigEndian.Uint16(reply[at:]))
+		name := string(reply[at+2 : at+2+n])
+		at += 2 + n
+		if code := int16(binary.BigEndian.Uint16(reply[at:])); code != 0 {
+			fail(fmt.Errorf("%s of %s answered error %d", what, name, code))
+		}
+		at += 2
+		if messages {
+			if n := int(int16(binary.BigEndian.Uint16(reply[at:]))); n > 0 {
+				at += n
+			}
+			at += 2
+		}
+	}
+}
+
+func create(args []string) {
+	flags := flag.NewFlagSet("create", flag.ExitOnError)
+	addr := flags.String("addr", "127.0.0.1:9092", "")
+	topic := flags.String("topic", "load", "")
+	partitions := flags.Int("partitions", 1, "")
+	count := flags.Int("count", 0, "")
+	request := flags.Int("request", 1, "")
+	_ = flags.Parse(args)
+	names := topicNames(*topic, *count)
+	conn := dial(*addr, 90)
+	start := time.Now()
+	for at := 0; at < len(names); at += *request {
+		part := names[at:min(at+*request, len(names))]
+		b := i32(oldHeader(19, 4), int32(len(part)))
+		for _, name := range part {
+			b = i16(i32(text(b, name), int32(*partitions)), 1)
+			b = i32(i32(b, 0), 0) // no assignments, no configs
+		}
+		b = append(i32(b, 60000), 0)
+		checkTopics("creation", call(conn, b), true)
+	}
+	seconds := time.Since(start).Seconds()
+	emit(map[string]any{"seconds": seconds, "topics_per_s": float64(len(names)) / seconds})
+}
+
+func remove(args []string) {
+	flags := flag.NewFlagSet("delete", flag.ExitOnError)
+	addr := flags.String("addr", "127.0.0.1:9092", "")
+	topic := flags.String("topic", "load", "")
+	count := flags.Int("count", 0, "")
+	_ = flags.Parse(args)
+	names := topicNames(*topic, *count)
+	conn := dial(*addr, 60)
+	start := time.Now()
+	b := i32(oldHeader(20, 3), int32(len(names)))
+	for _, name := range names {
+		b = text(b, name)
+	}
+	checkTopics("deletion", call(conn, i32(b, 60000)), false)
+	emit(map[string]any{"seconds": time.Since(start).Seconds()})
+}
+
+// fill may find partitions whose leader is not ready yet: those are tried again.
+func fill(args []string) {
+	flags := flag.NewFlagSet("fill", flag.ExitOnError)
+	addr := flags.String("addr", "127.0.0.1:9092", "")
+	topic := flags.String("topic", "load", "")
+	count := flags.Int("count", 0, "")
+	size := flags.Int("size", 100, "")
+	_ = flags.Parse(args)
+	content := batch(1, *size, time.Now().UnixMilli(), nil)
+	conn := dial(*addr, 60)
+	for _, name := range topicNames(*topic, *count) {
+		for {
+			code := produceError(call(conn, produceFrame(name, 0, 1, content)[4:]), name)
+			if code == 0 {
+				break
+			}
+			if code != 3 && code != 5 && code != 6 {
+				fail(fmt.Errorf("produce to %s answered error %d", name, code))
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+	emit(map[string]any{})
+}
+
+// first connects again and again, asks for the topic (which creates it), and writes one record.
+func first(args []string) {
+	flags := flag.NewFlagSet("first", flag.ExitOnError)
+	addr := flags.String("addr", "127.0.0.1:9092", "")
+	topic := flags.String("topic", "first", "")
+	seconds := flags.Float64("seconds", 30, "")
+	_ = flags.Parse(args)
+	frame := produceFrame(*topic, 0, 1, batch(1, 100, time.Now().UnixMilli(), nil))
+	metadata := append(text(i32(oldHeader(3, 4), 1), *topic), 1)
+	limit := time.Now().Add(time.Duration(*seconds * float64(time.Second)))
+	reason := "nothing listens"
+	for time.Now().Before(limit) {
+		acknowledged, err := tryFirst(*addr, *topic, framed(metadata), frame, limit)
+		if err == nil {
+			emit(map[string]any{"acknowledged_at": float64(acknowledged.UnixNano()) / 1e9})
+			return
+		}
+		reason = err.Error()
+		time.Sleep(2 * time.Millisecond)
+	}
+	fail(fmt.Errorf("no record acknowledged in time: %s", reason))
+}
+
+func tryFirst(addr, topic string, metadata, frame []byte, limit time.Time) (time.Time, error) {
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(limit)
+	reader := bufio.NewReader(conn)
+	var scratch []byte
+	for {
+		for _, request := range [][]byte{metadata, frame} {
+			if _, err := conn.Write(request); err != nil {
+				return time.Time{}, err
+			}
+			if _, err := readReply(reader, &scratch); err != nil {
+				return time.Time{}, err
+			}
+		}
+		if produceError(scratch, topic) == 0 {
+			return time.Now(), nil
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func emit(value any) {
@@ -369,16 +553,14 @@ func emit(value any) {
 }
 
 func main() {
-	if len(os.Args) > 1 {
-		switch os.Args[1] {
-		case "produce":
-			produce(os.Args[2:])
-			return
-		case "latency":
-			latency(os.Args[2:])
-			return
-		}
+	debug.SetGCPercent(400)
+	commands := map[string]func([]string){
+		"produce": produce, "latency": latency, "create": create, "delete": remove, "fill": fill, "first": first,
 	}
-	fmt.Fprintln(os.Stderr, "usage: load produce|latency [flags]")
+	if len(os.Args) > 1 && commands[os.Args[1]] != nil {
+		commands[os.Args[1]](os.Args[2:])
+		return
+	}
+	fmt.Fprintln(os.Stderr, "usage: load produce|latency|create|delete|fill|first [flags]")
 	os.Exit(2)
 }

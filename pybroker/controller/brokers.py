@@ -13,9 +13,8 @@ from __future__ import annotations
 
 from pybroker.common.errors import ErrorCode
 from pybroker.controller.decision import Decision
-from pybroker.metadata.image import MetadataImage
+from pybroker.metadata.image import BrokerImage, EndpointImage, MetadataImage
 from pybroker.metadata.records import broker_record
-from pybroker.metadata.image import BrokerImage, EndpointImage
 from pybroker.wire.message import Message
 from pybroker.wire.messages.broker_registration import (
     BrokerRegistrationRequest,

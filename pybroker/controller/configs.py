@@ -175,9 +175,7 @@ class ConfigControl:
                     self._check_node_id(change.name, "Unexpected broker id, expected {}, but received {}")
                 self._check_broker_change(image, change)
             elif change.resource_type not in (TOPIC_RESOURCE, CLIENT_METRICS_RESOURCE, GROUP_RESOURCE):
-                raise ApiError(
-                    ErrorCode.INVALID_REQUEST, f"Unknown resource type {change.resource_type}"
-                )
+                raise ApiError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {change.resource_type}")
         except ApiError as error:
             return _Answer(error.code, error.message)
         return None
@@ -194,11 +192,13 @@ class ConfigControl:
             return _Answer(ErrorCode.UNKNOWN_SERVER_ERROR, None)
         if self._loggers is None:
             raise ApiError(ErrorCode.INVALID_REQUEST, "Log levels cannot be changed here.")
-        self._loggers.alter([LoggerOperation(*entry) for entry in change.entries], validate_only=validate_only)
+        self._loggers.alter(
+            [LoggerOperation(*entry) for entry in change.entries], validate_only=validate_only
+        )
         return _GOOD
 
     def _check_broker_change(self, image: MetadataImage, change: _Change) -> None:
-        """What a broker makes of its own new settings, with a step for lists that differs from the controller's."""
+        """What a broker makes of its own new settings; its words about lists are not the controller's."""
         stored = image.config(BROKER_RESOURCE, change.name)
         configs = {} if change.replace_all else dict(stored)
         changed: dict[str, str | None] = {}
@@ -244,9 +244,7 @@ class ConfigControl:
                         ErrorCode.INVALID_CONFIG,
                         f"Can't {verb} to key {name} because its type is not LIST.",
                     )
-                wanted[name] = self._list_value(
-                    resource_type, name, stored.get(name), operation, value or ""
-                )
+                wanted[name] = self._list_value(resource_type, name, stored.get(name), operation, value or "")
         if change.replace_all:
             for name in stored:
                 wanted.setdefault(name, None)
@@ -259,8 +257,8 @@ class ConfigControl:
                 if len(new.encode()) > MAX_VALUE_LENGTH:
                     raise ApiError(
                         ErrorCode.INVALID_CONFIG,
-                        "The configuration value cannot be added because it exceeds the maximum value size of "
-                        f"{MAX_VALUE_LENGTH} bytes.",
+                        "The configuration value cannot be added because it exceeds the maximum value size "
+                        f"of {MAX_VALUE_LENGTH} bytes.",
                     )
                 configs[name] = new
             # A broker is told again also what it knows: it may have to reload a file of the same name.
@@ -310,9 +308,7 @@ class ConfigControl:
                     f"Cluster-level {_MIN_INSYNC_REPLICAS} cannot be removed while ELR is enabled.",
                 )
 
-    def _check_resource(
-        self, image: MetadataImage, resource_type: int, name: str, configs: Configs
-    ) -> None:
+    def _check_resource(self, image: MetadataImage, resource_type: int, name: str, configs: Configs) -> None:
         if resource_type == TOPIC_RESOURCE:
             if not name:
                 raise ApiError(ErrorCode.INVALID_REQUEST, "Default topic resources are not allowed.")
@@ -321,9 +317,7 @@ class ConfigControl:
                 raise ApiError(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
             self._rules.check_topic(configs)
             if name not in image.topics:
-                raise ApiError(
-                    ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist."
-                )
+                raise ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
         elif resource_type == GROUP_RESOURCE:
             if not name:
                 raise ApiError(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.")

@@ -29,9 +29,9 @@ def place(
     if replication_factor > total:
         raise ApiError(
             ErrorCode.INVALID_REPLICATION_FACTOR,
-            f"Unable to replicate the partition {replication_factor} time(s): The target replication factor of "
-            f"{replication_factor} cannot be reached because only {total} broker(s) are registered or some "
-            "brokers have all their log directories cordoned.",
+            f"Unable to replicate the partition {replication_factor} time(s): The target replication factor "
+            f"of {replication_factor} cannot be reached because only {total} broker(s) are registered or "
+            "some brokers have all their log directories cordoned.",
         )
     # Fenced brokers come last: a topic can be made while they are away, but others should lead.
     candidates = [b for b in candidates if usable(brokers[b])] + [
@@ -41,7 +41,8 @@ def place(
     if not active:
         raise ApiError(
             ErrorCode.INVALID_REPLICATION_FACTOR,
-            f"Unable to replicate the partition {replication_factor} time(s): All brokers are currently fenced.",
+            f"Unable to replicate the partition {replication_factor} time(s): All brokers are currently "
+            "fenced.",
         )
     start = rng.randrange(active) if active > 1 else 0
     lists: list[tuple[int, ...]] = []
@@ -64,7 +65,8 @@ def check_assignment(
         if broker_id not in brokers:
             raise ApiError(
                 code,
-                f"The manual partition assignment includes broker {broker_id}, but no such broker is registered.",
+                f"The manual partition assignment includes broker {broker_id}, but no such broker is "
+                "registered.",
             )
         if broker_id == previous:
             raise ApiError(
@@ -79,16 +81,14 @@ def check_assignment(
         )
 
 
-def new_partition(
-    index: int, replicas: Sequence[int], brokers: Mapping[int, BrokerImage]
-) -> PartitionImage:
+def new_partition(index: int, replicas: Sequence[int], brokers: Mapping[int, BrokerImage]) -> PartitionImage:
     """A partition as it begins: all its usable replicas in the ISR, the first of them leads."""
     isr = tuple(broker_id for broker_id in replicas if usable(brokers.get(broker_id)))
     if not isr:
         raise ApiError(
             ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-            f"All brokers specified in the manual partition assignment for partition {index} are fenced or in "
-            "controlled shutdown.",
+            f"All brokers specified in the manual partition assignment for partition {index} are fenced or "
+            "in controlled shutdown.",
         )
     return PartitionImage(
         replicas=tuple(replicas),

@@ -15,10 +15,10 @@ BLOCK_SIZE: Final = 1000
 
 
 class ProducerIdBlock(NamedTuple):
-    """Ids `start` to `start + count - 1`; count 0 when the block could not be written."""
+    """Ids `start` to `start + length - 1`; length 0 when the block could not be written."""
 
     start: int
-    count: int
+    length: int
 
 
 def allocate(image: MetadataImage, broker_id: int) -> Decision[ProducerIdBlock]:

@@ -153,9 +153,7 @@ class TopicControl:
                         error_message=None,
                     )
                 )
-        results += [
-            _failed(name, ErrorCode.INVALID_REQUEST, "Duplicate topic name.") for name in duplicates
-        ]
+        results += [_failed(name, ErrorCode.INVALID_REQUEST, "Duplicate topic name.") for name in duplicates]
         if reserved is not None:
             message = f"Creation of internal topic {CLUSTER_METADATA} is prohibited."
             results.append(_failed(CLUSTER_METADATA, ErrorCode.INVALID_REQUEST, message))
@@ -173,7 +171,7 @@ class TopicControl:
         return total
 
     def _describer(self, image: MetadataImage) -> Callable[[dict[str, str]], list[CreatableTopicConfigs]]:
-        """All configs of a new topic. Topics with the same overrides share one list: there may be thousands."""
+        """All configs of a new topic. Topics with equal overrides share one list: there may be thousands."""
         cluster = image.config(BROKER_RESOURCE, "")
         known: dict[tuple[tuple[str, str], ...], list[CreatableTopicConfigs]] = {}
 
@@ -244,9 +242,7 @@ class TopicControl:
             )
         defaults = self._defaults()
         count = defaults.partitions if topic.num_partitions == -1 else topic.num_partitions
-        factor = (
-            defaults.replication_factor if topic.replication_factor == -1 else topic.replication_factor
-        )
+        factor = defaults.replication_factor if topic.replication_factor == -1 else topic.replication_factor
         if len(brokers) == 1 and factor == 1:
             # Partitions of one kind: they share the object.
             (only,) = place(brokers, 1, 1, self._rng)
@@ -324,16 +320,16 @@ class TopicControl:
         if request.count < current:
             raise ApiError(
                 ErrorCode.INVALID_PARTITIONS,
-                f"The topic {request.name} currently has {current} partition(s); {request.count} would not be "
-                "an increase.",
+                f"The topic {request.name} currently has {current} partition(s); {request.count} would not "
+                "be an increase.",
             )
         added = request.count - current
         assignments = request.assignments
         if assignments is not None and len(assignments) != added:
             raise ApiError(
                 ErrorCode.INVALID_REPLICA_ASSIGNMENT,
-                f"Attempted to add {added} additional partition(s), but only {len(assignments)} assignment(s) "
-                "were specified.",
+                f"Attempted to add {added} additional partition(s), but only {len(assignments)} "
+                "assignment(s) were specified.",
             )
         if added > room:
             # Kafka fails with an unknown error here, after it has made a part of them.
@@ -372,10 +368,9 @@ class TopicControl:
                 names[entry.name] = names.get(entry.name, 0) + 1
             else:
                 ids[entry.topic_id] = ids.get(entry.topic_id, 0) + 1
-        if (names or ids) and request.timeout <= 0:
-            # Kafka looks at the clock only when something is left to decide.
-            if 1 in names.values() or 1 in ids.values():
-                return refuse_delete(request, ErrorCode.REQUEST_TIMED_OUT)
+        # Kafka looks at the clock only when something is left to decide.
+        if request.timeout <= 0 and (1 in names.values() or 1 in ids.values()):
+            return refuse_delete(request, ErrorCode.REQUEST_TIMED_OUT)
         records: list[Message] = []
         for topic_id, count in ids.items():
             topic = image.topics_by_id.get(topic_id)
@@ -454,9 +449,7 @@ def refuse_delete(
     request: DeleteTopicsRequest, code: int, message: str | None = None
 ) -> Decision[DeleteTopicsResponse]:
     responses = [
-        DeletableTopicResult(
-            name=entry.name, topic_id=entry.topic_id, error_code=code, error_message=message
-        )
+        DeletableTopicResult(name=entry.name, topic_id=entry.topic_id, error_code=code, error_message=message)
         for entry in _delete_entries(request)
     ]
     return Decision([], DeleteTopicsResponse(responses=responses))

@@ -100,6 +100,7 @@ class Context:
         "fetch_sessions",
         "logs",
         "producer_ids",
+        "run_blocking",
         "timers",
         "topics",
         "topics_by_id",
@@ -114,6 +115,8 @@ class Context:
     producer_ids: ProducerIds
     topics: dict[str, LocalTopic]
     topics_by_id: dict[bytes, LocalTopic]
+    run_blocking: Callable[[str, Callable[[], None], Callable[[BaseException | None], None]], None]
+    """Effect queue, function to run off the loop, function that takes its outcome on the loop."""
     endpoints: dict[str, tuple[str, int]]
     """Listener name to advertised (host, port)."""
 

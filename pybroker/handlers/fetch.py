@@ -15,6 +15,7 @@ from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import Context, LocalTopic, Request
 from pybroker.handlers.fetch_sessions import FetchContext, SessionPartition
+from pybroker.log.partition_log import ColdRead
 from pybroker.wire.messages.fetch import (
     AbortedTransaction,
     EpochEndOffset,
@@ -36,14 +37,19 @@ def handle(context: Context, request: Request) -> FetchResponse | Deferred[Fetch
     fetch_context = context.fetch_sessions.open(message, request.version, now_ms)
     if fetch_context.error:
         return FetchResponse(error_code=fetch_context.error)
-    results, ready = _read(context, request, fetch_context)
+    results, ready, cold = _read(context, request, fetch_context, may_block=False)
+    if cold:
+        return _when_warm(context, request, fetch_context, cold)
     if ready or message.max_wait <= 0:
         return _answer(message, fetch_context, results)
     return _wait(context, request, fetch_context, now_ms + message.max_wait)
 
 
-def _read(context: Context, request: Request, fetch_context: FetchContext) -> tuple[_Results, bool]:
-    """Read every partition once. Returns the results, and whether they must be answered without waiting."""
+def _read(
+    context: Context, request: Request, fetch_context: FetchContext, *, may_block: bool = True
+) -> tuple[_Results, bool, list[ColdRead]]:
+    """Read every partition once. Returns the results, whether they must be answered without waiting, and,
+    unless `may_block`, the reads to be done off the loop first because their bytes are not in memory."""
     message: FetchRequest = request.message
     version = request.version
     replica_id = message.replica_state.replica_id if version >= 15 else message.replica_id
@@ -55,6 +61,7 @@ def _read(context: Context, request: Request, fetch_context: FetchContext) -> tu
     read_bytes = 0
     answer_now = False
     readable = 0
+    cold: list[ColdRead] = []
     for entry in fetch_context.partitions:
         asked = entry.asked
         data = PartitionData(partition_index=asked.partition, high_watermark=-1, aborted_transactions=[])
@@ -104,7 +111,10 @@ def _read(context: Context, request: Request, fetch_context: FetchContext) -> tu
             min(asked.partition_max_bytes, max(budget - read_bytes, 0)),
             isolation=isolation_level,
             min_one_batch=read_bytes == 0,
+            may_block=may_block,
         )
+        if outcome.cold is not None:
+            cold.append(outcome.cold)
         if outcome.error:
             data.error_code = outcome.error
             answer_now = True
@@ -119,7 +129,7 @@ def _read(context: Context, request: Request, fetch_context: FetchContext) -> tu
                 AbortedTransaction(producer_id=producer_id, first_offset=first_offset)
                 for producer_id, first_offset in outcome.aborted
             ]
-    return results, answer_now or not readable or read_bytes >= message.min_bytes
+    return results, answer_now or not readable or read_bytes >= message.min_bytes, cold
 
 
 def _answer(message: FetchRequest, fetch_context: FetchContext, results: _Results) -> FetchResponse:
@@ -134,6 +144,25 @@ def _answer(message: FetchRequest, fetch_context: FetchContext, results: _Result
     if message.isolation_level not in (0, 1):
         error = ErrorCode.UNKNOWN_SERVER_ERROR
     return FetchResponse(error_code=error, session_id=fetch_context.session_id, responses=topics)
+
+
+def _when_warm(
+    context: Context, request: Request, fetch_context: FetchContext, cold: list[ColdRead]
+) -> Deferred[FetchResponse]:
+    """Bring the bytes into memory off the loop, then read again and answer with what is there."""
+    reply: Deferred[FetchResponse] = Deferred()
+
+    def run() -> None:
+        for read in cold:
+            read.run()
+
+    def done(error: BaseException | None) -> None:
+        # A disk that refuses is met again, and answered, by the second read.
+        results, _, _ = _read(context, request, fetch_context)
+        reply.resolve(_answer(request.message, fetch_context, results))
+
+    context.run_blocking("cold reads", run, done)
+    return reply
 
 
 def _wait(
@@ -156,7 +185,7 @@ def _wait(
     def finish() -> None:
         if reply.done:
             return
-        results, _ = _read(context, request, fetch_context)
+        results, _, _ = _read(context, request, fetch_context)
         stop()
         reply.resolve(_answer(request.message, fetch_context, results))
 
@@ -165,7 +194,7 @@ def _wait(
         retry_scheduled = False
         if reply.done or connection.closed:
             return
-        results, ready = _read(context, request, fetch_context)
+        results, ready, _ = _read(context, request, fetch_context)
         if ready:
             stop()
             reply.resolve(_answer(request.message, fetch_context, results))

@@ -10,7 +10,7 @@ Transactional batches are refused: there is no transaction coordinator yet.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
@@ -66,7 +66,7 @@ def handle(context: Context, request: Request) -> ProduceResponse | Deferred[Pro
                 continue
             partition = local.partitions[index]
             outcome = partition.append(
-                data.records,
+                cast("memoryview | None", data.records),
                 version=request.version,
                 walk_policy=request.connection.walk_policy,
                 now_ms=context.clock.wall_ms(),
@@ -113,10 +113,11 @@ def _whole_request_refusal(message: ProduceRequest) -> tuple[ErrorCode, str | No
         return ErrorCode.INVALID_REQUIRED_ACKS, None
     for topic in message.topic_data:
         for data in topic.partition_data:
-            rejection = preflight(data.records)
+            records = cast("memoryview | None", data.records)
+            rejection = preflight(records)
             if rejection is not None and rejection.whole_request:
                 return rejection.error_code, rejection.error_message
-            if has_transactional_batch(data.records):
+            if has_transactional_batch(records):
                 if message.transactional_id is None:
                     return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None
                 return ErrorCode.NOT_ENOUGH_REPLICAS, _NO_COORDINATOR

@@ -744,8 +744,8 @@ class PartitionLog:
             records = cached
         if min_one_batch and len(records) >= LOG_OVERHEAD:
             first = int.from_bytes(records[8:12], "big", signed=True) + LOG_OVERHEAD
-            if first > len(records):
-                if first > end - position:
+            if first > len(records) or first < HEADER_SIZE:
+                if first > end - position or first < HEADER_SIZE:
                     raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
                 return self._read_range(segment, position, end, first, False, may_block)
             if max_bytes < LOG_OVERHEAD:

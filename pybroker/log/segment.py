@@ -239,11 +239,14 @@ class Segment:
             assert self._time_index is not None
         if trim:
             self._time_index.maybe_append(*self.largest)
-        files = self._environment.files
-        self._environment.with_descriptors(lambda: self._save(files, trim))
+        self._environment.with_descriptors(lambda: self._save(trim))
         self.index_dirty = False
+        if self.sealed:
+            # From now on they may be dropped, and read again.
+            self._recent = {}
+            self._environment.note_indexes(self, self._index_memory())
 
-    def _save(self, files: object, trim: bool) -> None:
+    def _save(self, trim: bool) -> None:
         assert self._offset_index is not None
         assert self._time_index is not None
         self._offset_index.save(self._environment.files, self.path(".index"), trim=trim)

@@ -9,28 +9,20 @@ start` and the embedded broker.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pybroker.common.errors import ConfigError
 from pybroker.handlers.context import CLOSE
 from pybroker.runtime.loop import LoopDriver
 from pybroker.runtime.metrics import ServerMetrics, render_metrics
 from pybroker.runtime.system import SystemClock
 from pybroker.server.gate import Gate
 from pybroker.server.limits import ServerLimits
-from pybroker.server.listener import (
-    Endpoint,
-    Listener,
-    advertised_host,
-    format_address,
-    parse_address,
-    parse_endpoints,
-)
+from pybroker.server.listener import Listener, advertised_host, bind_sockets, format_address, parse_address
 
 if TYPE_CHECKING:
     from pybroker.common.clock import Clock
@@ -73,7 +65,9 @@ class RunningBroker:
         self._listeners: list[Listener] = []
         self._http: Any = None
         self._http_server: asyncio.Server | None = None
+        self._http_socket: socket.socket | None = None
         self.http_address: str | None = None
+        self._broker_started = False
         self._serving = False
 
     async def start(self) -> None:
@@ -81,6 +75,8 @@ class RunningBroker:
         try:
             await self._start()
         except BaseException:
+            if self._broker_started:
+                self._stop_broker()
             self._release()
             raise
 
@@ -88,17 +84,9 @@ class RunningBroker:
         loop = asyncio.get_running_loop()
         config = self.config
         broker = self.broker = self._given_broker or self._make_broker()
-        controller_listeners = {name.upper() for name in _list_of(config.get("controller.listener.names"))}
-        endpoints = [
-            endpoint
-            for endpoint in parse_endpoints(config.get("listeners"))
-            # The quorum of one needs no socket.
-            if endpoint.listener not in controller_listeners
-        ]
-        if not endpoints:
-            raise ConfigError("listeners: no listener for clients is configured")
-        for endpoint in endpoints:
-            self._listeners.append(Listener(endpoint))
+        # The controller's listeners are left out: the quorum of one needs no socket.
+        for configured in config.listeners():
+            self._listeners.append(Listener(configured.name, configured.host, configured.port))
         for listener_name, (host, port) in self._advertised().items():
             broker.set_listener_port(listener_name, host, port)
         gate = self._gate = Gate(broker, loop, limits_of(config), self.metrics, self.fail, CLOSE)
@@ -111,11 +99,17 @@ class RunningBroker:
             on_full=self._effects_full,
             inline_effects=self._in_memory,
         )
+        http_socket = self._bind_http()
         broker.start()
+        self._broker_started = True
         self._driver.start()
         for listener in self._listeners:
             await listener.serve(gate)
-        await self._start_http(loop)
+        if http_socket is not None:
+            from pybroker.server.http import HttpResponder
+
+            self._http = HttpResponder(loop, lambda: self._serving, self._render_metrics)
+            self._http_server = await loop.create_server(self._http.make_protocol, sock=http_socket)
         self._serving = True
 
     def _make_broker(self) -> Any:
@@ -125,36 +119,24 @@ class RunningBroker:
 
     def _advertised(self) -> dict[str, tuple[str, int]]:
         """What clients are told for each listener: host and port."""
-        configured = {
-            endpoint.listener: endpoint
-            for endpoint in parse_endpoints(
-                self.config.get("advertised.listeners") or [], "advertised.listeners"
-            )
+        bound = {listener.name: listener.port for listener in self._listeners}
+        return {
+            advertised.name: (advertised_host(advertised.host), advertised.port or bound[advertised.name])
+            for advertised in self.config.advertised_listeners()
         }
-        result = {}
-        for listener in self._listeners:
-            name = listener.endpoint.listener
-            endpoint: Endpoint = configured.get(name, listener.endpoint)
-            # An advertised port of 0, and the bound one where nothing is advertised, is the real one.
-            port = endpoint.port if name in configured and endpoint.port else listener.port
-            result[name] = (advertised_host(endpoint.host), port)
-        return result
 
-    async def _start_http(self, loop: asyncio.AbstractEventLoop) -> None:
-        text = self.config.get("pybroker.http.listener")
+    def _bind_http(self) -> socket.socket | None:
+        text = self.config["pybroker.http.listener"]
         if not text:
-            return
-        from pybroker.server.http import HttpResponder
-        from pybroker.server.listener import bind_sockets
-
+            return None
         host, port = parse_address(text, f"pybroker.http.listener={text}")
         try:
             bound = bind_sockets(host, port)[0]
         except OSError as error:
             raise OSError(error.errno, f"cannot listen on {text}: {error.strerror or error}") from error
+        self._http_socket = bound
         self.http_address = format_address(host, int(bound.getsockname()[1]))
-        self._http = HttpResponder(loop, lambda: self._serving, self._render_metrics)
-        self._http_server = await loop.create_server(self._http.make_protocol, sock=bound)
+        return bound
 
     def _render_metrics(self) -> Iterator[str]:
         snapshot = getattr(self.broker, "metrics_snapshot", None)
@@ -179,8 +161,7 @@ class RunningBroker:
     def address(self) -> tuple[str, int]:
         """Where the first listener can be reached from here: the host it is bound to, and the real port."""
         first = self._listeners[0]
-        host = first.endpoint.host
-        return (host if host not in ("", "0.0.0.0", "::") else advertised_host(host)), first.port
+        return advertised_host(first.host), first.port
 
     async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Drain, flush, write the clean-shutdown marker (unless something is broken), release everything."""
@@ -196,12 +177,17 @@ class RunningBroker:
                     await asyncio.sleep(_DRAIN_POLL_SECONDS)
                 if gate.connection_count:
                     logger.warning("connections dropped at the end count=%d", gate.connection_count)
-            if self._driver is not None:
-                self._driver.stop()
-            if self.broker is not None and self.fatal is None:
-                self.broker.shutdown()
+            if self._broker_started:
+                self._stop_broker()
         finally:
             self._release()
+
+    def _stop_broker(self) -> None:
+        self._broker_started = False
+        if self._driver is not None:
+            self._driver.stop()
+        if self.fatal is None:
+            self.broker.shutdown()
 
     def _release(self) -> None:
         """Sockets and hooks; harmless twice."""
@@ -210,6 +196,8 @@ class RunningBroker:
         if self._http_server is not None:
             self._http_server.close()
             self._http.close()
+        if self._http_socket is not None:
+            self._http_socket.close()
         if self._gate is not None:
             self._gate.close()
         self._driver = None
@@ -217,61 +205,28 @@ class RunningBroker:
 
 def limits_of(config: BrokerConfig) -> ServerLimits:
     """The door's limits from the configuration."""
-    default = ServerLimits()
-
-    def number(key: str, fallback: int) -> int:
-        try:
-            value = config.get(key)
-        except KeyError:
-            return fallback
-        return fallback if value is None else int(value)
-
-    def finite(key: str, fallback: int) -> int:
-        """Kafka's "no limit" (-1, or the largest int) means this broker's own, finite one."""
-        value = number(key, -1)
-        return value if 0 <= value < 2**31 - 1 else fallback
-
     overrides = {}
-    for entry in _list_of(config.get("max.connections.per.ip.overrides")):
-        host, _, count = entry.rpartition(":")
-        with contextlib.suppress(ValueError):
-            overrides[host] = int(count)
+    for entry in filter(None, config["max.connections.per.ip.overrides"].split(",")):
+        host, _, count = entry.strip().rpartition(":")
+        overrides[host.removeprefix("[").removesuffix("]")] = int(count)
+    idle_ms = config["connections.max.idle.ms"]
     return ServerLimits(
-        request_max_bytes=number("socket.request.max.bytes", default.request_max_bytes),
-        held_request_max_bytes=finite(
-            "queued.max.request.bytes",
-            number("pybroker.request.bytes.in.flight.max", default.held_request_max_bytes),
-        ),
-        unsent_response_max_bytes=number(
-            "pybroker.unsent.response.max.bytes", default.unsent_response_max_bytes
-        ),
-        write_buffer_bytes=number("pybroker.connection.write.buffer.bytes", default.write_buffer_bytes),
-        pending_requests_max=number("pybroker.connection.max.pending.requests", default.pending_requests_max),
-        read_ahead_bytes=number("pybroker.connection.read.ahead.bytes", default.read_ahead_bytes),
-        connections_max=finite(
-            "max.connections", number("pybroker.connections.max", default.connections_max)
-        ),
-        connections_per_ip_max=finite(
-            "max.connections.per.ip",
-            number("pybroker.connections.max.per.ip", default.connections_per_ip_max),
-        ),
+        request_max_bytes=config["socket.request.max.bytes"],
+        held_request_max_bytes=config["queued.max.request.bytes"],
+        unsent_response_max_bytes=config["pybroker.unsent.response.max.bytes"],
+        write_buffer_bytes=config["pybroker.connection.write.buffer.bytes"],
+        pending_requests_max=config["pybroker.connection.max.pending.requests"],
+        read_ahead_bytes=config["pybroker.connection.read.ahead.bytes"],
+        connections_max=config["max.connections"],
+        connections_per_ip_max=config["max.connections.per.ip"],
         connections_per_ip_overrides=overrides,
         # Negative means for ever.
-        idle_ms=idle_ms if (idle_ms := number("connections.max.idle.ms", default.idle_ms)) >= 0 else 1 << 62,
-        frame_timeout_ms=number("pybroker.frame.timeout.ms", default.frame_timeout_ms),
-        frame_min_bytes_per_second=number(
-            "pybroker.frame.min.bytes.per.second", default.frame_min_bytes_per_second
-        ),
-        listen_backlog=max(default.listen_backlog, number("socket.listen.backlog.size", 50)),
+        idle_ms=idle_ms if idle_ms >= 0 else 1 << 62,
+        frame_timeout_ms=config["pybroker.frame.timeout.ms"],
+        frame_min_bytes_per_second=config["pybroker.frame.min.bytes.per.second"],
+        # Kafka's 50 loses connections when a thousand clients come back at once.
+        listen_backlog=max(1_024, config["socket.listen.backlog.size"]),
     )
-
-
-def _list_of(value: object) -> list[str]:
-    """A list value of the configuration, whether it came parsed or as text."""
-    if not value:
-        return []
-    parts = value.split(",") if isinstance(value, str) else [str(part) for part in value]  # type: ignore[attr-defined]
-    return [part.strip() for part in parts if part.strip()]
 
 
 def _api_names() -> Mapping[int, str]:

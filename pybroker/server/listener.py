@@ -1,7 +1,7 @@
-"""Listeners: endpoints from the configuration, bound sockets, accepted connections.
+"""Bound sockets of a listener, and the connections that they accept.
 
-In: `listeners` and `advertised.listeners` as Kafka writes them. Out: sockets that are bound before the
-broker starts (so that port 0 has its number) and accept only once it serves.
+In: names and addresses. Out: sockets that are bound before the broker starts (so that port 0 has its number)
+and accept only once it serves.
 """
 
 from __future__ import annotations
@@ -9,39 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterable
-from dataclasses import dataclass
 
 from pybroker.common.errors import ConfigError
 from pybroker.server.connection import Connection
 from pybroker.server.gate import Gate
 
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """One entry of `listeners`: NAME://HOST:PORT."""
-
-    listener: str
-    host: str
-    port: int
-
-
-def parse_endpoints(entries: str | Iterable[str], key: str = "listeners") -> list[Endpoint]:
-    """The endpoints of a listener list; ConfigError when one is not NAME://HOST:PORT."""
-    if isinstance(entries, str):
-        entries = entries.split(",")
-    endpoints = []
-    for entry in (text.strip() for text in entries):
-        if not entry:
-            continue
-        name, separator, address = entry.partition("://")
-        if not separator or not name:
-            raise ConfigError(f"{key}={entry}: an endpoint has the form NAME://HOST:PORT")
-        host, port = parse_address(address, f"{key}={entry}")
-        endpoints.append(Endpoint(name.upper(), host, port))
-    return endpoints
 
 
 def parse_address(text: str, where: str) -> tuple[str, int]:
@@ -107,22 +80,23 @@ def bind_sockets(host: str, port: int) -> list[socket.socket]:
 
 
 class Listener:
-    """The sockets of one endpoint."""
+    """The sockets of one listener."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, name: str, host: str, port: int) -> None:
         """Binds at once; OSError when the address cannot be had."""
-        self.endpoint = endpoint
+        self.name = name
+        self.host = host
         try:
-            self._sockets = bind_sockets(endpoint.host, endpoint.port)
+            self._sockets = bind_sockets(host, port)
         except OSError as error:
-            address = format_address(endpoint.host, endpoint.port)
+            address = format_address(host, port)
             raise OSError(error.errno, f"cannot listen on {address}: {error.strerror or error}") from error
         self.port = int(self._sockets[0].getsockname()[1])
         self._servers: list[asyncio.Server] = []
 
     async def serve(self, gate: Gate) -> None:
         """Accept connections."""
-        name = self.endpoint.listener
+        name = self.name
         for bound in self._sockets:
             server = await gate.loop.create_server(
                 lambda: Connection(gate, name), sock=bound, backlog=gate.limits.listen_backlog

@@ -1,7 +1,8 @@
 """One client library each behind the same small interface, so that one scenario can be asked of all of them.
 
-In: HOST:PORT and plain values. Out: plain values and `Record`s. What must hold: an adapter uses its library as its users
-do, changes nothing of what the library returns, and says in its docstring what the library cannot do.
+In: HOST:PORT and plain values. Out: plain values and `Record`s. What must hold: an adapter uses its library
+as its users do, changes nothing of what the library returns, and says in its docstring what the library
+cannot do.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Adapter:
     def close(self) -> None: ...
 
     def make_topic(self, topic: str, partitions: int, configs: dict[str, str] | None = None) -> None:
-        """Creates a topic and waits until it is listed: Kafka answers before its own view of the metadata has changed."""
+        """Creates a topic and waits until it is listed: Kafka answers before its own view of it has
+        changed."""
         self.create_topic(topic, partitions, configs or {})
         wait_until(lambda: topic in self.list_topics(), f"topic {topic}")
 
@@ -276,7 +278,7 @@ class ConfluentKafka(Adapter):
 
 
 class KafkaPython(Adapter):
-    """kafka-python 3; its producer refuses null header values, and a record that has neither a key nor a value."""
+    """kafka-python 3; its producer refuses null header values, and records with neither a key nor a value."""
 
     name = "kafka-python"
     null_header_values = False
@@ -420,8 +422,8 @@ class KafkaPython(Adapter):
             else:
                 consumer.seek(one, offset)
             while len(found) < count and time.monotonic() < deadline:
-                for message in consumer.poll(timeout_ms=500, max_records=count - len(found)).get(one, ()):
-                    found.append(_from_python_client(message))
+                polled = consumer.poll(timeout_ms=500, max_records=count - len(found))
+                found.extend(_from_python_client(message) for message in polled.get(one, ()))
         finally:
             consumer.close()
         return found
@@ -688,7 +690,8 @@ class FranzGo(ProgramAdapter):
 
 
 class KafkaJs(ProgramAdapter):
-    """kafkajs; its consumers always join a group, so records are read one level below them (see node/scenario.js)."""
+    """kafkajs; its consumers always join a group, so records are read one level below (see
+    node/scenario.js)."""
 
     name = "kafkajs"
     # It asks for the length of every header value.

@@ -13,7 +13,7 @@ BASE_TIMESTAMP = int(time.time() * 1000) - 3_600_000
 
 
 class Record(NamedTuple):
-    """What a client wrote, or read when `offset` is not -1. None and empty are different things in keys and values."""
+    """What a client wrote, or read when `offset` is not -1. None and empty are different keys and values."""
 
     partition: int
     key: bytes | None

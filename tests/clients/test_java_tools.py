@@ -1,7 +1,7 @@
 """Kafka's own command-line tools against the broker, and kafka-dump-log on the files that it leaves.
 
-Left out: ConsumerPerformance, VerifiableConsumer and EndToEndLatency, which subscribe and so need groups; kafka-metadata-quorum,
-kafka-acls, kafka-transactions and the group tools, whose APIs are not part of what is served yet.
+Left out: ConsumerPerformance, VerifiableConsumer and EndToEndLatency, which subscribe and so need groups;
+kafka-metadata-quorum, kafka-acls, kafka-transactions and the group tools, whose APIs are not served yet.
 """
 
 from __future__ import annotations

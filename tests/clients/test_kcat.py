@@ -1,4 +1,5 @@
-"""kcat: produces with every codec, reads by offset and timestamp, lists and queries. It has no admin operations."""
+"""kcat: produces with every codec, reads by offset and timestamp, lists and queries. It has no admin
+calls."""
 
 from __future__ import annotations
 

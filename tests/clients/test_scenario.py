@@ -1,4 +1,4 @@
-"""The same scenario for every client library: what it writes comes back byte for byte, and its admin calls do their work."""
+"""One scenario for every client library: what it writes comes back byte for byte, its admin calls work."""
 
 from __future__ import annotations
 
@@ -62,7 +62,8 @@ def test_consume_from_a_timestamp(client: Adapter, topic_name: str) -> None:
         assert client.offset_for_timestamp(topic_name, 0, timestamp - 5) == index
     found = client.offset_for_timestamp(topic_name, 0, written[25].timestamp)
     assert client.consume(topic_name, 0, found, 15) == written[25:]
-    # librdkafka says "the end" (-1) where nothing is that late, the others say "none", which adapters give as -1 too.
+    # Where nothing is that late librdkafka says "the end" (-1) and the others "none", which adapters turn
+    # into -1.
     assert client.offset_for_timestamp(topic_name, 0, written[-1].timestamp + 1) == -1
 
 

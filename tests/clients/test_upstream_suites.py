@@ -1,8 +1,9 @@
 """The test programs of two client libraries, run unchanged against a broker of their own.
 
-kafka-python's integration tests come from its source package, librdkafka's from the npm package that carries its sources
-(see tools/interop.py). Everything that needs consumer groups, transactions, ACLs or another API that is not served yet is
-named here with the reason; a name that no longer exists upstream fails the test, so the lists cannot rot.
+kafka-python's integration tests come from its source package, librdkafka's from the npm package that
+carries its sources (see tools/interop.py). Everything that needs consumer groups, transactions, ACLs or
+another API that is not served yet is named here with the reason; a name that no longer exists upstream
+fails, so the lists cannot rot.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ LIBRDKAFKA_PROGRAMS: list[tuple[str, str | None, bool]] = [
 def four_partitions(
     request: pytest.FixtureRequest, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """Both suites count on topics that are created by being used having more than one partition, kafka-python's also on
-    node 0 and on a configured advertised.listeners."""
+    """Both suites count on topics that are created by being used having more than one partition; that of
+    kafka-python also on node 0 and on a configured advertised.listeners."""
     against = pytestconfig.getoption("--against")
     if against and against != "kafka":
         yield request.getfixturevalue("broker")

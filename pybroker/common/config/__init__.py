@@ -1,0 +1,55 @@
+"""Configuration: every name that Kafka has, its rules, and who wins when it is set in several places.
+
+In: a properties file, dynamic overrides. Out: typed values for the rooms (`BrokerConfig`, `resolve_topic`),
+answers for DescribeConfigs (`describe`), decisions about changes (`alter`). What must hold: names, types,
+defaults, bounds and messages are Kafka's; see docs/configuration.md, which `tools/generate_docs.py` writes
+from the tables.
+"""
+
+from __future__ import annotations
+
+from pybroker.common.config.broker_config import BrokerConfig, log_config_from, resolve_topic
+from pybroker.common.config.keys import (
+    ConfigKey,
+    ConfigSource,
+    ConfigType,
+    ResourceType,
+    format_double,
+    format_value,
+)
+from pybroker.common.config.listeners import Listener
+from pybroker.common.config.names import (
+    ALL_TOPIC_KEYS,
+    AUTHORIZER_KEYS,
+    BROKER_INTERNAL_KEYS,
+    BROKER_KEYS,
+    CLIENT_METRICS_KEYS,
+    GROUP_KEYS,
+    PYBROKER_KEYS,
+    TOPIC_INTERNAL_KEYS,
+    TOPIC_KEYS,
+)
+from pybroker.common.config.properties import parse_properties
+
+__all__ = [
+    "ALL_TOPIC_KEYS",
+    "AUTHORIZER_KEYS",
+    "BROKER_INTERNAL_KEYS",
+    "BROKER_KEYS",
+    "CLIENT_METRICS_KEYS",
+    "GROUP_KEYS",
+    "PYBROKER_KEYS",
+    "TOPIC_INTERNAL_KEYS",
+    "TOPIC_KEYS",
+    "BrokerConfig",
+    "ConfigKey",
+    "ConfigSource",
+    "ConfigType",
+    "Listener",
+    "ResourceType",
+    "format_double",
+    "format_value",
+    "log_config_from",
+    "parse_properties",
+    "resolve_topic",
+]

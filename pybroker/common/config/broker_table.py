@@ -236,7 +236,7 @@ leader.imbalance.check.interval.seconds long 300 >=1 ro -
 listener.security.protocol.map string = - broker 1
   = SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT
   Which security protocol each listener name speaks, as NAME:PROTOCOL,...
-listeners list PLAINTEXT://:9092 - broker 1
+listeners list PLAINTEXT://:9092 nonempty broker 1
   Addresses to listen on, as NAME://host:port,...; an empty host means all interfaces.
 log.cleaner.backoff.ms long 15000 >=0 cluster 1
   Pause of the cleaner when there is nothing to clean.
@@ -262,7 +262,7 @@ log.cleaner.threads int 1 >=0 cluster 1
   Threads that clean.
 log.cleanup.policy list delete {compact,delete} cluster 1
   What happens to old records: delete, compact, both, or (empty) nothing.
-log.dir list /tmp/kafka-logs - ro 1
+log.dir list /tmp/kafka-logs nonempty ro 1
   Directory of the data, used when `log.dirs` is unset.
 log.dir.failure.timeout.ms long 30000 >=1 ro -
   The broker stops when it could not report a failed directory for this long.

@@ -1,8 +1,8 @@
 """One configuration key: its type, default and bounds; from text to a typed value and back.
 
 In: the text tables, and values as the user wrote them. Out: `ConfigKey`, `parse_table`, `format_value`. What
-must hold: `parse` accepts and refuses what Kafka's ConfigDef does and says it in the same words, because clients
-see these words; parsing costs no more than the length of the value.
+must hold: `parse` accepts and refuses what Kafka's ConfigDef does and says it in the same words, because
+clients see these words; parsing costs no more than the length of the value.
 """
 
 from __future__ import annotations
@@ -235,8 +235,8 @@ class ConfigKey:
         elif self.rule == "reset" and not _is_offset_reset(value):
             raise self.refuse(
                 value,
-                f"Invalid value `{value}` for configuration {self.name}. The value must be either 'earliest', "
-                "'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'.",
+                f"Invalid value `{value}` for configuration {self.name}. The value must be either "
+                "'earliest', 'latest' or of the format 'by_duration:<PnDTnHnMn.nS>'.",
             )
 
 

@@ -1,7 +1,7 @@
 """Listeners: NAME://HOST:PORT entries, and the security protocol that each name speaks.
 
-In: values of `listeners`, `advertised.listeners`, `listener.security.protocol.map`. Out: `Listener`. What must
-hold: names are unique and upper case, ports are in range, and every name has a protocol.
+In: values of `listeners`, `advertised.listeners`, `listener.security.protocol.map`. Out: `Listener`. What
+must hold: names are unique and upper case, ports are in range, and every name has a protocol.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def check_ports(listeners: Sequence[Listener], key: str) -> None:
             continue
         other = seen.setdefault(listener.port, listener)
         if other is not listener and (":" in other.host) == (":" in listener.host):
-            raise ConfigError(f"{key}: Each listener must have a different port, port {listener.port} has two")
+            raise ConfigError(
+                f"{key}: Each listener must have a different port, port {listener.port} has two"
+            )
 
 
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")

@@ -1,7 +1,7 @@
 """The tables of all names, and how names relate: synonyms, listener prefixes, the nearest known one.
 
-In: the text tables. Out: `BROKER_KEYS`, `TOPIC_KEYS`, `GROUP_KEYS`, `CLIENT_METRICS_KEYS`, `PYBROKER_KEYS` and
-their kin, `broker_key`, `broker_synonyms`. What must hold: importing this costs a few milliseconds at most.
+In: the text tables. Out: `BROKER_KEYS`, `TOPIC_KEYS`, `GROUP_KEYS`, `CLIENT_METRICS_KEYS`, `PYBROKER_KEYS`
+and their kin, `broker_key`, `broker_synonyms`. What must hold: importing this costs a few milliseconds at most.
 To add a name: one row in its table. When something here begins to honour a name of `_NOT_YET`, drop it there.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Final
 
 from pybroker.common.config import broker_table, pybroker_table, resource_tables
-from pybroker.common.config.keys import ConfigKey, parse_table
+from pybroker.common.config.keys import PER_BROKER, READ_ONLY, ConfigKey, parse_table
 
 BROKER_KEYS: Final = parse_table(broker_table.PUBLIC)
 BROKER_INTERNAL_KEYS: Final = parse_table(broker_table.INTERNAL, internal=True)
@@ -35,12 +35,7 @@ _NOT_YET: Final = (
     "connections.max.reauth.",
     "controller.quota.",
     "group.",
-    "listener.security.",
-    "log.cleaner.backoff.",
-    "log.cleaner.dedupe.",
-    "log.cleaner.enable",
-    "log.cleaner.io.",
-    "log.cleaner.threads",
+    "log.cleaner.",
     "max.connection.creation.rate",
     "metadata.log.max.",
     "metadata.max.idle.",
@@ -67,7 +62,11 @@ PLUGIN_PREFIXES: Final = ("config.providers.", "rlmm.config.", "rsm.config.")
 LISTENER_PREFIX: Final = "listener.name."
 
 # A listener's own value of these may be set for all brokers at once.
-_CLUSTER_WIDE_LISTENER_NAMES: Final = ("max.connection.creation.rate", "max.connections", "num.network.threads")
+_CLUSTER_WIDE_LISTENER_NAMES: Final = (
+    "max.connection.creation.rate",
+    "max.connections",
+    "num.network.threads",
+)
 
 # These follow a mechanism in the name of a listener's setting.
 _MECHANISM_NAMES: Final = (
@@ -91,7 +90,7 @@ _SYNONYMS: Final = {
 
 
 def listener_base_name(name: str) -> str | None:
-    """What follows `listener.name.<listener>.` and, where it has one, the mechanism; None without the prefix."""
+    """What follows `listener.name.<listener>.` and the mechanism, if there is one; None without the prefix."""
     if not name.startswith(LISTENER_PREFIX):
         return None
     listener, separator, rest = name[len(LISTENER_PREFIX) :].partition(".")
@@ -110,7 +109,7 @@ def broker_synonyms(name: str) -> tuple[str, ...]:
 
 
 def broker_key(name: str) -> ConfigKey | None:
-    """The rules of a broker name, also with a listener's prefix; None for a name that only a plug-in knows."""
+    """The rules of a broker name, also with a listener's prefix; None for what only a plug-in knows."""
     key = STATIC_KEYS.get(name) or DYNAMIC_ONLY_KEYS.get(name)
     if key is None:
         base = listener_base_name(name)
@@ -122,7 +121,7 @@ def broker_key(name: str) -> ConfigKey | None:
 def is_dynamic(name: str) -> bool:
     """Whether DescribeConfigs says that the name can be changed while the broker runs."""
     key = BROKER_KEYS.get(name) or DYNAMIC_ONLY_KEYS.get(name)
-    return key is not None and key.mode != "ro"
+    return key is not None and key.mode != READ_ONLY
 
 
 def is_per_broker_only(name: str) -> bool:
@@ -131,7 +130,7 @@ def is_per_broker_only(name: str) -> bool:
     if base is not None:
         return base in STATIC_KEYS and base not in _CLUSTER_WIDE_LISTENER_NAMES
     key = BROKER_KEYS.get(name)
-    return key is not None and key.mode == "broker"
+    return key is not None and key.mode == PER_BROKER
 
 
 def nearest_name(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from pybroker.common.errors import StorageError
 from pybroker.runtime.main import RunningBroker
 from pybroker.runtime.process import run_process
-from tests.unit.runtime.test_main import FakeConfig
+from tests.unit.runtime.test_main import make_config
 from tests.unit.server.fake_broker import FakeBroker
 
 
@@ -24,4 +24,4 @@ class Broker(FakeBroker):
 
 
 RunningBroker._make_broker = lambda self: Broker()
-sys.exit(run_process(FakeConfig(), in_memory=True, ready_file=Path(sys.argv[1])))
+sys.exit(run_process(make_config(), in_memory=True, ready_file=Path(sys.argv[1])))

@@ -7,10 +7,10 @@ import socket
 
 import pytest
 
+from pybroker.common.config import BrokerConfig
 from pybroker.common.errors import ConfigError, InvariantError
 from pybroker.common.memory_files import MemoryFileSystem
 from pybroker.runtime.main import RunningBroker, limits_of
-from pybroker.server.limits import ServerLimits
 from tests.unit.server.fake_broker import (
     DEFERRED_VERSION,
     INVARIANT_ERROR,
@@ -22,22 +22,14 @@ from tests.unit.server.fake_broker import (
 from tests.unit.server.harness import LOOPS, Client, run, until
 
 
-class FakeConfig:
-    def __init__(self, **values):
-        self.values = {"listeners": "PLAINTEXT://127.0.0.1:0"} | {
-            key.replace("_", "."): value for key, value in values.items()
-        }
-
-    def unused_keys(self):
-        return []
-
-    def get(self, key):
-        return self.values.get(key)
+def make_config(**values):
+    properties = {key.replace("_", "."): value for key, value in values.items()}
+    return BrokerConfig.from_properties({"listeners": "PLAINTEXT://127.0.0.1:0"} | properties)
 
 
 def make(broker=None, **config):
     return RunningBroker(
-        FakeConfig(**config), MemoryFileSystem(), in_memory=True, broker=broker or FakeBroker()
+        make_config(**config), MemoryFileSystem(), in_memory=True, broker=broker or FakeBroker()
     )
 
 
@@ -113,8 +105,8 @@ def test_several_listeners_and_what_is_advertised(monkeypatch):
         running = make(
             broker,
             listeners="PLAINTEXT://0.0.0.0:0,EXTERNAL://127.0.0.1:0,CONTROLLER://127.0.0.1:0",
-            advertised_listeners="EXTERNAL://kafka.example:9999",
-            controller_listener_names=["CONTROLLER"],
+            advertised_listeners="EXTERNAL://kafka.example:9999,PLAINTEXT://:0",
+            listener_security_protocol_map=("PLAINTEXT:PLAINTEXT,EXTERNAL:PLAINTEXT,CONTROLLER:PLAINTEXT"),
         )
         await running.start()
         assert broker.ports["EXTERNAL"] == ("kafka.example", 9999)
@@ -127,20 +119,13 @@ def test_several_listeners_and_what_is_advertised(monkeypatch):
     run(scenario())
 
 
-@pytest.mark.parametrize(
-    "config",
-    [
-        {"listeners": ""},
-        {"listeners": "nonsense"},
-        {"listeners": "C://:0", "controller_listener_names": "C"},
-        {"pybroker_http_listener": "nonsense"},
-    ],
-)
-def test_bad_listeners(config):
+def test_a_bad_http_address():
     async def scenario():
-        running = make(**config)
-        with pytest.raises(ConfigError):
+        broker = FakeBroker()
+        running = make(broker, pybroker_http_listener="nonsense")
+        with pytest.raises(ConfigError, match=r"pybroker\.http\.listener=nonsense"):
             await running.start()
+        assert not broker.started
 
     run(scenario())
 
@@ -151,7 +136,7 @@ def test_a_port_in_use_leaves_nothing_behind():
         await first.start()
         port = first.address[1]
         broker = FakeBroker()
-        second = make(broker, listeners=f"A://127.0.0.1:0,B://127.0.0.1:{port}")
+        second = make(broker, listeners=f"PLAINTEXT://127.0.0.1:{port}")
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{port}"):
             await second.start()
         assert not broker.started
@@ -181,20 +166,20 @@ def test_http_next_to_the_broker():
 
 
 def test_limits_come_from_the_configuration():
-    assert limits_of(FakeConfig()) == ServerLimits()
+    limits = limits_of(make_config())
+    assert limits.request_max_bytes == 100 << 20
+    assert limits.held_request_max_bytes >= limits.request_max_bytes
+    assert limits.connections_max == 10_000
+    assert limits.idle_ms == 600_000
     limits = limits_of(
-        FakeConfig(
-            socket_request_max_bytes=5,
-            queued_max_request_bytes=-1,
-            max_connections=2**31 - 1,
-            max_connections_per_ip=7,
-            max_connections_per_ip_overrides="10.0.0.1:3,::1:4",
-            connections_max_idle_ms=9,
+        make_config(
+            socket_request_max_bytes="5000",
+            max_connections_per_ip="7",
+            max_connections_per_ip_overrides="10.0.0.1:3,[::1]:4",
+            connections_max_idle_ms="-1",
         )
     )
-    assert limits.request_max_bytes == 5
-    assert limits.held_request_max_bytes == ServerLimits().held_request_max_bytes
-    assert limits.connections_max == ServerLimits().connections_max
+    assert limits.request_max_bytes == 5000
     assert limits.connections_per_ip_max == 7
     assert dict(limits.connections_per_ip_overrides) == {"10.0.0.1": 3, "::1": 4}
-    assert limits.idle_ms == 9
+    assert limits.idle_ms > 10**15

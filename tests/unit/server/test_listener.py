@@ -9,32 +9,18 @@ import pytest
 
 from pybroker.common.errors import ConfigError
 from pybroker.server.listener import (
-    Endpoint,
     Listener,
     advertised_host,
     bind_sockets,
     format_address,
     parse_address,
-    parse_endpoints,
 )
 
 
-def test_endpoints():
-    assert parse_endpoints("PLAINTEXT://:9092, internal://[::1]:0,EXT://kafka.example:443") == [
-        Endpoint("PLAINTEXT", "", 9092),
-        Endpoint("INTERNAL", "::1", 0),
-        Endpoint("EXT", "kafka.example", 443),
-    ]
-    assert parse_endpoints(["A://h:1"]) == [Endpoint("A", "h", 1)]
-    assert parse_endpoints("") == []
-
-
-@pytest.mark.parametrize(
-    "text", ["localhost:9092", "://h:1", "A://h", "A://h:", "A://h:x", "A://h:70000", "A://h:-1"]
-)
-def test_bad_endpoints(text):
-    with pytest.raises(ConfigError, match="listeners="):
-        parse_endpoints(text)
+@pytest.mark.parametrize("text", ["h", "h:", "h:x", "h:70000", "h:-1", "h:\u0663"])
+def test_bad_addresses(text):
+    with pytest.raises(ConfigError, match="the_key"):
+        parse_address(text, "the_key")
 
 
 def test_addresses():
@@ -69,12 +55,12 @@ def test_a_free_port_is_the_same_on_every_address(host):
 
 
 def test_a_port_in_use_is_named():
-    listener = Listener(Endpoint("A", "127.0.0.1", 0))
+    listener = Listener("A", "127.0.0.1", 0)
     # Only a listening socket keeps the port from others.
     listener._sockets[0].listen()
     try:
         with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{listener.port}") as caught:
-            Listener(Endpoint("B", "127.0.0.1", listener.port))
+            Listener("B", "127.0.0.1", listener.port)
         assert caught.value.errno == errno.EADDRINUSE
     finally:
         listener.close()

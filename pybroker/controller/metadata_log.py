@@ -1,0 +1,74 @@
+"""The metadata log on disk: `PartitionLog` as raft wants a log, flushed by the rounds of its LogManager.
+
+In: batches that carry their final offset and epoch. Out: bytes, and `on_durable` after each round. What must
+hold: only what a round has synced is told to be durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pybroker.common.errors import InvariantError
+from pybroker.controller.topic_names import CLUSTER_METADATA
+from pybroker.log.config import LogConfig
+from pybroker.log.manager import LogManager
+from pybroker.log.partition_log import PartitionLog
+
+CLUSTER_METADATA_ID: Final = bytes(15) + b"\x01"
+
+# Neither time nor size removes metadata.
+METADATA_LOG_CONFIG: Final = LogConfig(cleanup_policy=(), retention_ms=-1)
+
+
+class PartitionRaftLog:
+    """A view of one PartitionLog."""
+
+    __slots__ = ("_log", "on_durable")
+
+    def __init__(self, log: PartitionLog) -> None:
+        self._log = log
+        self.on_durable: Callable[[int], None] | None = None
+        log.on_flush = self._flushed
+
+    def _flushed(self, end_offset: int) -> None:
+        if self.on_durable is not None:
+            self.on_durable(end_offset)
+
+    @property
+    def directory(self) -> str:
+        return self._log.directory
+
+    @property
+    def start_offset(self) -> int:
+        return self._log.log_start_offset
+
+    @property
+    def end_offset(self) -> int:
+        return self._log.log_end_offset
+
+    @property
+    def last_epoch(self) -> int:
+        return max(self._log.epochs.latest, 0)
+
+    def append(self, batch: bytes) -> None:
+        info = self._log.append_records(batch)
+        if info.base_offset != int.from_bytes(batch[:8], "big"):
+            raise InvariantError("the metadata log and its leader disagree about the end offset")
+
+    def read(self, offset: int, max_bytes: int) -> bytes:
+        return bytes(self._log.read(offset, max_bytes, min_one_batch=True).records)
+
+    def request_flush(self) -> None:
+        self._log.request_flush()
+
+    def flush(self) -> None:
+        self._log.flush()
+
+    def note_committed(self, high_watermark: int) -> None:
+        self._log.high_watermark = high_watermark
+
+
+def open_metadata_log(logs: LogManager) -> PartitionRaftLog:
+    """The metadata log of this node, made when missing. To be called before `logs.load`. StorageError."""
+    return PartitionRaftLog(logs.get_or_create(CLUSTER_METADATA, 0, CLUSTER_METADATA_ID, METADATA_LOG_CONFIG))
