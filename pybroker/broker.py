@@ -4,8 +4,9 @@ In: frames of connections, ticks of the clock, outcomes of effects. Out: replies
 of them, effects. It has no loop, no socket and no thread, so a test or the simulation drives it the same way
 as `pybroker.runtime` does.
 
-What must hold: a reply that promises durability is given only after the effect that made it so; every request
-is answered from one metadata image; topics exist here as soon as, and not before, their records are committed.
+What must hold: a reply that promises durability is given only after the effect that made it so; every
+request is answered from one metadata image; topics exist here as soon as, and not before, their records are
+committed.
 """
 
 from __future__ import annotations
@@ -15,36 +16,65 @@ from collections.abc import Callable
 from typing import Any
 
 from pybroker.common.clock import Clock
-from pybroker.common.config import BrokerConfig
+from pybroker.common.config import BrokerConfig, log_config_from
 from pybroker.common.deferred import Deferred
-from pybroker.common.effects import Effect
-from pybroker.common.errors import ProtocolError
+from pybroker.common.effects import BlockingCall, Effect
+from pybroker.common.errors import ErrorCode, InvariantError, ProtocolError, StorageError
 from pybroker.common.files import Buffer, FileSystem
 from pybroker.common.timers import TimerQueue
+from pybroker.controller import Controller, ControllerSettings
+from pybroker.controller.metadata_log import open_metadata_log
+from pybroker.controller.producer_ids import ProducerIdBlock
 from pybroker.handlers import registry
 from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request
 from pybroker.handlers.fetch_sessions import FetchSessionCache
+from pybroker.log import LogConfig, LogManager
+from pybroker.log.partition_log import decode_uuid
+from pybroker.metadata.delta import MetadataDelta
+from pybroker.metadata.features import SUPPORTED_FEATURES
+from pybroker.metadata.image import (
+    BROKER_RESOURCE,
+    TOPIC_RESOURCE,
+    MetadataImage,
+    TopicImage,
+)
 from pybroker.records.validation import WalkPolicy
+from pybroker.replication.partition import Partition
 from pybroker.wire import codec
 from pybroker.wire.headers import parse_request_header, response_header
+from pybroker.wire.messages.broker_registration import (
+    BrokerRegistrationRequest,
+    Feature,
+    Listener,
+)
 
 __all__ = ["CLOSE", "Broker"]
 
 _API_VERSIONS = 18
+_TICK_INTERVAL_MS = 1_000
+_SECURITY_PROTOCOL_NUMBERS = {"PLAINTEXT": 0, "SSL": 1, "SASL_PLAINTEXT": 2, "SASL_SSL": 3}
 
 
 class Broker:
     """One broker. `start` loads its directories; `handle` serves frames until `shutdown`."""
 
     def __init__(self, config: BrokerConfig, files: FileSystem, clock: Clock, rng: random.Random) -> None:
-        self.config = config
         self.clock = clock
         self.timers = TimerQueue()
         self.on_effects: Callable[[], None] | None = None
+        self.report: Callable[[str], None] = _ignore
+        """Called with one line for things an operator should know."""
+        self._static_config = config
         self._files = files
         self._rng = rng
         self._routes: dict[int, registry.Route] = {}
         self._walk_mode: str = config["pybroker.record.validation"]
+        self._durability: str = config["pybroker.durability"]
+        self._calls: list[Effect] = []
+        # Topics whose logs could not be made (a full disk): tried again with the ticks.
+        self._incomplete: dict[str, TopicImage] = {}
+        self._next_tick_ms = 0.0
+        self._registered_epoch = -1
         context = self._context = Context()
         context.clock = clock
         context.config = config
@@ -52,7 +82,223 @@ class Broker:
         context.topics = {}
         context.topics_by_id = {}
         context.endpoints = {}
+        context.run_blocking = self._run_blocking
         context.fetch_sessions = FetchSessionCache(config["max.incremental.fetch.session.cache.slots"], rng)
+        context.producer_ids = ProducerIds(self._allocate_producer_ids)
+
+    # --- start and end ---
+
+    def set_listener_port(self, listener: str, host: str, port: int) -> None:
+        """Where clients of a listener are told to connect; to be called for each before `start`."""
+        self._context.endpoints[listener] = (host, port)
+
+    @property
+    def node_id(self) -> int:
+        return self._static_config.node_id
+
+    @property
+    def cluster_id(self) -> str:
+        return self._context.logs.cluster_id
+
+    def start(self) -> None:
+        """Lock and load the directories, recover what needs it, take the lead. Blocks.
+
+        ConfigError when a directory is in use or belongs to another node; StorageError when it refuses.
+        """
+        config, context = self._static_config, self._context
+        logs = context.logs = LogManager(
+            self._files,
+            config.log_dirs,
+            self.clock,
+            self._rng,
+            self._log_config({}),
+            retention_check_interval_ms=config["log.retention.check.interval.ms"],
+            retention_initial_delay_ms=config["log.initial.task.delay.ms"],
+            checkpoint_interval_ms=config["log.flush.offset.checkpoint.interval.ms"],
+            high_watermark_checkpoint_interval_ms=config["replica.high.watermark.checkpoint.interval.ms"],
+            producer_id_expiration_ms=config["producer.id.expiration.ms"],
+            producer_id_expiration_check_interval_ms=config["producer.id.expiration.check.interval.ms"],
+            report=lambda line: self.report(line),
+        )
+        cluster_id = logs.open(self.node_id)
+        logs.on_work = self._effects_wait
+        logs.on_directory_failed = self._directory_failed
+        directory_ids = [decode_uuid(directory.directory_id) or bytes(16) for directory in logs.directories]
+        controller = context.controller = Controller(
+            ControllerSettings(cluster_id=cluster_id, directory_id=directory_ids[0]),
+            files=self._files,
+            log=open_metadata_log(logs),
+            clock=self.clock,
+            rng=self._rng,
+            config=config,
+        )
+        controller.on_effects = self._effects_wait
+        previous_epoch = logs.broker_epoch
+        controller.start()
+        registration = controller.register_broker(
+            self._registration(cluster_id, directory_ids, previous_epoch)
+        )
+        controller.flush()
+        self._registered_epoch = registration.value.broker_epoch
+        image = controller.image
+        self._configure(image)
+
+        def lookup(topic: str, partition: int, topic_id: bytes | None) -> LogConfig | None:
+            known = image.topics.get(topic)
+            if known is None or known.topic_id != topic_id or partition >= len(known.partitions):
+                return None
+            return self._topic_log_config(image, topic)
+
+        logs.load(lookup)
+        for topic in image.topics.values():
+            self._host(image, topic)
+        controller.on_image(self._apply)
+
+    def _registration(
+        self, cluster_id: str, directory_ids: list[bytes], previous_epoch: int
+    ) -> BrokerRegistrationRequest:
+        protocols = self._static_config.security_protocols()
+        return BrokerRegistrationRequest(
+            broker_id=self.node_id,
+            cluster_id=cluster_id,
+            incarnation_id=self._context.logs.random_uuid(),
+            listeners=[
+                Listener(
+                    name=name,
+                    host=host,
+                    port=port,
+                    security_protocol=_SECURITY_PROTOCOL_NUMBERS[protocols.get(name, "PLAINTEXT")],
+                )
+                for name, (host, port) in self._context.endpoints.items()
+            ],
+            features=[
+                Feature(name=name, min_supported_version=low, max_supported_version=high)
+                for name, (low, high) in SUPPORTED_FEATURES.items()
+            ],
+            rack=self._static_config["broker.rack"],
+            log_dirs=directory_ids,
+            previous_broker_epoch=previous_epoch,
+        )
+
+    def shutdown(self) -> None:
+        """Sync and close everything and leave the clean-shutdown marker. Effects must have been completed."""
+        self._context.logs.close(clean=True, broker_epoch=self._registered_epoch)
+
+    # --- time and effects ---
+
+    def tick(self, now_ms: float) -> None:
+        """Let time pass for what has no deadline of its own; cheap, to be called several times a second."""
+        if now_ms < self._next_tick_ms:
+            return
+        self._next_tick_ms = now_ms + _TICK_INTERVAL_MS
+        self._context.logs.tick(now_ms)
+        for topic in list(self._incomplete.values()):
+            self._host(self._context.metadata, topic)
+
+    def take_effects(self) -> list[Effect]:
+        """The blocking work to be done now; each is to be run and completed."""
+        effects, self._calls = self._calls, []
+        while (flush_round := self._context.logs.take_flush_round()) is not None:
+            effects.append(flush_round)
+        effect = self._context.controller.take_effect()
+        if effect is not None:
+            effects.append(effect)
+        return effects
+
+    def _effects_wait(self) -> None:
+        if self.on_effects is not None:
+            self.on_effects()
+
+    def _run_blocking(
+        self, queue: str, function: Callable[[], None], done: Callable[[BaseException | None], None]
+    ) -> None:
+        self._calls.append(BlockingCall(queue, function, done))
+        self._effects_wait()
+
+    def _directory_failed(self, path: str, last: bool) -> None:
+        logs = self._context.logs
+        if path == logs.directories[0].path:
+            self._context.controller.storage_failed(StorageError(f"{path} is offline"))
+        if last:
+            # As Kafka: a broker without any log directory serves nobody.
+            raise InvariantError(f"the last log directory failed: {path}")
+
+    def _allocate_producer_ids(self, callback: Callable[[int, int], None]) -> None:
+        def arrived(block: ProducerIdBlock) -> None:
+            callback(block.start, block.length)
+
+        self._context.controller.allocate_producer_ids().then(arrived)
+
+    # --- metadata ---
+
+    def _apply(self, image: MetadataImage, delta: MetadataDelta) -> None:
+        """Make this broker what the new image says. Called before the image's requests are answered."""
+        for topic in delta.deleted_topics:
+            self._drop(topic)
+        if any(kind == BROKER_RESOURCE for kind, _ in delta.changed_configs):
+            self._configure(image)
+        for topic in delta.created_topics:
+            self._host(image, topic)
+        for change in delta.changed_topics:
+            self._host(image, change.new)
+        for kind, name in delta.changed_configs:
+            if kind == TOPIC_RESOURCE and name in self._context.topics:
+                self._configure_topic(image, self._context.topics[name])
+
+    def _configure(self, image: MetadataImage) -> None:
+        """Take the dynamic broker configuration of an image, and what topics inherit from it."""
+        config = self._static_config.with_dynamic(
+            image.config(BROKER_RESOURCE, str(self.node_id)), image.config(BROKER_RESOURCE, "")
+        )
+        self._context.config = config
+        for topic in self._context.topics.values():
+            self._configure_topic(image, topic)
+
+    def _configure_topic(self, image: MetadataImage, topic: LocalTopic) -> None:
+        config = self._topic_log_config(image, topic.name)
+        self._context.logs.update_config(topic.name, config)
+        for partition in topic.partitions:
+            partition.update_config(config)
+
+    def _topic_log_config(self, image: MetadataImage, topic: str) -> LogConfig:
+        return self._log_config(image.config(TOPIC_RESOURCE, topic))
+
+    def _log_config(self, overrides: Any) -> LogConfig:
+        return LogConfig(**log_config_from(self._context.config.topic_values(overrides)))
+
+    def _host(self, image: MetadataImage, topic: TopicImage) -> None:
+        """Have a log and a leader for every partition of a topic."""
+        context = self._context
+        local = context.topics.get(topic.name)
+        if local is None or local.topic_id != topic.topic_id:
+            local = LocalTopic(topic.name, topic.topic_id)
+        config = self._topic_log_config(image, topic.name)
+        self._incomplete.pop(topic.name, None)
+        for index, wanted in enumerate(topic.partitions):
+            if index == len(local.partitions):
+                try:
+                    log = context.logs.get_or_create(topic.name, index, topic.topic_id, config)
+                except StorageError as error:
+                    self.report(f"{topic.name}-{index}: {error}")
+                    self._incomplete[topic.name] = topic
+                    break
+                local.partitions.append(Partition(topic.name, index, topic.topic_id, log, self._durability))
+            partition = local.partitions[index]
+            if wanted.leader == self.node_id and partition.leader_epoch != wanted.leader_epoch:
+                partition.become_leader(wanted.leader_epoch)
+        context.topics[topic.name] = local
+        context.topics_by_id[topic.topic_id] = local
+
+    def _drop(self, topic: TopicImage) -> None:
+        self._incomplete.pop(topic.name, None)
+        local = self._context.topics_by_id.pop(topic.topic_id, None)
+        if local is None:
+            return
+        if self._context.topics.get(topic.name) is local:
+            del self._context.topics[topic.name]
+        for partition in local.partitions:
+            partition.become_offline(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        self._context.logs.delete_topic(topic.name)
 
     # --- connections ---
 
@@ -100,3 +346,7 @@ class Broker:
 
         body = codec.encode_response(api_versions.unsupported(), 0)
         return [response_header(_API_VERSIONS, 0, correlation_id), body]
+
+
+def _ignore(line: str) -> None:
+    """Nobody listens."""

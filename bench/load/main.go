@@ -365,9 +365,9 @@ func latency(args []string) {
 	emit(map[string]any{
 		"records":       len(all),
 		"total_records": total,
-		"p50_ms":  percentile(all, 0.50),
-		"p99_ms":  percentile(all, 0.99),
-		"p999_ms": percentile(all, 0.999),
+		"p50_ms":        percentile(all, 0.50),
+		"p99_ms":        percentile(all, 0.99),
+		"p999_ms":       percentile(all, 0.999),
 	})
 }
 

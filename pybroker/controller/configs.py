@@ -2,7 +2,7 @@
 
 In: the latest image and a wire request. Out: a `Decision`. What must hold: a resource changes entirely or not
 at all; each resource of a request gets its own answer; the rules about single names and values are those of
-`ConfigRules`, here are only those about operations, resources and their levels.
+`common.config.validation`, here are only those about operations, resources and their levels.
 
 The resources go through two gates, as in Kafka: what this broker checks (`_gate`), then what the controller
 checks (`_altered`). Which gate refuses decides the error code.
@@ -14,8 +14,18 @@ import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from pybroker.common.config import TOPIC_KEYS, ConfigKey, ConfigType
+from pybroker.common.config.loggers import ProcessLoggers
+from pybroker.common.config.names import KAFKA_KEYS
+from pybroker.common.config.validation import (
+    validate_broker_configs,
+    validate_client_metrics_configs,
+    validate_group_configs,
+    validate_topic_configs,
+)
 from pybroker.common.errors import ApiError, ErrorCode
-from pybroker.controller.decision import ConfigRules, Decision, LoggerLevels, LoggerOperation
+from pybroker.controller.broker_settings import BrokerSettings
+from pybroker.controller.decision import Decision
 from pybroker.controller.topic_names import topic_name_problem
 from pybroker.metadata.features import ELIGIBLE_LEADER_REPLICAS
 from pybroker.metadata.image import (
@@ -46,7 +56,7 @@ _OPERATIONS: Final = {APPEND: "append", SUBTRACT: "subtract"}
 MAX_VALUE_LENGTH: Final = 32767
 _MIN_INSYNC_REPLICAS: Final = "min.insync.replicas"
 # What Java's Integer.parseInt takes.
-_NODE_ID: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
+_NODE_ID: Final = re.compile(r"[+-]?[0-9]{1,100}", re.ASCII)
 
 
 class _Entry(NamedTuple):
@@ -73,13 +83,13 @@ _GOOD: Final = _Answer(ErrorCode.NONE, None)
 
 
 class ConfigControl:
-    """Decides about overrides. `node_id` is the broker that the request came to."""
+    """Decides about overrides. `loggers` are the log levels of this process, which no record holds."""
 
-    __slots__ = ("_loggers", "_node_id", "_rules")
+    __slots__ = ("_loggers", "_node_id", "_settings")
 
-    def __init__(self, node_id: int, rules: ConfigRules, loggers: LoggerLevels | None) -> None:
-        self._node_id = node_id
-        self._rules = rules
+    def __init__(self, settings: BrokerSettings, loggers: ProcessLoggers) -> None:
+        self._settings = settings
+        self._node_id = settings.static.node_id
         self._loggers = loggers
 
     def alter_incrementally(
@@ -190,41 +200,31 @@ class ConfigControl:
         self._check_node_id(change.name, "Unexpected node id. Expected {}, but received {}")
         if any(not SET <= entry.operation <= SUBTRACT for entry in change.entries):
             return _Answer(ErrorCode.UNKNOWN_SERVER_ERROR, None)
-        if self._loggers is None:
-            raise ApiError(ErrorCode.INVALID_REQUEST, "Log levels cannot be changed here.")
-        self._loggers.alter(
-            [LoggerOperation(*entry) for entry in change.entries], validate_only=validate_only
-        )
+        self._loggers.alter(change.entries, validate_only=validate_only)
         return _GOOD
 
     def _check_broker_change(self, image: MetadataImage, change: _Change) -> None:
         """What a broker makes of its own new settings; its words about lists are not the controller's."""
         stored = image.config(BROKER_RESOURCE, change.name)
         configs = {} if change.replace_all else dict(stored)
-        changed: dict[str, str | None] = {}
         for name, operation, value in change.entries:
             if operation == DELETE:
                 configs.pop(name, None)
-                changed[name] = None
                 continue
             if operation in _OPERATIONS:
-                is_list = self._rules.is_list(BROKER_RESOURCE, name)
-                if is_list is None:
+                key = KAFKA_KEYS.get(name)
+                if key is None:
                     raise ApiError(ErrorCode.INVALID_CONFIG, f"Unknown config name: {name}")
-                if not is_list:
+                if key.type is not ConfigType.LIST:
                     raise ApiError(
                         ErrorCode.INVALID_CONFIG,
                         f"Config value {_OPERATIONS[operation]} is not allowed for config key: {name}",
                     )
-                value = self._list_value(BROKER_RESOURCE, name, stored.get(name), operation, value or "")
+                value = _list_value(key.default_text, stored.get(name), operation, value or "")
             elif operation != SET:
                 raise ApiError(ErrorCode.INVALID_REQUEST, f"Unknown operations type {operation}")
-            configs[name] = changed[name] = value or ""
-        if change.name:
-            self._rules.check_broker(self._node_id, configs, changed, image.config(BROKER_RESOURCE, ""))
-        else:
-            own = image.config(BROKER_RESOURCE, str(self._node_id))
-            self._rules.check_broker(None, configs, changed, own)
+            configs[name] = value or ""
+        validate_broker_configs(configs, bool(change.name), self._settings.of(image))
 
     # The controller's gate
 
@@ -238,13 +238,14 @@ class ConfigControl:
             elif operation == SET:
                 wanted[name] = value
             else:
-                if not self._rules.is_list(resource_type, name):
+                key = _list_key(resource_type, name)
+                if key is None:
                     verb = _OPERATIONS[operation].upper()
                     raise ApiError(
                         ErrorCode.INVALID_CONFIG,
                         f"Can't {verb} to key {name} because its type is not LIST.",
                     )
-                wanted[name] = self._list_value(resource_type, name, stored.get(name), operation, value or "")
+                wanted[name] = _list_value(key.default_text, stored.get(name), operation, value or "")
         if change.replace_all:
             for name in stored:
                 wanted.setdefault(name, None)
@@ -262,7 +263,7 @@ class ConfigControl:
                     )
                 configs[name] = new
             # A broker is told again also what it knows: it may have to reload a file of the same name.
-            if stored.get(name) != new or (resource_type == BROKER_RESOURCE and not change.replace_all):
+            if stored.get(name) != new or resource_type == BROKER_RESOURCE:
                 records.append(
                     ConfigRecord(
                         resource_type=resource_type, resource_name=resource_name, name=name, value=new
@@ -271,22 +272,6 @@ class ConfigControl:
         self._check_min_insync_replicas(image, change, records)
         self._check_resource(image, resource_type, resource_name, configs)
         return records + self._cleared_elr(image, resource_type, resource_name, records)
-
-    def _list_value(
-        self, resource_type: int, name: str, stored: str | None, operation: int, value: str
-    ) -> str:
-        """The new value of a list; one that is not set starts from the built-in default."""
-        if stored is None:
-            stored = self._rules.default(resource_type, name) or ""
-        parts = [part for part in stored.split(",") if part]
-        operands = [part for part in value.split(",") if part]
-        if operation == APPEND:
-            for part in operands:
-                if part not in parts:
-                    parts.append(part)
-        else:
-            parts = [part for part in parts if part not in operands]
-        return ",".join(parts)
 
     def _check_min_insync_replicas(
         self, image: MetadataImage, change: _Change, records: Sequence[Message]
@@ -315,17 +300,17 @@ class ConfigControl:
             problem = topic_name_problem(name)
             if problem is not None:
                 raise ApiError(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
-            self._rules.check_topic(configs)
+            validate_topic_configs(configs)
             if name not in image.topics:
                 raise ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
         elif resource_type == GROUP_RESOURCE:
             if not name:
                 raise ApiError(ErrorCode.INVALID_REQUEST, "Default group resources are not allowed.")
-            self._rules.check_group(name, configs)
+            validate_group_configs(configs, self._settings.of(image))
         elif resource_type == CLIENT_METRICS_RESOURCE:
             if not name:
                 raise ApiError(ErrorCode.INVALID_REQUEST, "Subscription name can't be empty")
-            self._rules.check_client_metrics(name, configs)
+            validate_client_metrics_configs(configs)
 
     def _cleared_elr(
         self, image: MetadataImage, resource_type: int, name: str, records: Sequence[Message]
@@ -342,6 +327,24 @@ class ConfigControl:
             for partition in topic.partitions
         )
         return [ClearElrRecord(topic_name=name if resource_type == TOPIC_RESOURCE else "")] if known else []
+
+
+def _list_key(resource_type: int, name: str) -> ConfigKey | None:
+    """The key of a list that the controller knows, which are those of topics and brokers."""
+    keys = {TOPIC_RESOURCE: TOPIC_KEYS, BROKER_RESOURCE: KAFKA_KEYS}.get(resource_type, {})
+    key = keys.get(name)
+    return key if key is not None and key.type is ConfigType.LIST else None
+
+
+def _list_value(default: str | None, stored: str | None, operation: int, value: str) -> str:
+    """The new value of a list; one that is not set starts from the built-in default."""
+    parts = [part for part in ((default if stored is None else stored) or "").split(",") if part]
+    operands = [part for part in value.split(",") if part]
+    if operation == APPEND:
+        parts += dict.fromkeys(part for part in operands if part not in parts)
+    else:
+        parts = [part for part in parts if part not in operands]
+    return ",".join(parts)
 
 
 def _check_entries(entries: Sequence[_Entry]) -> None:

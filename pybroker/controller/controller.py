@@ -19,15 +19,18 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from pybroker.common.clock import Clock
+from pybroker.common.config import BrokerConfig
+from pybroker.common.config.loggers import ProcessLoggers
 from pybroker.common.deferred import Deferred, resolved
 from pybroker.common.effects import Effect
 from pybroker.common.errors import ErrorCode, InvariantError, StorageError
 from pybroker.common.files import FileSystem
 from pybroker.controller import bootstrap, brokers, configs, producer_ids, topics
-from pybroker.controller.decision import ConfigRules, Decision, LoggerLevels
+from pybroker.controller.broker_settings import BrokerSettings
+from pybroker.controller.decision import Decision
 from pybroker.controller.loader import load
 from pybroker.controller.producer_ids import ProducerIdBlock
-from pybroker.controller.topics import TopicControl, TopicSettings, as_creatable, random_id
+from pybroker.controller.topics import TopicControl, as_creatable, random_id
 from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.features import BOOTSTRAP_FEATURES, KRAFT_VERSION, METADATA_VERSION, SUPPORTED_FEATURES
 from pybroker.metadata.image import ControllerImage, EndpointImage, MetadataImage, empty_image
@@ -55,11 +58,16 @@ from pybroker.wire.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
-from pybroker.wire.schemas.metadata_records import AbortTransactionRecord
+from pybroker.wire.schemas.metadata_records import (
+    AbortTransactionRecord,
+    BeginTransactionRecord,
+    EndTransactionRecord,
+)
 
 R = TypeVar("R")
 
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
+_TRANSACTION_FRAME: Final = (BeginTransactionRecord, EndTransactionRecord, AbortTransactionRecord)
 _KEPT_SNAPSHOTS: Final = 2
 _AUTO_CREATE_TIMEOUT_MS: Final = 30_000
 
@@ -67,9 +75,8 @@ ImageCallback = Callable[[MetadataImage, MetadataDelta], None]
 
 
 class ControllerSettings(NamedTuple):
-    """What does not change while the controller runs."""
+    """What does not change while the controller runs and is not in the properties file."""
 
-    node_id: int
     cluster_id: str
     directory_id: bytes
     endpoints: tuple[EndpointImage, ...] = ()
@@ -77,23 +84,6 @@ class ControllerSettings(NamedTuple):
     features: Mapping[str, int] = BOOTSTRAP_FEATURES
     """Finalized by the first start of a cluster."""
     supported_features: Mapping[str, tuple[int, int]] = SUPPORTED_FEATURES
-    min_insync_replicas: str = "1"
-    """Of the properties file: becomes the cluster-wide record of a new cluster with ELR."""
-    snapshot_bytes: int = 20 * 1024 * 1024
-    """`metadata.log.max.record.bytes.between.snapshots`."""
-
-
-class TopicPolicy(Protocol):
-    """What the broker's configuration says about topics."""
-
-    def defaults(self) -> TopicSettings:
-        """`num.partitions` and `default.replication.factor`."""
-
-    def internal(self, name: str) -> TopicSettings | None:
-        """How an internal topic is made; None for any other name."""
-
-    def deletion_enabled(self) -> bool:
-        """`delete.topic.enable`."""
 
 
 class _Refuse(Protocol[R]):
@@ -157,11 +147,9 @@ class Controller:
         log: RaftLog,
         clock: Clock,
         rng: random.Random,
-        rules: ConfigRules,
-        topic_policy: TopicPolicy,
-        loggers: LoggerLevels | None = None,
+        config: BrokerConfig,
     ) -> None:
-        self.node_id = settings.node_id
+        self.node_id = config.node_id
         self.on_effects: Callable[[], None] | None = None
         """Called when `take_effect` has something to give."""
         self._settings = settings
@@ -169,11 +157,12 @@ class Controller:
         self._log = log
         self._clock = clock
         self._rng = rng
-        self._topic_policy = topic_policy
-        self._topics = TopicControl(rules, rng, topic_policy.defaults, topic_policy.deletion_enabled)
-        self._configs = configs.ConfigControl(settings.node_id, rules, loggers)
+        self._broker_settings = BrokerSettings(config)
+        self._topics = TopicControl(self._broker_settings, rng)
+        self._configs = configs.ConfigControl(self._broker_settings, ProcessLoggers())
+        self._snapshot_bytes: int = config["metadata.log.max.record.bytes.between.snapshots"]
         self._voter = Voter(
-            settings.node_id,
+            self.node_id,
             settings.directory_id,
             tuple((endpoint.name, endpoint.host, endpoint.port) for endpoint in settings.endpoints),
         )
@@ -231,13 +220,11 @@ class Controller:
         if loaded.in_transaction:
             self._commit([AbortTransactionRecord(reason="controller failover")])
         if METADATA_VERSION not in self._latest.features:
-            settings = self._settings
             features = bootstrap.load_bootstrap_features(
-                files, self._log_directory, settings.supported_features
+                files, self._log_directory, self._settings.supported_features
             )
-            self._commit(
-                bootstrap.bootstrap_records(features or settings.features, settings.min_insync_replicas)
-            )
+            minimum = str(self._broker_settings.static["min.insync.replicas"])
+            self._commit(bootstrap.bootstrap_records(features or self._settings.features, minimum))
         self._commit([controller_record(self._own_registration())])
         if registration is not None:
             self.register_broker(registration)
@@ -299,10 +286,9 @@ class Controller:
     def auto_create_topics(self, names: Iterable[str]) -> Deferred[CreateTopicsResponse]:
         """Create what Metadata was asked for and is missing. A name that cannot be created is left out of
         existence; names on their way are not created twice."""
-        defaults = self._topic_policy.defaults()
         request = CreateTopicsRequest(
             topics=[
-                as_creatable(name, self._topic_policy.internal(name) or defaults)
+                as_creatable(name, self._broker_settings.topic_settings(name))
                 for name in dict.fromkeys(names)
                 if name not in self._latest.topics
             ],
@@ -391,7 +377,9 @@ class Controller:
         self._bytes_since_snapshot += len(entry.batch)
         builder = ImageBuilder(self._latest)
         for record in records:
-            builder.replay(record)
+            # A transaction within one batch is all there at once.
+            if not isinstance(record, _TRANSACTION_FRAME):
+                builder.replay(record)
         image, delta = builder.build(entry.last_offset, entry.epoch)
         self._latest = image
         self._topics.applied(delta)
@@ -424,7 +412,7 @@ class Controller:
         finally:
             self._publishing = False
         if (
-            self._bytes_since_snapshot > self._settings.snapshot_bytes
+            self._bytes_since_snapshot > self._snapshot_bytes
             and not self._snapshot_due
             and not self._snapshot_under_way
         ):

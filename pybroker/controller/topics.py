@@ -12,14 +12,17 @@ from __future__ import annotations
 import base64
 import random
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
+from pybroker.common.config.describe import describe_created_topic
+from pybroker.common.config.validation import validate_topic_configs
 from pybroker.common.errors import ApiError, ErrorCode
-from pybroker.controller.decision import ConfigRules, Decision
+from pybroker.controller.broker_settings import BrokerSettings, TopicSettings
+from pybroker.controller.decision import Decision
 from pybroker.controller.placement import check_assignment, new_partition, place
 from pybroker.controller.topic_names import CLUSTER_METADATA, CollisionIndex, topic_name_problem
 from pybroker.metadata.delta import MetadataDelta
-from pybroker.metadata.image import BROKER_RESOURCE, MetadataImage, PartitionImage, TopicImage
+from pybroker.metadata.image import MetadataImage, PartitionImage, TopicImage
 from pybroker.metadata.records import partition_record, topic_records
 from pybroker.wire.message import Message
 from pybroker.wire.messages.create_partitions import (
@@ -64,14 +67,6 @@ def random_id(rng: random.Random) -> bytes:
             return candidate
 
 
-class TopicSettings(NamedTuple):
-    """How a topic is made when a request leaves it open."""
-
-    partitions: int
-    replication_factor: int
-    configs: tuple[tuple[str, str], ...] = ()
-
-
 def as_creatable(name: str, settings: TopicSettings) -> CreatableTopic:
     """The entry of a CreateTopics request for a topic with `settings`."""
     return CreatableTopic(
@@ -83,21 +78,13 @@ def as_creatable(name: str, settings: TopicSettings) -> CreatableTopic:
 
 
 class TopicControl:
-    """Decides about topics. `defaults` gives the settings for -1 in a request."""
+    """Decides about topics. `rng` gives their ids."""
 
-    __slots__ = ("_collisions", "_defaults", "_deletion_enabled", "_rng", "_rules")
+    __slots__ = ("_collisions", "_rng", "_settings")
 
-    def __init__(
-        self,
-        rules: ConfigRules,
-        rng: random.Random,
-        defaults: Callable[[], TopicSettings],
-        deletion_enabled: Callable[[], bool],
-    ) -> None:
-        self._rules = rules
+    def __init__(self, settings: BrokerSettings, rng: random.Random) -> None:
+        self._settings = settings
         self._rng = rng
-        self._defaults = defaults
-        self._deletion_enabled = deletion_enabled
         self._collisions = CollisionIndex()
 
     def load(self, image: MetadataImage) -> None:
@@ -165,21 +152,30 @@ class TopicControl:
             if topic.assignments:
                 total += len(topic.assignments)
             elif topic.num_partitions == -1:
-                total += self._defaults().partitions
+                total += self._settings.topic_defaults().partitions
             elif topic.num_partitions > 0:
                 total += topic.num_partitions
         return total
 
     def _describer(self, image: MetadataImage) -> Callable[[dict[str, str]], list[CreatableTopicConfigs]]:
         """All configs of a new topic. Topics with equal overrides share one list: there may be thousands."""
-        cluster = image.config(BROKER_RESOURCE, "")
+        config = self._settings.of(image)
         known: dict[tuple[tuple[str, str], ...], list[CreatableTopicConfigs]] = {}
 
         def describe(configs: dict[str, str]) -> list[CreatableTopicConfigs]:
             key = tuple(configs.items())
             found = known.get(key)
             if found is None:
-                found = known[key] = self._rules.describe_topic(configs, {}, cluster)
+                found = known[key] = [
+                    CreatableTopicConfigs(
+                        name=entry.name,
+                        value=entry.value,
+                        read_only=entry.read_only,
+                        config_source=entry.source,
+                        is_sensitive=entry.sensitive,
+                    )
+                    for entry in describe_created_topic(config, configs)
+                ]
             return found
 
         return describe
@@ -198,23 +194,9 @@ class TopicControl:
             raise ApiError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
         configs: dict[str, str] = {}
         if topic.configs:
-            configs = self._checked_configs(topic.configs)
+            configs = _checked_configs(topic.configs)
         partitions = self._new_partitions(image, topic)
         return TopicImage(name, self._new_id(image), partitions), configs
-
-    def _checked_configs(self, entries: list[CreatableTopicConfig]) -> dict[str, str]:
-        configs: dict[str, str] = {}
-        without_value: list[str] = []
-        for entry in entries:
-            if entry.value is None:
-                without_value.append(entry.name)
-            else:
-                configs[entry.name] = entry.value
-        if without_value:
-            names = ",".join(without_value)
-            raise ApiError(ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {names}")
-        self._rules.check_topic(configs)
-        return configs
 
     def _new_partitions(self, image: MetadataImage, topic: CreatableTopic) -> tuple[PartitionImage, ...]:
         brokers = image.brokers
@@ -240,7 +222,7 @@ class TopicControl:
                 ErrorCode.INVALID_PARTITIONS,
                 "Number of partitions was set to an invalid non-positive value.",
             )
-        defaults = self._defaults()
+        defaults = self._settings.topic_defaults()
         count = defaults.partitions if topic.num_partitions == -1 else topic.num_partitions
         factor = defaults.replication_factor if topic.replication_factor == -1 else topic.replication_factor
         if len(brokers) == 1 and factor == 1:
@@ -351,7 +333,7 @@ class TopicControl:
     def delete(
         self, image: MetadataImage, request: DeleteTopicsRequest, version: int
     ) -> Decision[DeleteTopicsResponse]:
-        if not self._deletion_enabled():
+        if not self._settings.static["delete.topic.enable"]:
             code = ErrorCode.TOPIC_DELETION_DISABLED if version >= 3 else ErrorCode.INVALID_REQUEST
             return refuse_delete(request, code, "Topic deletion is disabled.")
         results: list[DeletableTopicResult] = []
@@ -406,6 +388,17 @@ class TopicControl:
                 records.append(RemoveTopicRecord(topic_id=topic.topic_id))
             results.append(result)
         return Decision(records, DeleteTopicsResponse(responses=results))
+
+
+def _checked_configs(entries: list[CreatableTopicConfig]) -> dict[str, str]:
+    """The overrides of a new topic; the last of several with one name counts."""
+    without_value = [entry.name for entry in entries if entry.value is None]
+    if without_value:
+        names = ",".join(without_value)
+        raise ApiError(ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {names}")
+    configs = {entry.name: entry.value for entry in entries if entry.value is not None}
+    validate_topic_configs(configs)
+    return configs
 
 
 def _failed(name: str, code: int, message: str | None) -> CreatableTopicResult:

@@ -10,6 +10,7 @@ Transactional batches are refused: there is no transaction coordinator yet.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from pybroker.common.deferred import Deferred
@@ -150,5 +151,5 @@ def _when_safe(
 
     timer = context.timers.schedule(context.clock.monotonic_ms() + max(timeout_ms, 0), expire)
     for partition, end_offset, answer in waiting:
-        partition.on_high_watermark(end_offset, lambda error, answer=answer: settle(answer, error))
+        partition.on_high_watermark(end_offset, partial(settle, answer))
     return deferred

@@ -37,7 +37,8 @@ def route(api_key: int, version: int) -> Route | None:
         return None
     handle = importlib.import_module(f"pybroker.handlers.{module_name(api_key)}").handle
     if api_key == 0:
-        from pybroker.wire.fast import produce_request, produce_response
+        import pybroker.wire.fast.produce_request as produce_request
+        import pybroker.wire.fast.produce_response as produce_response
 
         return Route(
             api_key,
@@ -47,7 +48,8 @@ def route(api_key: int, version: int) -> Route | None:
             lambda message: [produce_response.encode(message, version)],
         )
     if api_key == 1:
-        from pybroker.wire.fast import fetch_request, fetch_response
+        import pybroker.wire.fast.fetch_request as fetch_request
+        import pybroker.wire.fast.fetch_response as fetch_response
 
         return Route(
             api_key,

@@ -9,6 +9,9 @@ from tests.clients.adapters import EARLIEST, Adapter
 from tests.clients.conftest import CLIENT_CODECS, CLIENTS
 from tests.processes import Server, wait_until
 
+# kafka-python reads its schemas in a way that Python no longer likes.
+pytestmark = pytest.mark.filterwarnings("ignore:.*is deprecated. Use files:DeprecationWarning")
+
 MEGABYTES = {"max.message.bytes": str(4 << 20)}
 
 

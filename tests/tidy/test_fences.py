@@ -37,7 +37,7 @@ FORBIDDEN_MODULES = {
 ALLOWED_NAMES = {
     "random": {"Random"},
     "uuid": {"UUID"},
-    "datetime": {"UTC", "timedelta", "timezone"},
+    "datetime": {"UTC", "date", "datetime", "timedelta", "timezone"},
     # Names of paths and the numbers of errors are not file calls.
     "os": {"path"},
     "os.path": {
@@ -53,6 +53,8 @@ ALLOWED_NAMES = {
     },
 }
 FORBIDDEN_CALLS = {"open", "input", "print", "breakpoint", "hash"}
+# Class methods of datetime that read the clock.
+CLOCK_READERS = {"now", "today", "utcnow"}
 
 FILE_MODULES = {"pathlib", "shutil", "io", "mmap", "fcntl"}
 ALLOWED_FROM_FILE_MODULES = {"io": {"BytesIO"}}
@@ -118,11 +120,9 @@ def core_offences(source):
                 yield node.lineno, f"from {node.module} import {sorted(names)}"
         elif isinstance(node, ast.Attribute):
             module = ast.unparse(node.value)
-            if (
-                module in ALLOWED_NAMES
-                and module in imported_names(tree)
-                and node.attr not in ALLOWED_NAMES[module]
-            ):
+            allowed = ALLOWED_NAMES.get(module) if module in imported_names(tree) else None
+            reads_clock = node.attr in CLOCK_READERS and module.rpartition(".")[2] in {"datetime", "date"}
+            if reads_clock or (allowed is not None and node.attr not in allowed):
                 yield node.lineno, f"{module}.{node.attr}"
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.func.id in FORBIDDEN_CALLS:
@@ -226,6 +226,7 @@ def test_file_calls_of_the_shell_are_in_disk(path):
         ("import os\nos.open('x', 0)", "os.open"),
         ("import os\nos.path.exists('x')", "os.path.exists"),
         ("import uuid\nuuid.uuid4()", "uuid.uuid4"),
+        ("from datetime import datetime\ndatetime.now()", "datetime.now"),
         ("open('x')", "open()"),
         ("from pathlib import Path", "from pathlib import ['Path']"),
         ("for x in {1, 2}: pass", "iteration over a set"),
@@ -245,6 +246,7 @@ def test_the_fence_sees(source, offence):
         "import random\nrandom.Random(5)",
         "from random import Random\ndef f(rng: Random): rng.random()",
         "import os.path\nos.path.join('a', 'b')",
+        "from datetime import UTC, datetime\ndatetime.fromtimestamp(5, UTC)",
         "from io import BytesIO",
         "for x in sorted({1, 2}): pass",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import asyncio",

@@ -2,7 +2,8 @@
 
 In: properties; overrides of the broker and of all brokers. Out: `BrokerConfig`, whose
 `config["log.roll.ms"]` is typed and derived (what Kafka computes from other names is computed). What must
-hold: an object never changes; `with_dynamic` makes another one. A wrong properties file is a ConfigError that names key, value and bound.
+hold: an object never changes; `with_dynamic` makes another one. A wrong properties file is a ConfigError that
+names key, value and bound.
 """
 
 from __future__ import annotations
@@ -252,8 +253,8 @@ class BrokerConfig:
         if inter_broker is not None:
             if "security.inter.broker.protocol" in self.static:
                 raise ConfigError(
-                    f"Only one of inter.broker.listener.name={inter_broker} and "
-                    f"security.inter.broker.protocol={self.static['security.inter.broker.protocol']} should be set"
+                    f"Only one of inter.broker.listener.name={inter_broker} and security.inter.broker"
+                    f".protocol={self.static['security.inter.broker.protocol']} should be set"
                 )
             if inter_broker.upper() not in names:
                 raise ConfigError(

@@ -1,8 +1,8 @@
 """The tables of all names, and how names relate: synonyms, listener prefixes, the nearest known one.
 
 In: the text tables. Out: `BROKER_KEYS`, `TOPIC_KEYS`, `GROUP_KEYS`, `CLIENT_METRICS_KEYS`, `PYBROKER_KEYS`
-and their kin, `broker_key`, `broker_synonyms`. What must hold: importing this costs a few milliseconds at most.
-To add a name: one row in its table. When something here begins to honour a name of `_NOT_YET`, drop it there.
+and their kin, `broker_key`, `broker_synonyms`. What must hold: importing this costs a few milliseconds. To
+add a name: one row in its table. When something here begins to honour a name of `_NOT_YET`, drop it there.
 """
 
 from __future__ import annotations
@@ -46,7 +46,6 @@ _NOT_YET: Final = (
     "sasl.",
     "share.",
     "ssl.",
-    "telemetry.max.bytes",
     "transaction.abort.",
     "transaction.partition.",
     "transaction.remove.",
@@ -90,7 +89,7 @@ _SYNONYMS: Final = {
 
 
 def listener_base_name(name: str) -> str | None:
-    """What follows `listener.name.<listener>.` and the mechanism, if there is one; None without the prefix."""
+    """What follows `listener.name.<listener>.` and the mechanism, if any; None without the prefix."""
     if not name.startswith(LISTENER_PREFIX):
         return None
     listener, separator, rest = name[len(LISTENER_PREFIX) :].partition(".")

@@ -1,0 +1,278 @@
+"""What the disk does to us: full, broken, out of descriptors (docs/storage.md section 8)."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from pybroker.common.clock import ManualClock
+from pybroker.common.errors import ErrorCode, StorageError
+from pybroker.log import LogConfig
+from pybroker.replication.partition import Partition
+from tests.unit.log.log_helpers import (
+    NOW,
+    FaultyFileSystem,
+    append,
+    make_batch,
+    make_environment,
+    make_log,
+    make_manager,
+    reopen,
+    run_rounds,
+    values_of,
+)
+
+CONFIG = LogConfig(segment_bytes=1000, index_interval_bytes=100)
+BALLAST = 10_000
+
+
+@pytest.fixture
+def files():
+    return FaultyFileSystem()
+
+
+@pytest.mark.parametrize("space", range(0, 400, 7))
+def test_partial_write_is_cut_before_the_error(files, space):
+    log = make_log(make_environment(files), LogConfig())
+    append(log, make_batch(1))
+    size = log.active.size
+    files.space = space
+    added = 0
+    with pytest.raises(StorageError) as caught:
+        while True:
+            append(log, make_batch(1))
+            added += 1
+    assert caught.value.errno == errno.ENOSPC
+    assert added == space // size
+    assert log.log_end_offset == 1 + added
+    assert files.file_size(log.active.path(".log")) == (1 + added) * size
+    assert len(values_of(log)) == 1 + added
+    files.space = 10_000
+    assert append(log, make_batch(1)) == 1 + added
+    assert len(values_of(reopen(log))) == 2 + added
+
+
+def test_roll_without_space_changes_nothing(files):
+    log = make_log(make_environment(files), LogConfig(segment_bytes=100))
+    append(log, make_batch(1))
+    files.space = 0
+    with pytest.raises(StorageError):
+        append(log, make_batch(1))
+    assert len(log.segments) == 1
+    files.space = None
+    assert append(log, make_batch(1)) == 1
+    assert len(log.segments) == 2
+
+
+def start(files, clock=None, **options):
+    manager = make_manager(files, clock=clock, ballast_bytes=BALLAST, **options)
+    manager.open(1)
+    return manager
+
+
+def test_full_disk_refuses_appends_serves_reads_and_resumes_by_itself(files):
+    clock = ManualClock(NOW)
+    manager = start(files, clock)
+    log = manager.get_or_create("t", 0, bytes(15) + b"\1", CONFIG)
+    metadata = manager.get_or_create("__cluster_metadata", 0, bytes(15) + b"\2", LogConfig())
+    other = manager.get_or_create("u", 0, bytes(15) + b"\3", CONFIG)
+    partition = Partition("t", 0, log.topic_id, log)
+    partition.become_leader(0)
+    run_rounds(manager)
+    assert files.exists("/data/.pybroker-ballast")
+    files.space = 250
+    results = [partition.append(memoryview(make_batch(1)), now_ms=NOW).error for _ in range(6)]
+    assert results[0] == ErrorCode.NONE
+    assert results[-1] == ErrorCode.KAFKA_STORAGE_ERROR
+    stored = log.log_end_offset
+    assert manager.full_directories == ["/data"]
+    assert not files.exists("/data/.pybroker-ballast")
+    # The ballast's space is for the metadata log, not for data.
+    with pytest.raises(StorageError):
+        append(other, make_batch(1))
+    metadata.append_records(make_batch(1), assign_offsets=True)
+    assert partition.read(0, 10_000).error == ErrorCode.NONE
+    assert len(values_of(log)) == stored
+    clock.advance(1000)
+    manager.tick(clock.monotonic_ms())
+    assert manager.full_directories == ["/data"]
+    files.space = 1_000_000
+    clock.advance(1000)
+    manager.tick(clock.monotonic_ms())
+    assert manager.full_directories == []
+    assert files.exists("/data/.pybroker-ballast")
+    assert partition.append(memoryview(make_batch(1)), now_ms=NOW).base_offset == stored
+
+
+def test_creation_on_a_full_disk_leaves_nothing(files):
+    manager = start(files)
+    files.space = 0
+    with pytest.raises(StorageError):
+        manager.get_or_create("t", 0, bytes(15) + b"\1", CONFIG)
+    assert not files.exists("/data/t-0")
+    assert manager.get("t", 0) is None
+
+
+def test_start_on_a_full_disk(files):
+    clock = ManualClock(NOW)
+    first = start(files, clock)
+    append(first.get_or_create("t", 0, bytes(15) + b"\1", CONFIG), make_batch(2))
+    first.close()
+    files.remove("/data/.pybroker-ballast")
+    files.space = 5000
+    again = start(files, clock)
+    log = again.load(lambda *_: CONFIG)[0]
+    assert len(values_of(log)) == 2
+    with pytest.raises(StorageError):
+        append(log, make_batch(1))
+    files.space = None
+    clock.advance(1000)
+    again.tick(clock.monotonic_ms())
+    assert append(log, make_batch(1)) == 2
+
+
+def test_failed_sync_is_never_repeated(files):
+    manager = start(files)
+    failures = []
+    manager.on_directory_failed = lambda path, last: failures.append((path, last))
+    log = manager.get_or_create("t", 0, bytes(15) + b"\1", CONFIG)
+    partition = Partition("t", 0, log.topic_id, log, "fsync")
+    partition.become_leader(0)
+    run_rounds(manager)
+    outcome = partition.append(memoryview(make_batch(1)), now_ms=NOW)
+    answers = []
+    partition.on_high_watermark(outcome.end_offset, answers.append)
+    files.sync_error, files.sync_error_once = errno.EIO, True
+    count = files.sync_count
+    run_rounds(manager)
+    assert files.sync_count == count + 1
+    assert answers == [ErrorCode.KAFKA_STORAGE_ERROR]
+    assert failures == [("/data", True)]
+    assert partition.high_watermark == 0
+    assert partition.append(memoryview(make_batch(1)), now_ms=NOW).error == ErrorCode.KAFKA_STORAGE_ERROR
+    assert partition.read(0, 100).error == ErrorCode.KAFKA_STORAGE_ERROR
+    assert partition.list_offset(-1).error == ErrorCode.KAFKA_STORAGE_ERROR
+    assert manager.log_dirs_report()[0].error == ErrorCode.KAFKA_STORAGE_ERROR
+    manager.tick(1e9)
+    assert manager.take_flush_round() is None
+    manager.close()
+    assert not files.exists("/data/.kafka_cleanshutdown")
+
+
+def test_one_failed_directory_of_two(files):
+    manager = make_manager(files, directories=("/a", "/b"))
+    manager.open(1)
+    failures = []
+    manager.on_directory_failed = lambda path, last: failures.append((path, last))
+    logs = [manager.get_or_create("t", number, bytes(15) + b"\1", CONFIG) for number in range(2)]
+    run_rounds(manager)
+    append(logs[0], make_batch(1))
+    logs[0].request_flush()
+    files.sync_error, files.sync_error_once = errno.EIO, True
+    run_rounds(manager)
+    assert failures == [("/a", False)]
+    with pytest.raises(StorageError):
+        append(logs[0], make_batch(1))
+    append(logs[1], make_batch(1))
+    new = manager.get_or_create("u", 0, bytes(15) + b"\2", CONFIG)
+    assert new.directory == "/b/u-0"
+    manager.close()
+    assert files.exists("/b/.kafka_cleanshutdown")
+    assert not files.exists("/a/.kafka_cleanshutdown")
+
+
+def test_read_error_takes_the_directory_offline(files):
+    manager = start(files)
+    log = manager.get_or_create("t", 0, bytes(15) + b"\1", CONFIG)
+    partition = Partition("t", 0, log.topic_id, log)
+    partition.become_leader(0)
+    partition.append(memoryview(make_batch(1)), now_ms=NOW)
+    files.read_error = errno.EIO
+    assert partition.read(0, 100).error == ErrorCode.KAFKA_STORAGE_ERROR
+    assert manager.offline_directories == ["/data"]
+
+
+def test_running_out_of_descriptors_is_no_broken_disk(files):
+    manager = start(files)
+    log = manager.get_or_create("t", 0, bytes(15) + b"\1", LogConfig(segment_bytes=100))
+    run_rounds(manager)
+    append(log, make_batch(1))
+    files.open_error = errno.EMFILE
+    with pytest.raises(StorageError) as caught:
+        append(log, make_batch(1))
+    assert caught.value.errno == errno.EMFILE
+    assert not manager.offline_directories
+    assert not manager.full_directories
+    files.open_error = 0
+    assert append(log, make_batch(1)) == 1
+    run_rounds(manager)
+    assert len(values_of(log)) == 2
+    files.open_error = errno.EMFILE
+    log.request_flush()
+    manager.take_flush_round()
+    assert not manager.offline_directories
+
+
+def test_descriptors_are_taken_back_from_readers(files):
+    class Limited(FaultyFileSystem):
+        open_count = 0
+        limit = 10**9
+
+        def open(self, path, **options):
+            if self.open_count >= self.limit:
+                raise OSError(errno.EMFILE, "too many", path)
+            file = super().open(path, **options)
+            self.open_count += 1
+            close = file.close
+
+            def counted_close():
+                self.open_count -= 1
+                close()
+
+            file.close = counted_close
+            return file
+
+    limited = Limited()
+    log = make_log(make_environment(limited), LogConfig(segment_bytes=100))
+    for _ in range(30):
+        append(log, make_batch(1))
+    log.flush()
+    limited.limit = limited.open_count + 4
+    assert len(values_of(log)) == 30
+    assert append(log, make_batch(1)) == 30
+
+
+def test_full_disk_while_checkpoints_are_written(files):
+    clock = ManualClock(NOW)
+    manager = start(files, clock)
+    log = manager.get_or_create("t", 0, bytes(15) + b"\1", CONFIG)
+    run_rounds(manager)
+    append(log, make_batch(1))
+    log.high_watermark = 1
+    files.space = 0
+    clock.advance(60_000)
+    manager.tick(clock.monotonic_ms())
+    run_rounds(manager)
+    assert manager.full_directories == ["/data"]
+    assert not manager.offline_directories
+    files.space = None
+    clock.advance(60_000)
+    manager.tick(clock.monotonic_ms())
+    run_rounds(manager)
+    assert manager.full_directories == []
+
+
+def test_close_on_a_full_disk_leaves_no_marker(files):
+    manager = start(files)
+    log = manager.get_or_create("t", 0, bytes(15) + b"\1", CONFIG)
+    append(log, make_batch(1))
+    files.space = 0
+    reports = []
+    manager.environment.report = reports.append
+    manager.close()
+    assert not files.exists("/data/.kafka_cleanshutdown")
+    assert reports
+    files.space = None
+    again = start(files)
+    assert len(values_of(again.load(lambda *_: CONFIG)[0])) == 1
