@@ -1,7 +1,7 @@
 """The machine under the benchmark: what it is, who uses its processors, and memory that has been touched.
 
-In: nothing, or a process id. Out: plain figures from /proc. What must hold: reading them costs far less than a millisecond,
-so that it can stand right before and after a measured span.
+In: nothing, or a process id. Out: plain figures from /proc. What must hold: reading them costs far less
+than a millisecond, so that it can stand right before and after a measured span.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def available_mib() -> int:
 def touch_memory(mib: int) -> None:
     """Writes to so much memory once and gives it back.
 
-    A virtual machine gets its memory from the host at the first touch, which is slow: without this the first rows would
-    measure the host.
+    A virtual machine gets its memory from the host at the first touch, which is slow: without this the
+    first rows would measure the host.
     """
     chunk = bytes(16 * MIB)
     count = min(mib, available_mib() // 2) // 16

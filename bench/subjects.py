@@ -1,7 +1,9 @@
-"""The brokers that are compared, each as a source of processes: one kept warm for the throughput rows, others for one row.
+"""The brokers that are compared, each as a source of processes: one kept warm for the throughput rows,
+others for one row.
 
-In: a directory and the row's wish. Out: `Server` objects of tests/processes.py that also know when they were launched.
-What must hold: a broker that died is noticed at the next use and replaced, and nothing is left running or on disk at the end.
+In: a directory and the row's wish. Out: `Server` objects of tests/processes.py that also know when they
+were launched. What must hold: a broker that died is noticed at the next use and replaced, and nothing is
+left running or on disk at the end.
 """
 
 from __future__ import annotations
@@ -12,12 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import tools
+from bench import load_tools
 from tests.processes import KafkaProcess, PybrokerProcess, Server, accepts, die_with_parent, free_port
 
 HEAP = "1g"
 
-# What Kafka's own start script gives to the JVM (kafka-run-class.sh), next to the heap of kafka-server-start.sh.
+# What Kafka's own start script gives to the JVM (kafka-run-class.sh), next to the heap of
+# kafka-server-start.sh.
 JVM_OPTIONS = [
     "-server",
     "-XX:MaxGCPauseMillis=20",
@@ -64,7 +67,7 @@ class Kfake(Server):
         with self.log_path.open("ab") as log:
             self.launched_at = time.time()
             self.process = subprocess.Popen(
-                [str(tools.kfake_program()), str(self.port)],
+                [str(load_tools.kfake_program()), str(self.port)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -74,7 +77,8 @@ class Kfake(Server):
 
 
 class Subject:
-    """One of the compared brokers. `server` is the warm one; `fresh` starts another, which the row stops itself."""
+    """One of the compared brokers. `server` is the warm one; `fresh` starts another, which the row stops
+    itself."""
 
     def __init__(
         self, name: str, create: Callable[[Path], Server], directory: Path, *, keeps_memory: bool = False
@@ -113,6 +117,16 @@ class Subject:
             self._server = None
         server.kill()
         shutil.rmtree(getattr(server, "directory", server.data_dir), ignore_errors=True)
+
+    def has_died(self) -> bool:
+        return (
+            self._server is not None
+            and self._server.process is not None
+            and self._server.process.poll() is not None
+        )
+
+    def last_words(self) -> str:
+        return self._server.log_text()[-400:] if self._server is not None else ""
 
     def end_of_row(self, topics: str) -> None:
         """Waits until the files of the row's topics are gone."""

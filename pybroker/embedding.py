@@ -12,12 +12,15 @@ import os
 import threading
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pybroker.common.config import BrokerConfig
-from pybroker.common.files import FileSystem
 from pybroker.runtime.main import RunningBroker, new_event_loop
 from pybroker.server.listener import format_address
+
+if TYPE_CHECKING:
+    from pybroker.common.files import FileSystem
+    from pybroker.common.memory_files import MemoryFileSystem
 
 _START_TIMEOUT_SECONDS = 60.0
 _STOP_TIMEOUT_SECONDS = 30.0
@@ -46,7 +49,7 @@ class Broker:
             properties["log.dirs"] = os.path.abspath(os.fspath(data_dir))
         self._config = BrokerConfig.from_properties(properties)
         self._in_memory = data_dir is None
-        self._files: FileSystem | None = None
+        self._memory: MemoryFileSystem | None = None
         self._thread: threading.Thread | None = None
         self._started = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -76,8 +79,6 @@ class Broker:
         """Returns when it serves. Raises what prevented it: OSError, StorageError, ConfigError."""
         if self._thread is not None:
             raise RuntimeError("the broker is running already")
-        if self._files is None:
-            self._files = _make_files(self._in_memory)
         self._error = None
         self._started.clear()
         self._thread = threading.Thread(target=self._run, name="pybroker", daemon=True)
@@ -129,8 +130,24 @@ class Broker:
             self._loop = self._running = None
 
     async def _serve(self) -> None:
-        assert self._files is not None
-        running = self._running = RunningBroker(self._config, self._files, in_memory=self._in_memory)
+        if self._in_memory:
+            from pybroker.common.memory_files import MemoryFileSystem
+
+            # Kept, so that a broker that is started again finds what it had.
+            self._memory = self._memory or MemoryFileSystem()
+            await self._serve_on(self._memory)
+            return
+        from pybroker.runtime.disk import DiskFileSystem
+
+        files = DiskFileSystem()
+        try:
+            await self._serve_on(files)
+        finally:
+            # What a broken broker has left locked must not outlive it in this process.
+            files.close()
+
+    async def _serve_on(self, files: FileSystem) -> None:
+        running = self._running = RunningBroker(self._config, files, in_memory=self._in_memory)
         await running.start()
         self._address = running.address
         self._started.set()
@@ -138,13 +155,3 @@ class Broker:
         await running.stop()
         if running.fatal is not None:
             raise running.fatal
-
-
-def _make_files(in_memory: bool) -> FileSystem:
-    if in_memory:
-        from pybroker.common.memory_files import MemoryFileSystem
-
-        return MemoryFileSystem()
-    from pybroker.runtime.disk import DiskFileSystem
-
-    return DiskFileSystem()

@@ -14,6 +14,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -87,6 +88,21 @@ class Server:
         """The directory that holds the partitions' folders."""
         assert self.data_dir is not None
         return self.data_dir
+
+    def stored_codecs(self, topic: str, partition: int = 0) -> set[int]:
+        """The compression codecs of the batches in a partition's files, by their numbers."""
+        codecs = set()
+        for segment in self.log_dir.glob(f"{topic}-{partition}/*.log"):
+            content = segment.read_bytes()
+            at = 0
+            # Base offset, length of what follows it, leader epoch, magic, CRC, attributes.
+            while at + 23 <= len(content):
+                _, length, _, magic, _, attributes = struct.unpack_from(">qiibIh", content, at)
+                if magic != 2:  # Preallocated and not yet written.
+                    break
+                codecs.add(attributes & 7)
+                at += 12 + length
+        return codecs
 
     def log_text(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path and self.log_path.exists() else ""

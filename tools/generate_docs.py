@@ -1,7 +1,7 @@
 """Writes the reference pages that follow from tables: docs/configuration.md and docs/protocol.md.
 
-In: the tables of `pybroker.common.config`, `pybroker.wire.api_keys` and the docstrings of the handlers. Out: two
-Markdown files. `python -m tools.generate_docs` writes them, `--check` only says which of them are stale.
+In: the tables of `pybroker.common.config`, `pybroker.wire.api_keys` and the docstrings of the handlers. Out:
+two Markdown files. `python -m tools.generate_docs` writes them, `--check` only says which of them are stale.
 """
 
 from __future__ import annotations
@@ -32,89 +32,84 @@ _RANGES = {
     "reset": "latest, earliest, by_duration:PnDTnHnMn.nS",
     "1..9|-1": "1 to 9 or -1",
 }
+# How the table of APIs says that a key has no flexible version.
+_NEVER = 32767
 _MODES = {"ro": "no", "cluster": "yes", "broker": "per broker"}
+
+
+_INTRODUCTION = """\
+# Configuration
+
+Written by `tools/generate_docs.py` from the tables in `pybroker/common/config/`: change those, not this.
+
+Properties have Kafka's names, in a file for `--config` or as `--set name=value`. None is required. A name
+that is not listed here and a value out of range are refused with key, value and bound, and exit status 2.
+{unused} broker names are accepted and without effect so far (column *used*); a start names those that are set
+in one log line. `listener.name.<listener>.<name>` sets a value for one listener, and
+`listener.name.<listener>.<mechanism>.<name>` for one SASL mechanism of it.
+
+The strongest of these wins: topic or group override, dynamic value of the broker, dynamic value of all
+brokers, properties file, default. *Dynamic* names can be changed while the broker runs; those marked
+*per broker* for a single broker only.
+"""
+
+_COMPUTED = """\
+Computed when not set: `log.retention.ms` from minutes, then hours; `log.roll.ms` and `log.roll.jitter.ms`
+from hours; `log.flush.interval.ms` from `log.flush.scheduler.interval.ms`; `log.dirs` from `log.dir`;
+`metadata.log.dir` from the first log directory; `advertised.listeners` from `listeners`; `broker.id` from
+`node.id`. `node.id` 1, `process.roles` broker,controller and `controller.listener.names` CONTROLLER are
+assumed when they are not set.
+"""
 
 
 def configuration_page() -> str:
     """docs/configuration.md."""
     unused = sum(not key.used for key in BROKER_KEYS.values())
-    return "\n".join(
-        [
-            "# Configuration",
-            "",
-            "Written by `tools/generate_docs.py` from the tables in `pybroker/common/config/`: change those, not this.",
-            "",
-            "Properties have Kafka's names, in a file for `--config` or as `--set name=value`. None is required. A name",
-            "that is not listed here and a value out of range are refused with key, value and bound, and exit status 2.",
-            f"{unused} broker names are accepted and without effect so far (column *used*); a start names those that",
-            "are set in one log line. `listener.name.<listener>.<name>` sets a value for one listener, and",
-            "`listener.name.<listener>.<mechanism>.<name>` for one SASL mechanism of it.",
-            "",
-            "The strongest of these wins: topic or group override, dynamic value of the broker, dynamic value of all",
-            "brokers, properties file, default. *Dynamic* names can be changed while the broker runs; those marked",
-            "*per broker* for a single broker only.",
-            "",
-            "## pybroker's own",
-            "",
-            *_broker_table(PYBROKER_KEYS.values()),
-            "",
-            "## Broker",
-            "",
-            *_broker_table(BROKER_KEYS.values()),
-            "",
-            "Computed when not set: `log.retention.ms` from minutes, then hours; `log.roll.ms` and `log.roll.jitter.ms`",
-            "from hours; `log.flush.interval.ms` from `log.flush.scheduler.interval.ms`; `log.dirs` from `log.dir`;",
-            "`metadata.log.dir` from the first log directory; `advertised.listeners` from `listeners`; `broker.id` from",
-            "`node.id`. `node.id` 1, `process.roles` broker,controller and `controller.listener.names` CONTROLLER are",
-            "assumed when they are not set.",
-            "",
-            "Internal, accepted and not listed by DescribeConfigs unless set:",
-            "",
-            *_broker_table(BROKER_INTERNAL_KEYS.values()),
-            "",
-            "Of the authorizer, accepted and without effect so far:",
-            "",
-            *_broker_table(AUTHORIZER_KEYS.values()),
-            "",
-            "## Topic",
-            "",
-            "The broker names give the default; the first that is set wins, hours and minutes are converted.",
-            "",
-            *_resource_table([*TOPIC_KEYS.values(), *TOPIC_INTERNAL_KEYS.values()]),
-            "",
-            "## Group",
-            "",
-            "The broker name gives the default, and its `min` and `max` siblings bound the value.",
-            "",
-            *_resource_table(GROUP_KEYS.values()),
-            "",
-            "## Client metrics",
-            "",
-            *_resource_table(CLIENT_METRICS_KEYS.values()),
-            "",
-        ]
-    )
+    parts: list[str | list[str]] = [
+        _INTRODUCTION.format(unused=unused),
+        "## pybroker's own\n",
+        _broker_table(PYBROKER_KEYS.values()),
+        "## Broker\n",
+        _broker_table(BROKER_KEYS.values()),
+        _COMPUTED,
+        "Internal, accepted, and not listed by DescribeConfigs unless set:\n",
+        _broker_table(BROKER_INTERNAL_KEYS.values()),
+        "Of the authorizer, accepted and without effect so far:\n",
+        _broker_table(AUTHORIZER_KEYS.values()),
+        "## Topic\n",
+        "The broker names give the default; the first that is set wins, hours and minutes are converted.\n",
+        _resource_table([*TOPIC_KEYS.values(), *TOPIC_INTERNAL_KEYS.values()]),
+        "## Group\n",
+        "The broker name gives the default, and its `min` and `max` siblings bound the value.\n",
+        _resource_table(GROUP_KEYS.values()),
+        "## Client metrics\n",
+        _resource_table(CLIENT_METRICS_KEYS.values()),
+    ]
+    text = "\n".join(part if isinstance(part, str) else "\n".join(part) + "\n" for part in parts)
+    return text.rstrip("\n") + "\n"
 
 
 def _broker_table(keys: Iterable[ConfigKey]) -> list[str]:
     rows = ["| Name | Type | Default | Range | Dynamic | Used | Meaning |", "|---|---|---|---|---|---|---|"]
     for key in sorted(keys, key=lambda key: key.name):
         used = "yes" if key.used else ""
-        rows.append(
-            _row(key.name, key.type.name.lower(), _default(key), _range(key), _MODES[key.mode], used, key.doc)
-        )
+        rows.append(_row(*_first_cells(key), _MODES[key.mode], used, key.doc))
     return rows
 
 
 def _resource_table(keys: Iterable[ConfigKey]) -> list[str]:
-    rows = ["| Name | Type | Default | Range | Broker names | Meaning |", "|---|---|---|---|---|---|"]
-    for key in sorted(keys, key=lambda key: key.name):
-        rows.append(
-            _row(
-                key.name, key.type.name.lower(), _default(key), _range(key), ", ".join(key.synonyms), key.doc
-            )
-        )
-    return rows
+    return [
+        "| Name | Type | Default | Range | Broker names | Meaning |",
+        "|---|---|---|---|---|---|",
+        *(
+            _row(*_first_cells(key), ", ".join(key.synonyms), key.doc)
+            for key in sorted(keys, key=lambda key: key.name)
+        ),
+    ]
+
+
+def _first_cells(key: ConfigKey) -> tuple[str, str, str, str]:
+    return key.name, key.type.name.lower(), _default(key), _range(key)
 
 
 def _row(*cells: str) -> str:
@@ -152,7 +147,7 @@ def protocol_page() -> str:
         "Written by `tools/generate_docs.py` from `pybroker/wire/api_keys.py` and the docstrings of",
         "`pybroker/handlers/`: change those, not this.",
         "",
-        "The APIs of Kafka 4.3's broker listener. What is not served is not advertised, and closes the connection.",
+        "The APIs of Kafka 4.3's broker listener. What is not served closes the connection.",
         "",
         "| Key | Name | Versions | Flexible from | Served |",
         "|---|---|---|---|---|",
@@ -168,7 +163,7 @@ def protocol_page() -> str:
                 str(api.key),
                 api.name,
                 f"{api.min_version}-{api.max_version}",
-                str(api.first_flexible_version),
+                "never" if api.first_flexible_version == _NEVER else str(api.first_flexible_version),
                 state,
             )
         )

@@ -6,7 +6,8 @@
 //
 //	load produce -addr HOST:PORT -topic T -partitions P -connections C -inflight W -size BYTES -records N -seconds S
 //	load latency -addr HOST:PORT -topic T -rate R -seconds S -size BYTES
-//	load create  -addr HOST:PORT -topic T -count N -request M   topics T-0...T-(N-1), M in a request (N = 0: just T)
+//	load create  -addr HOST:PORT -topic T -count N -request M   topics T-0...T-(N-1), M in a request (N = 0: just T);
+//	                                                            -ready: end when they can be used
 //	load delete  -addr HOST:PORT -topic T -count N
 //	load fill    -addr HOST:PORT -topic T -count N -size BYTES  one record into each of the topics of create
 //	load first   -addr HOST:PORT -topic T -seconds S            try until one record is acknowledged; prints when
@@ -431,6 +432,30 @@ func checkTopics(what string, reply []byte, messages bool) {
 	}
 }
 
+// awaitPartitions asks for the end offsets until there is no error: a broker may announce a topic before it can use it.
+func awaitPartitions(conn net.Conn, name string, partitions int) {
+	b := i32(text(i32(i32(oldHeader(2, 1), -1), 1), name), int32(partitions))
+	for i := 0; i < partitions; i++ {
+		b = i64(i32(b, int32(i)), -1)
+	}
+	for {
+		reply := call(conn, b)
+		at := 4 + 4 + 2 + len(name) + 4
+		code := int16(0)
+		for i := 0; i < partitions && code == 0; i++ {
+			code = int16(binary.BigEndian.Uint16(reply[at+4:]))
+			at += 4 + 2 + 8 + 8
+		}
+		if code == 0 {
+			return
+		}
+		if code != 3 && code != 5 && code != 6 {
+			fail(fmt.Errorf("offsets of %s answered error %d", name, code))
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 func create(args []string) {
 	flags := flag.NewFlagSet("create", flag.ExitOnError)
 	addr := flags.String("addr", "127.0.0.1:9092", "")
@@ -438,6 +463,7 @@ func create(args []string) {
 	partitions := flags.Int("partitions", 1, "")
 	count := flags.Int("count", 0, "")
 	request := flags.Int("request", 1, "")
+	ready := flags.Bool("ready", false, "end only when every partition can be used")
 	_ = flags.Parse(args)
 	names := topicNames(*topic, *count)
 	conn := dial(*addr, 90)
@@ -453,6 +479,9 @@ func create(args []string) {
 		checkTopics("creation", call(conn, b), true)
 	}
 	seconds := time.Since(start).Seconds()
+	for at := 0; *ready && at < len(names); at++ {
+		awaitPartitions(conn, names[at], *partitions)
+	}
 	emit(map[string]any{"seconds": seconds, "topics_per_s": float64(len(names)) / seconds})
 }
 
@@ -473,7 +502,6 @@ func remove(args []string) {
 	emit(map[string]any{"seconds": time.Since(start).Seconds()})
 }
 
-// fill may find partitions whose leader is not ready yet: those are tried again.
 func fill(args []string) {
 	flags := flag.NewFlagSet("fill", flag.ExitOnError)
 	addr := flags.String("addr", "127.0.0.1:9092", "")
@@ -484,15 +512,8 @@ func fill(args []string) {
 	content := batch(1, *size, time.Now().UnixMilli(), nil)
 	conn := dial(*addr, 60)
 	for _, name := range topicNames(*topic, *count) {
-		for {
-			code := produceError(call(conn, produceFrame(name, 0, 1, content)[4:]), name)
-			if code == 0 {
-				break
-			}
-			if code != 3 && code != 5 && code != 6 {
-				fail(fmt.Errorf("produce to %s answered error %d", name, code))
-			}
-			time.Sleep(5 * time.Millisecond)
+		if code := produceError(call(conn, produceFrame(name, 0, 1, content)[4:]), name); code != 0 {
+			fail(fmt.Errorf("produce to %s answered error %d", name, code))
 		}
 	}
 	emit(map[string]any{})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pybroker.common.config.describe import describe_created_topic
@@ -22,7 +22,7 @@ from pybroker.controller.decision import Decision
 from pybroker.controller.placement import check_assignment, new_partition, place
 from pybroker.controller.topic_names import CLUSTER_METADATA, CollisionIndex, topic_name_problem
 from pybroker.metadata.delta import MetadataDelta
-from pybroker.metadata.image import MetadataImage, PartitionImage, TopicImage
+from pybroker.metadata.image import BrokerImage, MetadataImage, PartitionImage, TopicImage
 from pybroker.metadata.records import partition_record, topic_records
 from pybroker.wire.message import Message
 from pybroker.wire.messages.create_partitions import (
@@ -80,12 +80,16 @@ def as_creatable(name: str, settings: TopicSettings) -> CreatableTopic:
 class TopicControl:
     """Decides about topics. `rng` gives their ids."""
 
-    __slots__ = ("_collisions", "_rng", "_settings")
+    __slots__ = ("_collisions", "_only_brokers", "_only_partition", "_rng", "_settings")
+
+    _only_partition: PartitionImage
 
     def __init__(self, settings: BrokerSettings, rng: random.Random) -> None:
         self._settings = settings
         self._rng = rng
         self._collisions = CollisionIndex()
+        # How a partition begins while there is one broker: what was computed for this mapping of brokers.
+        self._only_brokers: Mapping[int, BrokerImage] | None = None
 
     def load(self, image: MetadataImage) -> None:
         """Take over the topics of an image."""
@@ -226,9 +230,11 @@ class TopicControl:
         count = defaults.partitions if topic.num_partitions == -1 else topic.num_partitions
         factor = defaults.replication_factor if topic.replication_factor == -1 else topic.replication_factor
         if len(brokers) == 1 and factor == 1:
-            # Partitions of one kind: they share the object.
-            (only,) = place(brokers, 1, 1, self._rng)
-            return (new_partition(0, only, brokers),) * count
+            # All partitions begin alike: they share the object, also over requests.
+            if self._only_brokers is not brokers:
+                self._only_partition = new_partition(0, place(brokers, 1, 1, self._rng)[0], brokers)
+                self._only_brokers = brokers
+            return (self._only_partition,) * count
         return tuple(
             new_partition(index, replicas, brokers)
             for index, replicas in enumerate(place(brokers, count, factor, self._rng))

@@ -106,11 +106,13 @@ def _read(
                 data.log_start_offset = partition.log_start_offset
                 answer_now = True
                 continue
+        limit = asked.partition_max_bytes
         outcome = partition.read(
             asked.fetch_offset,
-            min(asked.partition_max_bytes, max(budget - read_bytes, 0)),
+            max(min(limit, budget - read_bytes), 0),
             isolation=isolation_level,
-            min_one_batch=read_bytes == 0,
+            # A negative limit asks for nothing, 0 for one batch: as in Kafka.
+            min_one_batch=read_bytes == 0 and limit >= 0,
             may_block=may_block,
         )
         if outcome.cold is not None:

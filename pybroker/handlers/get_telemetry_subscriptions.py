@@ -32,7 +32,7 @@ def handle(context: Context, request: Request) -> GetTelemetrySubscriptionsRespo
 
 
 def _new_id(context: Context, request: Request) -> bytes:
-    """A UUID of the form of version 4 that no other client gets: the peer's port and both clocks are in it."""
+    """A UUID in the form of version 4 that no other client gets: port and both clocks are in it."""
     connection = request.connection
     seed = (
         f"{context.cluster_id} {connection.peer_host} {connection.peer_port} "

@@ -1,8 +1,8 @@
 """ListConfigResources (key 74), versions 0-1.
 
-Behaviour: v0 lists client-metrics subscriptions only; v1 lists the types asked for, or all when none is. Topics
-and brokers are listed whether or not they have overrides, groups and subscriptions when they have. A type that
-does not exist is UNSUPPORTED_VERSION.
+Behaviour: v0 lists client-metrics subscriptions only; v1 lists the types asked for, or all when none is.
+Topics and brokers are listed whether or not they have overrides, groups and subscriptions when they have. A
+type that does not exist is UNSUPPORTED_VERSION.
 """
 
 from __future__ import annotations

@@ -57,12 +57,12 @@ def handle(context: Context, request: Request) -> ProduceResponse | Deferred[Pro
             index = data.index
             if refusal is not None:
                 error, text = refusal
-                answers.append(PartitionProduceResponse(index=index, error_code=error, error_message=text))
+                answers.append(_refused(index, error, text))
                 failed = True
                 continue
             if local is None or not 0 <= index < len(local.partitions):
                 error = missing if local is None else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-                answers.append(PartitionProduceResponse(index=index, error_code=error))
+                answers.append(_refused(index, error))
                 failed = True
                 continue
             partition = local.partitions[index]
@@ -89,15 +89,21 @@ def handle(context: Context, request: Request) -> ProduceResponse | Deferred[Pro
             elif partition.high_watermark < outcome.end_offset:
                 waiting.append((partition, outcome.end_offset, answer))
             answers.append(answer)
-        responses.append(
-            TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=answers)
-        )
+        if answers:
+            responses.append(
+                TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=answers)
+            )
     if acks == 0:
         return CLOSE if failed else None
     reply = ProduceResponse(responses=responses)
     if waiting:
         return _when_safe(context, message.timeout, waiting, reply)
     return reply
+
+
+def _refused(index: int, error: ErrorCode, text: str | None = None) -> PartitionProduceResponse:
+    """The answer for a partition whose log was not asked."""
+    return PartitionProduceResponse(index=index, error_code=error, error_message=text, base_offset=-1)
 
 
 def _last_of_each(topic: TopicProduceData) -> list[PartitionProduceData]:

@@ -1,7 +1,7 @@
 """PushTelemetry (key 72), version 0. Served and not advertised, as without a receiver in Kafka.
 
-Behaviour: metrics are checked and dropped. A client without an id is INVALID_REQUEST, another subscription than
-the client's UNKNOWN_SUBSCRIPTION_ID. Deviation: pushing too often is not throttled.
+Behaviour: metrics are checked and dropped. A client without an id is INVALID_REQUEST, another subscription
+than the client's UNKNOWN_SUBSCRIPTION_ID. Deviation: pushing too often is not throttled.
 """
 
 from __future__ import annotations

@@ -958,10 +958,11 @@ class PartitionLog:
         """The state as it was at `end_offset`."""
         files = self.environment.files
         self.producers.clear()
-        start = self.log_start_offset
+        # Not the log start: a producer's last batch may lie below it and still be repeated.
+        start = first = self._base_offsets[0]
         for offset in self.snapshot_offsets() if offsets is None else offsets:
             path = f"{self.directory}/{file_prefix(offset)}.snapshot"
-            if offset > end_offset or offset < self.log_start_offset:
+            if offset > end_offset or offset < first:
                 if offset > end_offset:
                     files.remove(path)
                 continue

@@ -515,4 +515,4 @@ def image_records(content: ImageContent) -> Iterator[Message]:
     for (resource_type, resource_name), values in others:
         yield from config_records(resource_type, resource_name, values)
     if content.next_producer_id:
-        yield ProducerIdsRecord(next_producer_id=content.next_producer_id)
+        yield ProducerIdsRecord(broker_id=-1, next_producer_id=content.next_producer_id)

@@ -162,6 +162,10 @@ _DAMAGE: Final = frozenset(
     {ErrorCode.CORRUPT_MESSAGE, ErrorCode.INVALID_RECORD, ErrorCode.UNKNOWN_SERVER_ERROR}
 )
 
+class _OffsetDeltaError(CorruptionError):
+    """The records of a batch are not numbered 0, 1, 2, ..."""
+
+
 _EMPTY: Final = Rejection(ErrorCode.INVALID_RECORD, plain=True, detail="no complete record batch")
 _TWO_BATCHES: Final = Rejection(ErrorCode.INVALID_RECORD, plain=True, detail="more than one record batch")
 _OLD_FORMAT: Final = Rejection(ErrorCode.INVALID_RECORD, plain=True, detail="record batch has magic 0 or 1")
@@ -346,6 +350,10 @@ def _validate_records(
             return Rejection(ErrorCode.UNKNOWN_SERVER_ERROR, detail=str(error))
     try:
         largest, offset_of_max, smallest, keyless = walk_records(data, count)
+    except _OffsetDeltaError as error:
+        # Kafka checks it in compressed batches only; there it is an error without a number of its own.
+        code = ErrorCode.INVALID_RECORD if source == compression.NONE else ErrorCode.UNKNOWN_SERVER_ERROR
+        return Rejection(code, detail=str(error))
     except CorruptionError as error:
         return Rejection(ErrorCode.INVALID_RECORD, detail=str(error))
 
@@ -468,7 +476,7 @@ def walk_records(data: bytes, count: int) -> tuple[int, int, int, bool]:
                 byte, pos = read_varint(data, pos)
                 byte <<= 1
             if byte != index << 1:
-                raise CorruptionError(f"record {index} does not have offset delta {index}")
+                raise _OffsetDeltaError(f"record {index} does not have offset delta {index}")
             # Key.
             byte = data[pos]
             if byte < 0x80:

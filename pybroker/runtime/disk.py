@@ -177,3 +177,8 @@ class DiskFileSystem:
         descriptor = self._locks.pop(os.path.realpath(path), -1)
         if descriptor >= 0:
             os.close(descriptor)
+
+    def close(self) -> None:
+        """Release every lock that is still held, as the end of the process would."""
+        while self._locks:
+            os.close(self._locks.popitem()[1])

@@ -84,6 +84,7 @@ class RunningBroker:
         loop = asyncio.get_running_loop()
         config = self.config
         broker = self.broker = self._given_broker or self._make_broker()
+        broker.report = logger.warning
         # The controller's listeners are left out: the quorum of one needs no socket.
         for configured in config.listeners():
             self._listeners.append(Listener(configured.name, configured.host, configured.port))

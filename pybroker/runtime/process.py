@@ -7,7 +7,6 @@ connections are accepted; SIGTERM and SIGINT end it cleanly, a second signal end
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
 import os
@@ -16,7 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pybroker.common.errors import PybrokerError
+from pybroker.common.errors import ConfigError, InvariantError, PybrokerError
 from pybroker.runtime.main import RunningBroker, new_event_loop
 from pybroker.server.listener import format_address
 from pybroker.version import VERSION
@@ -76,15 +75,13 @@ async def _run(config: BrokerConfig, in_memory: bool, ready_file: Path | None) -
         loop.add_signal_handler(number, _on_signal, running, number)
     try:
         await running.start()
+    except InvariantError:
+        raise
     except (OSError, PybrokerError) as error:
-        from pybroker.common.errors import ConfigError, InvariantError
-
-        if isinstance(error, (ConfigError, InvariantError)):
+        in_use = isinstance(error, BlockingIOError) or isinstance(error.__cause__, BlockingIOError)
+        if isinstance(error, ConfigError) and not in_use:
             raise
-        if isinstance(error, BlockingIOError) or getattr(error, "errno", None) in (errno.EAGAIN,):
-            print(f"pybroker: the data directory is in use by another broker: {error}", file=sys.stderr)
-        else:
-            print(f"pybroker: cannot start: {error}", file=sys.stderr)
+        print(f"pybroker: cannot start: {error}", file=sys.stderr)
         return 1
     # What exists now stays: the collector need not look at it again. And requests make few cycles.
     gc.collect()

@@ -68,7 +68,7 @@ def read(kcat: Kcat, topic: str, offset: str, count: int, partition: int = 0) ->
 
 
 @pytest.mark.parametrize("codec", r.CODECS)
-def test_produce_and_consume(kcat: Kcat, admin: Adapter, topic_name: str, codec: str) -> None:
+def test_produce_and_consume(kcat: Kcat, admin: Adapter, broker: Server, topic_name: str, codec: str) -> None:
     admin.make_topic(topic_name, 2)
     lines = [f"key{i}:value {i} {'x' * i * 10}".encode() for i in range(50)]
     compression = ("-z", codec) if codec != "none" else ()
@@ -86,6 +86,8 @@ def test_produce_and_consume(kcat: Kcat, admin: Adapter, topic_name: str, codec:
         "b=",
         send=b"\n".join(lines),
     )
+    if broker.data_dir is not None:
+        assert broker.stored_codecs(topic_name, 1) == {r.CODECS.index(codec)}
     found = read(kcat, topic_name, "beginning", 50, partition=1)
     assert [b"%s:%s" % (record.key, record.value) for record in found] == lines
     assert [record.offset for record in found] == list(range(50))

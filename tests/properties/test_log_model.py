@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,6 +33,8 @@ class LogMachine(RuleBasedStateMachine):
         self.batches: list[list[tuple[int, int, bytes]]] = []
         self.start_offset = 0
         self.durable = 0
+        # Base offset of a segment -> bytes of it that were synced.
+        self.synced: dict[int, int] = {}
         self.epoch = 0
         self.number = 0
         # producer id -> [(sequence, count, base offset)]
@@ -86,14 +89,18 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def flush(self):
         self.log.flush()
+        self.all_synced()
+
+    def all_synced(self):
         self.durable = self.end
+        self.synced = {segment.base_offset: segment.size for segment in self.log.segments}
 
     @rule()
     def flush_in_a_round(self):
         work = self.log.take_sync_work(indexes=False)
         assert self.log.sync(work)
         self.log.synced(work)
-        self.durable = self.end
+        self.all_synced()
 
     @rule(data=st.data())
     def read(self, data):
@@ -104,9 +111,6 @@ class LogMachine(RuleBasedStateMachine):
         bound = data.draw(st.integers(offset, self.end))
         found = self.log.read(offset, limit, end_offset=bound, min_one_batch=True).records
         got = []
-        for _, header in iter_headers(found):
-            pass
-        position = 0
         for position, header in iter_headers(found):
             got += [(r.offset, r.timestamp, r.value) for r in iter_records(found[position:], header=header)]
         expected = [batch for batch in self.batches if batch[-1][0] >= offset and batch[0][0] < bound]
@@ -123,6 +127,7 @@ class LogMachine(RuleBasedStateMachine):
         kept = [batch for batch in self.batches if batch[-1][0] < offset]
         gone = self.batches[len(kept) :]
         self.log.truncate_to(offset)
+        self.synced = {s.base_offset: min(self.synced.get(s.base_offset, 0), s.size) for s in self.log.segments}
         if gone:
             end = gone[0][0][0]
             self.batches = kept
@@ -170,7 +175,7 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def restart_clean(self):
         self.log.close_clean()
-        self.durable = self.end
+        self.all_synced()
         self.load(clean=True)
 
     @rule()
@@ -187,13 +192,14 @@ class LogMachine(RuleBasedStateMachine):
         torn = False
         for segment in log.segments:
             path = segment.path(".log")
-            unsynced = segment.size - segment.synced_size
+            synced = self.synced.get(segment.base_offset, 0)
+            unsynced = segment.size - synced
             if unsynced <= 0 and not torn:
                 continue
             file = self.files.open(path)
             kept = 0 if torn else data.draw(st.integers(0, unsynced))
             fill = data.draw(st.sampled_from(["nothing", "zeros", "rubbish"]))
-            start = segment.synced_size + kept
+            start = synced + kept
             file.truncate(start)
             torn = torn or kept < unsynced
             if fill != "nothing" and kept < unsynced:
@@ -211,6 +217,7 @@ class LogMachine(RuleBasedStateMachine):
         if not self.batches:
             self.empty_end = end
         self.start_offset = self.log.log_start_offset
+        self.synced = {s.base_offset: min(self.synced.get(s.base_offset, 0), s.size) for s in self.log.segments}
         for known in self.sequences.values():
             known[:] = [entry for entry in known if entry[2] < end]
 
@@ -239,7 +246,7 @@ class LogMachine(RuleBasedStateMachine):
             target = visible[len(visible) // 2][1]
             first = next(record for record in visible if record[1] >= target)
             assert log.offset_for_timestamp(target)[:2] == (first[1], first[0])
-        for left, right in zip(log.segments, log.segments[1:], strict=False):
+        for left, right in pairwise(log.segments):
             assert left.sealed
             assert left.base_offset < right.base_offset
         assert not log.active.sealed

@@ -52,8 +52,11 @@ _NOT_YET: Final = (
     "transaction.state.",
     "transactional.id.",
 )
+# A single node of Kafka has no use for these, and this broker has one.
+_USED_TOO: Final = ("broker.rack",)
+
 for _key in BROKER_KEYS.values():
-    _key.used = _key.single_node and not _key.name.startswith(_NOT_YET)
+    _key.used = _key.name in _USED_TOO or (_key.single_node and not _key.name.startswith(_NOT_YET))
 
 # Names that start like this belong to plug-ins, which read them by themselves.
 PLUGIN_PREFIXES: Final = ("config.providers.", "rlmm.config.", "rsm.config.")

@@ -80,11 +80,12 @@ def test_log_append_time_is_answered():
         (b"", (E.INVALID_RECORD, -1, -1, -1)),
         (make_batch(1)[:-1], (E.INVALID_RECORD, -1, -1, -1)),
         (make_batch(1) + make_batch(1), (E.INVALID_RECORD, -1, -1, -1)),
-        (make_batch(1)[:-1] + b"\0", (E.CORRUPT_MESSAGE, -1, -1, -1)),
+        (make_batch(1)[:-1] + b"\1", (E.CORRUPT_MESSAGE, -1, -1, -1)),
         (make_batch(1, control=True), (E.INVALID_RECORD, -1, -1, 0)),
         (make_batch(1, base_offset=17), (E.INVALID_RECORD, -1, -1, 0)),
         (make_batch(1, producer_id=5, producer_epoch=0, base_sequence=-1), (E.INVALID_RECORD, -1, -1, 0)),
     ],
+    ids=["empty", "cut", "two", "checksum", "control", "base-offset", "no-sequence"],
 )
 def test_refusals(batch, expected):
     world = World()

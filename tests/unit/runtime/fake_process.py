@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pybroker.common.errors import StorageError
+from pybroker.common.errors import ConfigError, StorageError
 from pybroker.runtime.main import RunningBroker
 from pybroker.runtime.process import run_process
 from tests.unit.runtime.test_main import make_config
@@ -15,7 +15,7 @@ from tests.unit.server.fake_broker import FakeBroker
 class Broker(FakeBroker):
     def start(self):
         if "locked" in sys.argv:
-            raise BlockingIOError(11, "Resource temporarily unavailable", "/data/.lock")
+            raise ConfigError("log directory /data is in use") from BlockingIOError(11, "/data/.lock")
         if "corrupt" in sys.argv:
             raise StorageError("meta.properties cannot be read")
 

@@ -112,6 +112,16 @@ def test_two_file_systems_on_one_directory_exclude_each_other(tmp_path):
     second.unlock(str(tmp_path / ".lock"))
 
 
+def test_close_releases_what_is_still_locked(tmp_path):
+    first, second = DiskFileSystem(), DiskFileSystem()
+    first.lock(str(tmp_path / "a"))
+    first.lock(str(tmp_path / "b"))
+    first.close()
+    second.lock(str(tmp_path / "a"))
+    second.lock(str(tmp_path / "b"))
+    second.close()
+
+
 def test_lock_of_a_dead_process_is_free(tmp_path):
     path = str(tmp_path / ".lock")
     script = (

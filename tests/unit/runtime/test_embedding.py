@@ -47,8 +47,10 @@ def test_several_at_a_time_on_directories(tmp_path):
 
 
 def test_a_directory_in_use(tmp_path):
-    with pybroker.Broker(tmp_path), pytest.raises(OSError):
+    with pybroker.Broker(tmp_path), pytest.raises(ConfigError, match="in use"):
         pybroker.Broker(tmp_path).start()
+    with pybroker.Broker(tmp_path):
+        pass
 
 
 def test_start_again_keeps_the_data(tmp_path):

@@ -93,7 +93,10 @@ def test_an_invariant_error_ends_it_with_a_traceback(start, tmp_path):
 
 @pytest.mark.parametrize(
     ("argument", "message"),
-    [("locked", "in use by another broker: "), ("corrupt", "cannot start: meta.properties cannot be read")],
+    [
+        ("locked", "cannot start: log directory /data is in use"),
+        ("corrupt", "cannot start: meta.properties cannot be read"),
+    ],
 )
 def test_what_prevents_the_start_is_said_in_one_line(start, argument, message):
     process = start(argument)

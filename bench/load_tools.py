@@ -1,7 +1,8 @@
 """The load tools: rdkafka_performance, and the programs of bench/load and bench/kfake.
 
-In: a broker's address and a load. Out: the tool's own figures, plus the processor time it used. What must hold: each run ends
-within its time limit, and a run that did not do all of its work raises `ToolError` with the reason.
+In: a broker's address and a load. Out: the tool's own figures, plus the processor time it used. What must
+hold: each run ends within its time limit, and a run that did not do all of its work raises `ToolError` with
+the reason.
 """
 
 from __future__ import annotations
@@ -89,7 +90,9 @@ def rdkafka_program() -> Path:
 
 def load(command: str, address: str, timeout_s: float, **flags: Any) -> dict[str, float]:
     """One run of bench/load; a failed one raises, so every figure that comes back is of a complete run."""
-    words = [word for name, value in flags.items() for word in (f"-{name}", str(value))]
+    words = [
+        f"-{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in flags.items()
+    ]
     result = run([str(load_program()), command, "-addr", address, *words], timeout_s)
     answer: dict[str, float] = json.loads(result.out)
     answer["client_cpu_s"] = result.cpu_s
