@@ -1,7 +1,8 @@
 """Runs the rows and reports.
 
     python -m bench [--rows PATTERN] [--seconds S] [--rounds R] [--only BROKERS] [--quick] [--kfake]
-    [--write | --no-write] python -m bench --list
+                    [--directory DIR] [--write | --no-write]
+    python -m bench --list
 
 The brokers take turns row by row, and which of them goes first changes from round to round; while one works
 the others are idle. A row that fails is reported as failed and the rest go on. The exit status is 1 if a
@@ -51,7 +52,7 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--write",
         action=argparse.BooleanOptionalAction,
-        help="store the rows in bench/results.json and bench/README.md (default: only if all rows are run, not quick)",
+        help="store the rows in bench/results.json and README.md (default: if all are run, not quick)",
     )
     parser.add_argument("--list", action="store_true", help="show the rows and end")
     parsed = parser.parse_args()
@@ -157,9 +158,10 @@ def main() -> int:
         shutil.rmtree(base, ignore_errors=True)
 
     took = datetime.datetime.now(datetime.UTC) - started
+    common = ", ".join(f"{key}={value}" for key, value in PROPERTIES.items())
     settings = {
-        "spans": f"{chosen.seconds:g} s, {chosen.rounds} rounds, warmed with {warm_seconds:g} s of each kind of load",
-        "run": f"took {took.total_seconds() / 60:.0f} minutes; {touched_mib} MiB of memory touched beforehand",
+        "spans": f"{chosen.seconds:g} s, {chosen.rounds} rounds; before: {warm_seconds:g} s of each kind of load",
+        "run": f"{took.total_seconds() / 60:.0f} minutes; {touched_mib} MiB of memory touched beforehand",
         "both brokers": ", ".join(f"{key}={value}" for key, value in PROPERTIES.items())
         + ", otherwise the defaults",
         "JVM": f"-Xmx{HEAP} -Xms{HEAP} -XX:+UseG1GC {' '.join(JVM_OPTIONS)}",

@@ -88,8 +88,8 @@ def lines(row: Row, rounds: Rounds, with_kfake: bool) -> list[list[str]]:
         verdict = met(rounds, metric)
         title = f"{row.title}, {metric.label}" if metric.label else row.title
         cells = [f"{title}, {metric.unit}"]
-        for subject in ("pybroker", "kafka", *(("kfake",) if with_kfake else ())):
-            cells.append(_cell(summary(rounds, subject, metric.key), rounds.get(subject, [])))
+        names = ("pybroker", "kafka", *(("kfake",) if with_kfake else ()))
+        cells += [_cell(summary(rounds, name, metric.key), rounds.get(name, [])) for name in names]
         ratio = f"{median(found):.2f}" if found else ""
         if len(found) > 1:
             ratio += f" ({min(found):.2f} - {max(found):.2f})"
@@ -119,8 +119,7 @@ def markdown(results: dict[str, Any]) -> str:
         each = results["rows"].get(row.name)
         if each is None:
             continue
-        for cells in lines(row, each["rounds"], with_kfake):
-            table.append("| " + " | ".join(cells) + " |")
+        table += ["| " + " | ".join(cells) + " |" for cells in lines(row, each["rounds"], with_kfake)]
         for subject, rounds in each["rounds"].items():
             reasons = sorted({figures["failed"] for figures in rounds if "failed" in figures})
             notes += [f"- {row.title}, {subject}: {reason}" for reason in reasons]
@@ -128,7 +127,7 @@ def markdown(results: dict[str, Any]) -> str:
             if disturbed:
                 share = f"up to {max(disturbed):.0%} of the machine"
                 notes.append(
-                    f"- {row.title}, {subject}: {len(disturbed)} of {len(rounds)} rounds had company ({share})"
+                    f"- {row.title}, {subject}: company in {len(disturbed)} of {len(rounds)} rounds ({share})"
                 )
     facts = {**results["machine"], **results["versions"], **results["settings"]}
     head = [

@@ -70,7 +70,7 @@ PRODUCE_RATES = {
     (10_000, "zstd"): 200_000,
 }
 # Consumers are limited by what may lie in a log: they read it again until the time is over.
-CONSUMER_LOG_BYTES = 1_000_000_000
+CONSUMER_LOG_BYTES = {"none": 1_000_000_000, "lz4": 4_000_000_000, "zstd": 4_000_000_000}
 
 
 def broker_cost(server: Server, before: float, count: float) -> float:
@@ -100,7 +100,7 @@ def produce(bench: Bench, size: int, acks: str, codec: str) -> dict[str, float]:
 def consume(bench: Bench, size: int, codec: str) -> dict[str, float]:
     server = bench.subject.server()
     bench.topic_for(server)
-    count = min(int(PRODUCE_RATES[size, codec] * bench.seconds), CONSUMER_LOG_BYTES // size)
+    count = min(int(PRODUCE_RATES[size, codec] * bench.seconds), CONSUMER_LOG_BYTES[codec] // size)
     rdkafka_produce(
         server.bootstrap,
         bench.topic,

@@ -328,15 +328,15 @@ class Broker:
             self._routes[api_key << 16 | version] = route
         message = route.decode(frame, header.body_offset)
         reply = route.handle(self._context, Request(api_key, version, header.client_id, message, connection))
-        if reply is None or reply is CLOSE:
-            return reply
         if isinstance(reply, Deferred):
             if not reply.done:
                 return reply.map(lambda late: self._encoded(route, correlation_id, late))
             reply = reply.value
         return self._encoded(route, correlation_id, reply)
 
-    def _encoded(self, route: registry.Route, correlation_id: int, reply: Any) -> list[Buffer]:
+    def _encoded(self, route: registry.Route, correlation_id: int, reply: Any) -> Any:
+        if reply is None or reply is CLOSE:
+            return reply
         buffers = route.encode(reply)
         buffers.insert(0, response_header(route.api_key, route.version, correlation_id))
         return buffers

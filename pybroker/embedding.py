@@ -14,13 +14,16 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+# The rooms come with this module, so that the first start is as quick as the others.
+import pybroker.broker  # noqa: F401
 from pybroker.common.config import BrokerConfig
+from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.runtime.disk import DiskFileSystem
 from pybroker.runtime.main import RunningBroker, new_event_loop
 from pybroker.server.listener import format_address
 
 if TYPE_CHECKING:
     from pybroker.common.files import FileSystem
-    from pybroker.common.memory_files import MemoryFileSystem
 
 _START_TIMEOUT_SECONDS = 60.0
 _STOP_TIMEOUT_SECONDS = 30.0
@@ -131,14 +134,10 @@ class Broker:
 
     async def _serve(self) -> None:
         if self._in_memory:
-            from pybroker.common.memory_files import MemoryFileSystem
-
             # Kept, so that a broker that is started again finds what it had.
             self._memory = self._memory or MemoryFileSystem()
             await self._serve_on(self._memory)
             return
-        from pybroker.runtime.disk import DiskFileSystem
-
         files = DiskFileSystem()
         try:
             await self._serve_on(files)

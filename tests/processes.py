@@ -178,7 +178,11 @@ class PybrokerProcess(Server):
 
     def command(self) -> list[str]:
         command = [sys.executable, "-m", "pybroker", "start", "--data-dir", str(self.data_dir)]
-        command += ["--listen", f"{self.host}:{self.port}", "--ready-file", str(self.ready_file)]
+        command += ["--ready-file", str(self.ready_file)]
+        if "advertised.listeners" in self.properties:  # --listen would put itself in its place.
+            command += ["--set", f"listeners=PLAINTEXT://{self.bootstrap}"]
+        else:
+            command += ["--listen", self.bootstrap]
         for key, value in self.properties.items():
             command += ["--set", f"{key}={value}"]
         return command + self.arguments

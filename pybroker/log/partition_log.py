@@ -511,6 +511,12 @@ class PartitionLog:
         old.sealed = True
         old.index_dirty = True
         self._add_segment(segment)
+        try:
+            # At once, because the recovery point may have reached the end of this segment already, and then
+            # nobody would rebuild them after a kill. They are synced with the next round.
+            self._save_sealed(old)
+        except OSError as error:
+            self.environment.report(f"{old.path('.index')}: cannot be written yet: {error}")
         self._directory_dirty = True
         self._want_work(False)
 
@@ -545,13 +551,16 @@ class PartitionLog:
             or bool(self._paths_dirty)
         )
 
+    def _save_sealed(self, segment: Segment) -> None:
+        segment.save_indexes(trim=True)
+        self._paths_dirty += [segment.path(".index"), segment.path(".timeindex")]
+
     def save_indexes(self) -> None:
         """Write the index files of rolled segments, and extend or update those of the active one."""
         for segment in self.segments:
             if segment.sealed:
                 if segment.index_dirty:
-                    segment.save_indexes(trim=True)
-                    self._paths_dirty += [segment.path(".index"), segment.path(".timeindex")]
+                    self._save_sealed(segment)
             elif segment.index_dirty or segment.pending_index_count:
                 segment.save_indexes(trim=False)
 

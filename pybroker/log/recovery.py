@@ -249,11 +249,11 @@ def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, sn
     first = len(segments) - 1
     while first > 0 and segments[first].base_offset > recovery_point:
         first -= 1
-    # Segments below are trusted, as far as their companions exist.
+    # Segments below are trusted, as far as their companions are complete.
     for segment in segments[:first]:
-        if not files.exists(segment.path(".index")):
+        if not _has_whole_indexes(segment):
             segment.rebuild_indexes(log.config.index_interval_bytes)
-            environment.report(f"{segment.path('.index')} was missing; rebuilt")
+            environment.report(f"{segment.path('.index')} was missing or not complete; rebuilt")
         try:
             segment.txn_index.load()
         except CorruptionError as error:
@@ -265,15 +265,17 @@ def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, sn
     log.start_producer_state(start, snapshots)
     log.epochs.truncate_from_end(start)
     expected = start
+    ends: list[int] = []
     index = first
     while index < len(segments):
         segment = segments[index]
         if segment.base_offset < expected:
-            # Overlaps what came before: cannot be valid.
-            valid, end_offset = 0, expected
-        else:
-            valid, end_offset = recover_segment(log, segment)
+            environment.report(f"{segment.path('.log')} overlaps what comes before; removed with later ones")
+            _remove_segments(log, segments, index)
+            break
+        valid, end_offset = recover_segment(log, segment)
         expected = max(end_offset, segment.base_offset)
+        ends.append(expected)
         if valid < segment.size:
             lost = segment.size - valid
             environment.report(
@@ -282,19 +284,52 @@ def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, sn
             )
             segment.open_for_write().truncate(valid)
             segment.size = valid
-            for gone in segments[index + 1 :]:
-                gone.close_file()
-                for extension in (".log", ".index", ".timeindex", ".txnindex"):
-                    if files.exists(gone.path(extension)):
-                        files.remove(gone.path(extension))
-            del segments[index + 1 :]
-            log.note_directory_changed()
+            _remove_segments(log, segments, index + 1)
         segment.synced_size = 0
-        segment.sealed = index < len(segments) - 1
         index += 1
+    while len(ends) > 1 and segments[-1].size == 0 and ends[-2] < segments[-1].base_offset:
+        # The end of the log was lost just where a new segment began: without that segment there is no gap.
+        _remove_segments(log, segments, len(segments) - 1)
+        ends.pop()
+        expected = ends[-1]
+    for segment in segments:
+        segment.sealed = segment is not segments[-1]
     log.take_segments(segments)
     log.log_end_offset = expected
     log.write_snapshot()
+
+
+def _has_whole_indexes(segment: Segment) -> bool:
+    """Whether both index files of a rolled segment were written to their end: they are cut there, and no last
+    entry is all zeros. What was lost with the power shows as zeros or as a missing file."""
+    files = segment.environment.files
+    for extension, entry_size in ((".index", 8), (".timeindex", 12)):
+        path = segment.path(extension)
+        if not files.exists(path):
+            return False
+        size = files.file_size(path)
+        if size == 0 and (extension == ".index" or segment.size == 0):
+            continue
+        if size == 0 or size % entry_size:
+            return False
+        file = files.open(path, read_only=True)
+        try:
+            if not any(file.pread(entry_size, size - entry_size)):
+                return False
+        finally:
+            file.close()
+    return True
+
+
+def _remove_segments(log: PartitionLog, segments: list[Segment], start: int) -> None:
+    files = log.environment.files
+    for gone in segments[start:]:
+        gone.close_file()
+        for extension in (".log", ".index", ".timeindex", ".txnindex"):
+            if files.exists(gone.path(extension)):
+                files.remove(gone.path(extension))
+    del segments[start:]
+    log.note_directory_changed()
 
 
 def recover_segment(log: PartitionLog, segment: Segment) -> tuple[int, int]:

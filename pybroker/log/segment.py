@@ -44,7 +44,6 @@ class Segment:
     """A segment. `first_timestamp` is the first batch's largest timestamp: None when not known yet."""
 
     __slots__ = (
-        "_environment",
         "_largest",
         "_offset_index",
         "_recent",
@@ -54,6 +53,7 @@ class Segment:
         "bytes_since_index",
         "created_ms",
         "directory",
+        "environment",
         "file",
         "first_timestamp",
         "index_dirty",
@@ -77,7 +77,7 @@ class Segment:
         created_ms: int = 0,
         roll_jitter_ms: int = 0,
     ) -> None:
-        self._environment = environment
+        self.environment = environment
         self.directory = directory
         self.base_offset = base_offset
         self.size = size
@@ -119,7 +119,7 @@ class Segment:
 
     def load_indexes(self) -> None:
         """Read both index files. CorruptionError or FileNotFoundError when they have to be rebuilt."""
-        files = self._environment.files
+        files = self.environment.files
         offsets = OffsetIndex(self.base_offset, self.index_max_bytes)
         offsets.load(files, self.path(".index"))
         if offsets.last_position >= max(self.size, 1):
@@ -147,7 +147,7 @@ class Segment:
             index = self._offset_index
             assert index is not None
         elif self.sealed:
-            self._environment.note_indexes(self, self._index_memory())
+            self.environment.note_indexes(self, self._index_memory())
         return index
 
     @property
@@ -168,10 +168,10 @@ class Segment:
         try:
             self.load_indexes()
         except (CorruptionError, FileNotFoundError) as error:
-            self._environment.report(f"{self.path('.index')} is rebuilt: {error}")
+            self.environment.report(f"{self.path('.index')} is rebuilt: {error}")
             self.rebuild_indexes(_REBUILD_INTERVAL)
         if self.sealed:
-            self._environment.note_indexes(self, self._index_memory())
+            self.environment.note_indexes(self, self._index_memory())
 
     def rebuild_indexes(self, interval_bytes: int) -> int:
         """Make both indexes from the batch headers; returns the offset after the last batch."""
@@ -214,7 +214,7 @@ class Segment:
             else:
                 try:
                     self._largest = time_index.last_file_entry(
-                        self._environment.files, self.path(".timeindex"), self.base_offset
+                        self.environment.files, self.path(".timeindex"), self.base_offset
                     )
                 except FileNotFoundError:
                     self._reload_indexes()
@@ -239,18 +239,18 @@ class Segment:
             assert self._time_index is not None
         if trim:
             self._time_index.maybe_append(*self.largest)
-        self._environment.with_descriptors(lambda: self._save(trim))
+        self.environment.with_descriptors(lambda: self._save(trim))
         self.index_dirty = False
         if self.sealed:
             # From now on they may be dropped, and read again.
             self._recent = {}
-            self._environment.note_indexes(self, self._index_memory())
+            self.environment.note_indexes(self, self._index_memory())
 
     def _save(self, trim: bool) -> None:
         assert self._offset_index is not None
         assert self._time_index is not None
-        self._offset_index.save(self._environment.files, self.path(".index"), trim=trim)
-        self._time_index.save(self._environment.files, self.path(".timeindex"), trim=trim)
+        self._offset_index.save(self.environment.files, self.path(".index"), trim=trim)
+        self._time_index.save(self.environment.files, self.path(".timeindex"), trim=trim)
 
     @property
     def pending_index_count(self) -> int:
@@ -259,7 +259,7 @@ class Segment:
     @property
     def txn_index(self) -> TransactionIndex:
         if self._txn_index is None:
-            index = TransactionIndex(self._environment.files, self.path(".txnindex"), self.base_offset)
+            index = TransactionIndex(self.environment.files, self.path(".txnindex"), self.base_offset)
             index.load()
             self._txn_index = index
         return self._txn_index
@@ -267,7 +267,7 @@ class Segment:
     # ---- reading -------------------------------------------------------------------------------------
 
     def read_handle(self) -> File:
-        return self.file if self.file is not None else self._environment.read_file(self)
+        return self.file if self.file is not None else self.environment.read_file(self)
 
     def pread(self, count: int, position: int) -> bytes:
         """Bytes of the valid content only."""
@@ -342,7 +342,7 @@ class Segment:
         return self.first_timestamp
 
     def last_modified_ms(self) -> int:
-        return self._environment.files.modified_ms(self.path(".log"))
+        return self.environment.files.modified_ms(self.path(".log"))
 
     # ---- writing -------------------------------------------------------------------------------------
 
@@ -356,11 +356,11 @@ class Segment:
 
     def open_for_write(self) -> File:
         if self.file is None:
-            files = self._environment.files
+            files = self.environment.files
             path = self.path(".log")
-            self.file = self._environment.with_descriptors(lambda: files.open(path, create=True))
+            self.file = self.environment.with_descriptors(lambda: files.open(path, create=True))
             # One descriptor is enough.
-            self._environment.forget_file(self)
+            self.environment.forget_file(self)
         return self.file
 
     def append(
@@ -427,12 +427,12 @@ class Segment:
         file, self.file = self.file, None
         if file is not None:
             file.close()
-        self._environment.forget(self)
+        self.environment.forget(self)
 
 
 def next_offset_of_trimmed(segment: Segment) -> tuple[int, int]:
     """(next offset, position scanned from) of a segment with a trimmed index file, reading little of it."""
-    files = segment._environment.files
+    files = segment.environment.files
     if segment.size == 0:
         return segment.base_offset, 0
     start = offset_index.last_entry_position(files, segment.path(".index"))

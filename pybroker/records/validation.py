@@ -162,6 +162,7 @@ _DAMAGE: Final = frozenset(
     {ErrorCode.CORRUPT_MESSAGE, ErrorCode.INVALID_RECORD, ErrorCode.UNKNOWN_SERVER_ERROR}
 )
 
+
 class _OffsetDeltaError(CorruptionError):
     """The records of a batch are not numbered 0, 1, 2, ..."""
 

@@ -131,7 +131,7 @@ API_TABLE: Final[tuple[Api, ...]] = (
     Api(3, "Metadata", 0, 13, 9, True),
     Api(8, "OffsetCommit", 2, 10, 8, False),
     Api(9, "OffsetFetch", 1, 10, 6, False),
-    Api(10, "FindCoordinator", 0, 6, 3, False),
+    Api(10, "FindCoordinator", 0, 6, 3, True),
     Api(11, "JoinGroup", 0, 9, 6, False),
     Api(12, "Heartbeat", 0, 4, 4, False),
     Api(13, "LeaveGroup", 0, 5, 4, False),

@@ -278,7 +278,7 @@ def test_kafka_dump_log_reads_our_files(
     text = dump(kafka, segments, "--deep-iteration", "--print-data-log")
     offsets = [int(offset) for offset in re.findall(r"^\| offset: (\d+)", text, re.MULTILINE)]
     assert offsets == list(range(count))
-    for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
+    for codec in r.CODECS:
         assert f"compresscodec: {codec}" in text
     dump(kafka, sorted(directory.glob("*.index")), "--verify-index-only")
     dump(kafka, sorted(directory.glob("*.index")), "--index-sanity-check")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.clients import records as r
-from tests.clients.adapters import EARLIEST, Adapter
+from tests.clients.adapters import EARLIEST, Adapter, ConfluentKafka
 from tests.clients.conftest import CLIENT_CODECS, CLIENTS
 from tests.processes import Server, wait_until
 
@@ -138,8 +138,6 @@ def test_describe_cluster(client: Adapter, broker: Server) -> None:
 def test_every_client_reads_what_librdkafka_wrote(
     client_and_codec: tuple[Adapter, str], clients: object, topic_name: str
 ) -> None:
-    from tests.clients.adapters import ConfluentKafka
-
     client, codec = client_and_codec
     writer: Adapter = clients.get(ConfluentKafka)  # type: ignore[attr-defined]
     writer.make_topic(topic_name, 1)

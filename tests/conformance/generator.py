@@ -432,6 +432,11 @@ class Generator:
                     }
                 )
             topics.append({**self.topic_reference(name), "partitions": partitions})
+        if len(topics) > 1 or len(topics[0]["partitions"]) > 1:
+            # The reference fails the whole request (-1) when a zero id is not its first partition.
+            for entry in topics:
+                if entry["topic_id"] == bytes(16):
+                    entry["topic_id"] = UNKNOWN_ID
         values: dict[str, Any] = {
             "replica_id": self.mostly(-1, -2, 5, probability=0.95),
             "max_wait": self.pick(0, 0, 0, 5, 50, -1),
@@ -443,7 +448,7 @@ class Generator:
         }
         if limited and all(not t["name"].startswith(RECOMPRESSED) for t in topics):
             values["max_bytes"] = self.pick(0, 1, 200, 1 << 20)
-        if version >= 7 and self.chance(0.4):
+        if version >= 7 and self.chance(0.4) and topics[0]["topic_id"] != bytes(16):
             values |= self.session(topics)
         return values
 

@@ -7,6 +7,7 @@ nothing else is left out than this:
 - topic, producer, session and telemetry instance ids become symbols; the cluster id, hosts, ports,
   directories, free and total disk space, the epoch of the finalized features and moments of the broker's
   clock become placeholders;
+- several entries of one topic in a Produce or Fetch answer (the reference groups neighbours only) become one;
 - the order of topics, partitions, resources, configs and features (hash order in the reference), except where
   a cursor depends on it (DescribeTopicPartitions), and of synonyms, record errors and replicas, which is
   compared;
@@ -30,6 +31,7 @@ from tests.protocol.raw import (
     DESCRIBE_CONFIGS,
     DESCRIBE_TOPIC_PARTITIONS,
     FETCH,
+    PRODUCE,
 )
 
 SERVED = (0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 46, 60, 71, 72, 74, 75)
@@ -150,6 +152,8 @@ class Normalizer:
             return {field: self._value(key, field, item, topic) for field, item in value.items()}
         if isinstance(value, list):
             items = [self._value(key, name, item, topic) for item in value]
+            if key in (PRODUCE, FETCH) and name == "responses":
+                items = _merged(items)
             if key == API_VERSIONS and name == "api_keys":
                 items = [item for item in items if item["api_key"] in SERVED]
             if key == DESCRIBE_CONFIGS and name == "configs":
@@ -207,6 +211,24 @@ class Normalizer:
         if recompressed:
             return out
         return [*out, f"<{len(data) - used} bytes of a batch>"] if used < len(data) else out
+
+
+def _merged(topics: list[Any]) -> list[Any]:
+    """One entry for each topic."""
+    merged: dict[str, Any] = {}
+    for topic in topics:
+        label = repr([value for value in topic.values() if not isinstance(value, list)])
+        if label not in merged:
+            merged[label] = topic
+            continue
+        for name, value in topic.items():
+            if isinstance(value, list):
+                merged[label][name] = sorted(merged[label][name] + value, key=_index)
+    return list(merged.values())
+
+
+def _index(partition: dict[str, Any]) -> int:
+    return partition.get("index", partition.get("partition_index", 0))
 
 
 def differences(first: Any, second: Any, path: str = "") -> list[tuple[str, Any, Any]]:

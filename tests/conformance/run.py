@@ -21,7 +21,6 @@ from tests.conformance.symbols import Names
 from tests.protocol import raw, schema
 from tests.protocol.raw import (
     API_VERSIONS,
-    CLOSED,
     CREATE_PARTITIONS,
     CREATE_TOPICS,
     DELETE_TOPICS,
@@ -29,7 +28,6 @@ from tests.protocol.raw import (
     INIT_PRODUCER_ID,
     METADATA,
     PRODUCE,
-    SILENT,
     ZERO_UUID,
     Connection,
 )
@@ -136,18 +134,9 @@ class Peer:
                 self.await_no_topic(result["name"])
             if deleted:
                 time.sleep(0.05)  # The reference closes the files after its metadata says that they are gone.
-        elif (
-            step.key in (raw.ALTER_CONFIGS, raw.INCREMENTAL_ALTER_CONFIGS)
-            and not step.values["validate_only"]
-        ):
-            if any(r["error_code"] == 0 for r in answer["responses"]):
-                time.sleep(0.04)  # No request tells when the logs have taken a new config.
-        elif step.key == INIT_PRODUCER_ID and answer["error_code"] == 0:
-            self.names.producers.append(answer["producer_id"])
-        elif (
-            step.key == FETCH and answer.get("session_id") and answer["session_id"] not in self.names.sessions
-        ):
-            self.names.sessions.append(answer["session_id"])
+        elif step.key in (raw.ALTER_CONFIGS, raw.INCREMENTAL_ALTER_CONFIGS):
+            # No request tells when the logs have taken a new config.
+            time.sleep(0 if step.values["validate_only"] else 0.04)
 
     def metadata(self, name: str) -> dict[str, Any]:
         values = {"topics": [{"topic_id": ZERO_UUID, "name": name}], "allow_auto_topic_creation": False}
@@ -255,9 +244,53 @@ def _prepare(peers: list[Peer], generator: Generator) -> None:
     generator.producers = 1
 
 
-def _learn(generator: Generator, peer: Peer, step: Step, answer: Any) -> list[str]:
-    """What the generator has to know about the reference now; the topics made by a Metadata request."""
-    created: list[str] = []
+def _given(step: Step, answer: Any) -> int | None:
+    """The producer or session id in this answer, if there is one."""
+    if not isinstance(answer, dict) or answer.get("error_code"):
+        return None
+    if step.key == INIT_PRODUCER_ID:
+        return int(answer["producer_id"])
+    return answer.get("session_id") or None
+
+
+def _learn_numbers(peers: list[Peer], step: Step, answers: list[Any]) -> None:
+    """Ids are known by the request that asked for them; a node that gave none then has an impossible one."""
+    if step.key not in (INIT_PRODUCER_ID, FETCH):
+        return
+    lists = [p.names.producers if step.key == INIT_PRODUCER_ID else p.names.sessions for p in peers]
+    given = [_given(step, answer) for answer in answers]
+    fresh = [value is not None and value not in known for known, value in zip(lists, given, strict=True)]
+    if any(fresh):
+        for known, value, is_fresh in zip(lists, given, fresh, strict=True):
+            known.append(value if is_fresh and value is not None else -(10**9) - len(known))
+
+
+def _learn_session(generator: Generator, peer: Peer, step: Step, answer: Any, known: int) -> None:
+    """The epoch that the reference expects next in the session of this fetch."""
+    sessions = peer.names.sessions
+    generator.sessions += [1] * (len(sessions) - len(generator.sessions))
+    if step.key != FETCH or not isinstance(answer, dict) or answer.get("session_id") not in sessions:
+        return
+    number = sessions.index(answer["session_id"])
+    if number < known:
+        generator.sessions[number] = step.values.get("session_epoch", -1) + 1
+
+
+def _created_by_metadata(generator: Generator, step: Step, answer: Any) -> list[str]:
+    """The topics that this Metadata request makes, in the background."""
+    if step.key != METADATA or not isinstance(answer, dict):
+        return []
+    if not step.values.get("allow_auto_topic_creation", True):
+        return []
+    missing = [t["name"] for t in answer["topics"] if t["error_code"] in (3, 5) and t["name"] is not None]
+    created = [name for name in missing if name not in generator.topics]
+    for name in created:
+        generator.learn_created(name, 1)
+    return created
+
+
+def _learn(generator: Generator, peer: Peer, step: Step, answer: Any) -> None:
+    """What else the generator has to know about the reference now."""
     if step.key == PRODUCE and step.damage not in ("cut", "version"):
         for topic in step.values["topic_data"] or ():
             name = topic.get("name") or getattr(topic.get("topic_id"), "name", None)
@@ -266,7 +299,7 @@ def _learn(generator: Generator, peer: Peer, step: Step, answer: Any) -> list[st
                 if isinstance(known, Topic) and 0 <= data["index"] < known.partitions:
                     known.ends[data["index"]] = raw.high_watermark(peer.side, known.name, data["index"])
     if not isinstance(answer, dict):
-        return created
+        return
     if step.key == CREATE_TOPICS and not step.values["validate_only"]:
         for result in answer["topics"]:
             if result["error_code"] == 0:
@@ -279,22 +312,6 @@ def _learn(generator: Generator, peer: Peer, step: Step, answer: Any) -> list[st
         for result in answer["responses"]:
             if result["error_code"] == 0:
                 generator.topics.pop(result["name"], None)
-    elif step.key == METADATA and step.values.get("allow_auto_topic_creation", True):
-        for topic in answer["topics"]:
-            name = topic["name"]
-            if topic["error_code"] in (3, 5) and name is not None and name not in generator.topics:
-                created.append(name)
-                generator.learn_created(name, 1)
-    elif step.key == INIT_PRODUCER_ID and answer["error_code"] == 0:
-        generator.producers += 1
-    elif step.key == FETCH and answer.get("session_id"):
-        known_sessions = peer.names.sessions
-        if answer["session_id"] not in known_sessions:
-            generator.sessions.append(1)
-        else:
-            number = known_sessions.index(answer["session_id"])
-            generator.sessions[number] = step.values.get("session_epoch", -1) + 1
-    return created
 
 
 def run(
@@ -314,27 +331,27 @@ def run(
             number += 1
             correlations = [peer.send(step) for peer in peers]
             answers = [peer.receive(step, c) for peer, c in zip(peers, correlations, strict=True)]
-            created: list[str] = []
-            for index, (peer, answer) in enumerate(zip(peers, answers, strict=True)):
-                if index == 0:
-                    # Session ids are compared by the order in which they were given.
-                    settled = _learn_after_settling(generator, peer, step, answer)
-                    created = settled
-                else:
-                    peer.settle(step, answer, created)
+            known_sessions = len(peers[0].names.sessions)
+            _learn_numbers(peers, step, answers)
+            generator.producers = len(peers[0].names.producers)
+            _learn_session(generator, peers[0], step, answers[0], known_sessions)
+            created = _created_by_metadata(generator, step, answers[0])
+            for peer, answer in zip(peers, answers, strict=True):
+                peer.settle(step, answer, created)
+            _learn(generator, peers[0], step, answers[0])
             compared = [p.normalizer.answer(step.key, a) for p, a in zip(peers, answers, strict=True)]
             found = differences(*compared)
             report.requests[step.key] += 1
             report.versions.add((step.key, step.version))
             if not found:
                 report.equal[step.key] += 1
-            else:
-                difference = Difference(number, step, found)
-                report.found.append(difference)
-                if difference.only_messages:
-                    report.messages[step.key] += 1
-                if log:
-                    log(difference)
+                continue
+            difference = Difference(number, step, found)
+            report.found.append(difference)
+            if difference.only_messages:
+                report.messages[step.key] += 1
+            if log:
+                log(difference)
     finally:
         for peer in peers:
             peer.close()
@@ -342,20 +359,4 @@ def run(
     return report
 
 
-def _learn_after_settling(generator: Generator, peer: Peer, step: Step, answer: Any) -> list[str]:
-    if step.key == METADATA:
-        created = _learn(generator, peer, step, answer)
-        peer.settle(step, answer, created)
-        for name in created:
-            generator.topics[name].partitions = len(peer.metadata(name)["partitions"]) or 1
-        return created
-    if step.key == FETCH:
-        # The generator's session list grows in the same order as the peer's.
-        created = _learn(generator, peer, step, answer)
-        peer.settle(step, answer, [])
-        return created
-    peer.settle(step, answer, [])
-    return _learn(generator, peer, step, answer)
-
-
-__all__ = ["CLOSED", "PROPERTIES", "SILENT", "Report", "run"]
+__all__ = ["PROPERTIES", "Difference", "Report", "run", "short"]

@@ -24,7 +24,7 @@ CONFIG = LogConfig(segment_bytes=700, index_interval_bytes=150, segment_index_by
 
 
 class LogMachine(RuleBasedStateMachine):
-    """The model: `records` are (offset, timestamp, value), in batches; `durable` is the offset synced so far."""
+    """The model: batches of (offset, timestamp, value); `durable` is the offset synced so far."""
 
     @initialize()
     def start(self):
@@ -68,14 +68,18 @@ class LogMachine(RuleBasedStateMachine):
         values = []
         for index in range(count):
             self.number += 1
-            values.append((base + index, NOW + age * 10 + index, self.number.to_bytes(4, "big") + b"." * size))
+            values.append(
+                (base + index, NOW + age * 10 + index, self.number.to_bytes(4, "big") + b"." * size)
+            )
         options = {}
         sequence = 0
         if producer is not None:
             known = self.sequences.setdefault(producer, [])
             sequence = known[-1][0] + known[-1][1] if known else 0
             options = {"producer_id": producer, "producer_epoch": 0, "base_sequence": sequence}
-        batch = build_batch([Record(0, timestamp, None, value) for _, timestamp, value in values], codec=codec, **options)
+        batch = build_batch(
+            [Record(0, timestamp, None, value) for _, timestamp, value in values], codec=codec, **options
+        )
         info = self.log.append_records(batch, assign_offsets=True, leader_epoch=self.epoch)
         assert info == (base, base + count)
         self.batches.append(values)
@@ -127,7 +131,9 @@ class LogMachine(RuleBasedStateMachine):
         kept = [batch for batch in self.batches if batch[-1][0] < offset]
         gone = self.batches[len(kept) :]
         self.log.truncate_to(offset)
-        self.synced = {s.base_offset: min(self.synced.get(s.base_offset, 0), s.size) for s in self.log.segments}
+        self.synced = {
+            s.base_offset: min(self.synced.get(s.base_offset, 0), s.size) for s in self.log.segments
+        }
         if gone:
             end = gone[0][0][0]
             self.batches = kept
@@ -135,7 +141,9 @@ class LogMachine(RuleBasedStateMachine):
                 self.empty_end = end
             # All segments may be gone, and then the log starts again where it was cut.
             self.empty_end = self.log.log_end_offset if not kept else self.empty_end
-            self.start_offset = min(self.start_offset, self.log.log_end_offset) if kept else self.log.log_start_offset
+            self.start_offset = (
+                min(self.start_offset, self.log.log_end_offset) if kept else self.log.log_start_offset
+            )
             self.durable = min(self.durable, self.log.log_end_offset)
             for known in self.sequences.values():
                 known[:] = [entry for entry in known if entry[2] < self.log.log_end_offset]
@@ -156,8 +164,6 @@ class LogMachine(RuleBasedStateMachine):
         if not self.batches:
             self.empty_end = self.log.log_end_offset
         self.start_offset = max(self.start_offset, base)
-        for known in self.sequences.values():
-            known[:] = known[-1:] if known and known[-1][2] < base else [e for e in known if e[2] >= base or e is known[-1]]
 
     def load(self, *, clean):
         self.log = load_log(
@@ -217,7 +223,9 @@ class LogMachine(RuleBasedStateMachine):
         if not self.batches:
             self.empty_end = end
         self.start_offset = self.log.log_start_offset
-        self.synced = {s.base_offset: min(self.synced.get(s.base_offset, 0), s.size) for s in self.log.segments}
+        self.synced = {
+            s.base_offset: min(self.synced.get(s.base_offset, 0), s.size) for s in self.log.segments
+        }
         for known in self.sequences.values():
             known[:] = [entry for entry in known if entry[2] < end]
 
@@ -232,7 +240,9 @@ class LogMachine(RuleBasedStateMachine):
         offset = log.log_start_offset
         while offset < log.log_end_offset:
             found = log.read(offset, 1, min_one_batch=True).records
-            got += [(r.offset, r.timestamp, r.value) for r in iter_records(found) if r.offset >= self.start_offset]
+            got += [
+                (r.offset, r.timestamp, r.value) for r in iter_records(found) if r.offset >= self.start_offset
+            ]
             offset = next(iter_headers(found))[1].next_offset
         assert got == [record for record in self.records if record[0] >= self.start_offset]
 

@@ -142,7 +142,6 @@ def test_a_long_poll_ends_when_data_comes(address: str, topic: str) -> None:
     [
         ({"partition_max_bytes": 0}, 80),
         ({"partition_max_bytes": 1}, 80),
-        ({"partition_max_bytes": -1}, 0),
         ({"max_bytes": 1}, 80),
         ({"partition_max_bytes": 100}, 100),
         ({"partition_max_bytes": 160}, 160),
@@ -152,6 +151,22 @@ def test_a_long_poll_ends_when_data_comes(address: str, topic: str) -> None:
 def test_byte_limits(connection: Connection, filled: Filled, arguments: dict[str, int], size: int) -> None:
     for version in (4, 12, 17):
         assert len(fetch(connection, filled, version=version, **arguments)["records"]) == size
+
+
+def test_a_negative_partition_limit(connection: Connection, filled: Filled) -> None:
+    answer = fetch(connection, filled, partition_max_bytes=-1)
+    assert (answer["error_code"], answer["high_watermark"], answer["records"]) == (-1, -1, b"")
+
+
+def test_after_the_first_data_an_incomplete_batch_is_left_out(connection: Connection, filled: Filled) -> None:
+    """And with it the list of aborted transactions becomes null."""
+    other, _ = raw.create_topic(connection)
+    raw.produce(connection, other, raw.simple_batch(1, size=1000))
+    values = raw.fetch_values(filled.name, partition_max_bytes=100, isolation_level=1)
+    values["topics"].append({**values["topics"][0], "topic": other})
+    answers = {t["topic"]: t["partitions"][0] for t in connection.call(FETCH, 12, values)["responses"]}
+    assert len(answers[filled.name]["records"]) == 100
+    assert (answers[other]["records"], answers[other]["aborted_transactions"]) == (b"", None)
 
 
 def test_only_the_first_partition_may_exceed_the_limit(connection: Connection) -> None:

@@ -1,9 +1,9 @@
 """Configuration: every name that Kafka has, its rules, and who wins when it is set in several places.
 
 In: a properties file, dynamic overrides. Out: typed values for the rooms (`BrokerConfig`, `resolve_topic`),
-answers for DescribeConfigs (`describe`), decisions about changes (`alter`). What must hold: names, types,
-defaults, bounds and messages are Kafka's; see docs/configuration.md, which `tools/generate_docs.py` writes
-from the tables.
+answers for DescribeConfigs (`describe`), refusals of wrong values (`validation`). What must hold: names,
+types, defaults, bounds and messages are Kafka's; see docs/configuration.md, which `tools/generate_docs.py`
+writes from the tables.
 """
 
 from __future__ import annotations

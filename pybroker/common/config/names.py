@@ -36,15 +36,19 @@ _NOT_YET: Final = (
     "controller.quota.",
     "group.",
     "log.cleaner.",
+    "log.flush.start.",
     "max.connection.creation.rate",
-    "metadata.log.max.",
+    "metadata.log.",
     "metadata.max.idle.",
     "metadata.max.retention.",
+    "num.recovery.",
     "offset.metadata.",
     "offsets.",
     "quota.",
     "sasl.",
     "share.",
+    "socket.receive.",
+    "socket.send.",
     "ssl.",
     "transaction.abort.",
     "transaction.partition.",
@@ -52,10 +56,17 @@ _NOT_YET: Final = (
     "transaction.state.",
     "transactional.id.",
 )
-# A single node of Kafka has no use for these, and this broker has one.
-_USED_TOO: Final = ("broker.rack",)
+# Honoured although the above, or the table, says otherwise.
+_USED_TOO: Final = (
+    "broker.rack",
+    "cordoned.log.dirs",
+    "log.initial.task.delay.ms",
+    "metadata.log.max.record.bytes.between.snapshots",
+    "producer.id.expiration.check.interval.ms",
+    "replica.high.watermark.checkpoint.interval.ms",
+)
 
-for _key in BROKER_KEYS.values():
+for _key in [*BROKER_KEYS.values(), *BROKER_INTERNAL_KEYS.values()]:
     _key.used = _key.name in _USED_TOO or (_key.single_node and not _key.name.startswith(_NOT_YET))
 
 # Names that start like this belong to plug-ins, which read them by themselves.

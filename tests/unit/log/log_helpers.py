@@ -19,7 +19,8 @@ TOPIC_ID = bytes(range(16))
 def make_batch(count=1, *, timestamp=NOW, step=0, size=10, **options) -> bytes:
     """A batch of `count` records with timestamps `timestamp`, `timestamp + step`, ..."""
     return build_batch(
-        [Record(0, timestamp + step * index, b"key", bytes([index & 255]) * size) for index in range(count)], **options
+        [Record(0, timestamp + step * index, b"key", bytes([index & 255]) * size) for index in range(count)],
+        **options,
     )
 
 
@@ -31,7 +32,12 @@ def make_environment(files=None, clock=None, **options) -> LogEnvironment:
 
 def make_log(environment=None, config=None, directory="/data/t-0", start_offset=0) -> PartitionLog:
     log = PartitionLog(
-        environment or make_environment(), directory, "t", 0, TOPIC_ID, config or LogConfig(segment_bytes=4096)
+        environment or make_environment(),
+        directory,
+        "t",
+        0,
+        TOPIC_ID,
+        config or LogConfig(segment_bytes=4096),
     )
     log.create(start_offset)
     return log

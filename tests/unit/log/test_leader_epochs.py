@@ -64,7 +64,9 @@ def test_file_round_trip():
     assert not again.changed
 
 
-@pytest.mark.parametrize("content", [b"1\n0\n", b"0\n2\n0 0\n", b"0\n1\nx y\n", b"0\n2\n3 0\n2 5\n", b"\xff", b"0\n"])
+@pytest.mark.parametrize(
+    "content", [b"1\n0\n", b"0\n2\n0 0\n", b"0\n1\nx y\n", b"0\n2\n3 0\n2 5\n", b"\xff", b"0\n"]
+)
 def test_damaged_file_is_refused(content):
     with pytest.raises(CorruptionError):
         LeaderEpochs().decode(content)

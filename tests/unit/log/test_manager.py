@@ -35,7 +35,12 @@ def test_first_start_makes_kafkas_files(files):
     assert names == sorted([".lock", "meta.properties", *checkpoints.ALL])
     assert all(files.file_size(f"/data/{name}") == 0 for name in checkpoints.ALL)
     lines = read_all(files, "/data/meta.properties").decode().splitlines()
-    assert sorted(line.split("=")[0] for line in lines[2:]) == ["cluster.id", "directory.id", "node.id", "version"]
+    assert sorted(line.split("=")[0] for line in lines[2:]) == [
+        "cluster.id",
+        "directory.id",
+        "node.id",
+        "version",
+    ]
 
 
 def test_ids_are_kept_and_checked(files):
@@ -68,7 +73,9 @@ def test_second_use_of_a_directory_is_refused(files):
 def test_kafkas_own_meta_properties(files):
     files.make_dirs("/data")
     files.open("/data/meta.properties", create=True).pwrite(
-        [b"#\n#Fri Nov 21\nnode.id=1\nversion=1\ndirectory.id=AAECAwQFBgcICQoLDA0ODw\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\n"],
+        [
+            b"#\n#Fri Nov 21\nnode.id=1\nversion=1\ndirectory.id=AAECAwQFBgcICQoLDA0ODw\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\n"
+        ],
         0,
     )
     before = read_all(files, "/data/meta.properties")

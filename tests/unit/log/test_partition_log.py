@@ -37,7 +37,10 @@ def test_config_from_topic_keys():
     assert config.deletes
     assert config.log_append_time
     assert LogConfig.from_values({"cleanup.policy": "compact"}).deletes is False
-    assert LogConfig.from_values({"segment.bytes": 5_000_000, "internal.segment.bytes": 500}).segment_bytes == 500
+    assert (
+        LogConfig.from_values({"segment.bytes": 5_000_000, "internal.segment.bytes": 500}).segment_bytes
+        == 500
+    )
     assert LogConfig().flush_messages == LONG_MAX
 
 

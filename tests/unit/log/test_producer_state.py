@@ -14,7 +14,9 @@ OUT_OF_ORDER = ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER
 FENCED = ErrorCode.INVALID_PRODUCER_EPOCH
 
 
-def add(state, sequence, count=1, *, epoch=0, offset=None, timestamp=100, producer=PRODUCER, transactional=False):
+def add(
+    state, sequence, count=1, *, epoch=0, offset=None, timestamp=100, producer=PRODUCER, transactional=False
+):
     """Check and add, as a partition does; returns the verdict."""
     verdict = state.check(producer, epoch, sequence, count - 1)
     if verdict is None:

@@ -66,7 +66,11 @@ def test_torn_tail(cut):
     environment = make_environment(log.environment.files, report=reports.append)
     again = reopen(log, environment=environment)
     assert again.log_end_offset == 38
-    assert values_of(again) == values_of(log)[:38] if cut < 1 else [v[0] for v in values_of(again)] == list(range(38))
+    assert (
+        values_of(again) == values_of(log)[:38]
+        if cut < 1
+        else [v[0] for v in values_of(again)] == list(range(38))
+    )
     assert reports
     assert environment.files.file_size(again.active.path(".log")) == again.active.size
     assert append(again, make_batch(1)) == 38
@@ -192,7 +196,11 @@ def test_index_without_log_is_deleted():
 def test_deleted_and_temporary_files_go():
     log = filled(2)
     files = log.environment.files
-    for name in ("00000000000000000000.log.deleted", "leader-epoch-checkpoint.tmp", "00000000000000000007.log.cleaned"):
+    for name in (
+        "00000000000000000000.log.deleted",
+        "leader-epoch-checkpoint.tmp",
+        "00000000000000000007.log.cleaned",
+    ):
         files.open(f"/data/t-0/{name}", create=True)
     reopen(log)
     names = files.list_dir("/data/t-0")

@@ -56,7 +56,7 @@ def test_timestamp_zero_is_deleted_at_once():
 def test_without_timestamps_the_files_own_time_counts():
     log = filled([-1, -1], retention_ms=HOUR)
     for segment in log.segments:
-        segment._environment.files._files[segment.path(".log")].modified_ms = NOW
+        segment.environment.files._files[segment.path(".log")].modified_ms = NOW
     assert retention.plan_time(log, NOW + HOUR).segment_count == 0
     assert retention.plan_time(log, NOW + HOUR + 1).segment_count == 2
 

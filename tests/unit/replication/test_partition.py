@@ -179,7 +179,9 @@ def test_fsync_mode_acknowledges_after_the_round():
     for _ in range(3):
         outcome = world.append(make_batch(2))
         assert world.partition.high_watermark < outcome.end_offset
-        world.partition.on_high_watermark(outcome.end_offset, lambda error, end=outcome.end_offset: calls.append((end, error)))
+        world.partition.on_high_watermark(
+            outcome.end_offset, lambda error, end=outcome.end_offset: calls.append((end, error))
+        )
     assert world.partition.read(0, 1000).records == b""
     work = world.manager.take_flush_round()
     late = world.append(make_batch(1))
@@ -267,7 +269,9 @@ def test_watcher_is_called_on_every_append_until_cancelled():
     cancel()
 
 
-@pytest.mark.parametrize(("clean", "durability"), [(True, "fsync"), (False, "fsync"), (False, "os"), (True, "os")])
+@pytest.mark.parametrize(
+    ("clean", "durability"), [(True, "fsync"), (False, "fsync"), (False, "os"), (True, "os")]
+)
 def test_high_watermark_after_a_restart(clean, durability):
     world = World(durability)
     for _ in range(3):
@@ -290,7 +294,12 @@ def test_fetch_rows():
     size = world.log.size // 3
     read = world.partition.read
     outcome = read(0, 1 << 20)
-    assert (outcome.error, outcome.high_watermark, outcome.last_stable_offset, outcome.log_start_offset) == (0, 6, 6, 0)
+    assert (outcome.error, outcome.high_watermark, outcome.last_stable_offset, outcome.log_start_offset) == (
+        0,
+        6,
+        6,
+        0,
+    )
     assert len(outcome.records) == 3 * size
     assert len(read(1, 1 << 20).records) == 3 * size
     assert len(read(2, 1 << 20).records) == 2 * size
@@ -298,7 +307,12 @@ def test_fetch_rows():
     assert (outcome.error, outcome.high_watermark, outcome.records) == (0, 6, b"")
     for offset in (7, -1):
         outcome = read(offset, 1 << 20)
-        assert (outcome.error, outcome.high_watermark, outcome.last_stable_offset, outcome.log_start_offset) == (
+        assert (
+            outcome.error,
+            outcome.high_watermark,
+            outcome.last_stable_offset,
+            outcome.log_start_offset,
+        ) == (
             E.OFFSET_OUT_OF_RANGE,
             -1,
             -1,
