@@ -25,7 +25,7 @@ types: setup
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 # Only what needs no other process: seconds, for the inner loop.
 quick: setup

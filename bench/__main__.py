@@ -162,8 +162,7 @@ def main() -> int:
     settings = {
         "spans": f"{chosen.seconds:g} s, {chosen.rounds} rounds; before: {warm_seconds:g} s of each kind of load",
         "run": f"{took.total_seconds() / 60:.0f} minutes; {touched_mib} MiB of memory touched beforehand",
-        "both brokers": ", ".join(f"{key}={value}" for key, value in PROPERTIES.items())
-        + ", otherwise the defaults",
+        "both brokers": f"{common}, otherwise the defaults",
         "JVM": f"-Xmx{HEAP} -Xms{HEAP} -XX:+UseG1GC {' '.join(JVM_OPTIONS)}",
     }
     output = {

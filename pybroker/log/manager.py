@@ -9,10 +9,10 @@ What must hold:
   reads, and resumes by itself;
 - no sync happens on the loop thread, except in `open`, `load` and `close`.
 
-A flush round belongs to one directory, and a directory has at most one at a time. Urgent work (a group
-commit somebody waits for) goes first and alone; what is only to be durable soon (new partitions, rolled
-segments, checkpoints, removals) follows in small rounds, so that creating a thousand topics does not delay
-the next commit by a thousand syncs.
+A flush round belongs to one directory. Urgent work (a group commit somebody waits for) has rounds of its own,
+and what is only to be durable soon (new partitions, rolled segments, checkpoints, removals) has other, small
+ones, so that neither a thousand new topics nor a gigabyte of a rolled segment delays the next commit. A
+directory has at most one round of each kind under way, and a log is in at most one of them.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class LogDirectory:
 
     __slots__ = (
         "background",
+        "background_under_way",
         "clean",
         "directory_id",
         "due_removals",
@@ -92,10 +93,10 @@ class LogDirectory:
         "path",
         "recovery_points",
         "removals",
-        "round_under_way",
         "saved",
         "start_offsets",
         "urgent",
+        "urgent_under_way",
         "wanted_checkpoints",
         "watermarks",
     )
@@ -112,7 +113,9 @@ class LogDirectory:
         self.background: dict[PartitionLog, None] = {}
         # The shell was told that there is work and has not asked for it yet.
         self.notified = False
-        self.round_under_way = False
+        # Rounds that were taken and not completed.
+        self.urgent_under_way = False
+        self.background_under_way = False
         self.parent_dirty = False
         # (wall time, path): to be removed then.
         self.removals: list[tuple[int, str]] = []
@@ -126,8 +129,14 @@ class LogDirectory:
         self.watermarks: checkpoints.Offsets = {}
 
     @property
-    def has_work(self) -> bool:
-        return bool(self.urgent or self.background or self.due_removals or self.wanted_checkpoints)
+    def urgent_ready(self) -> bool:
+        return bool(self.urgent) and not self.urgent_under_way
+
+    @property
+    def background_ready(self) -> bool:
+        return not self.background_under_way and bool(
+            self.background or self.due_removals or self.wanted_checkpoints
+        )
 
 
 class FlushRound:
@@ -142,6 +151,7 @@ class FlushRound:
         "_removals",
         "_soft_error",
         "_sync_parent",
+        "_urgent",
     )
 
     def __init__(
@@ -152,7 +162,10 @@ class FlushRound:
         sync_parent: bool,
         checkpoint_files: list[tuple[str, bytes]],
         removals: list[str],
+        *,
+        urgent: bool,
     ) -> None:
+        self._urgent = urgent
         self._manager = manager
         self._directory = directory
         self._logs = logs
@@ -164,7 +177,7 @@ class FlushRound:
 
     @property
     def queue(self) -> str:
-        return self._directory.path
+        return self._directory.path if self._urgent else f"{self._directory.path} (background)"
 
     def run(self) -> None:
         """Runs off the loop thread. OSError: a sync failed, the directory must not be used again."""
@@ -188,7 +201,9 @@ class FlushRound:
 
     def complete(self, error: BaseException | None) -> None:
         """Take the outcome, on the loop thread."""
-        self._manager.round_completed(self._directory, self._logs, self._postponed, error, self._soft_error)
+        self._manager.round_completed(
+            self._directory, self._logs, self._postponed, error, self._soft_error, self._urgent
+        )
 
 
 class LogManager:
@@ -393,8 +408,13 @@ class LogManager:
         self._by_partition[key] = (log, directory)
 
         def work(log: PartitionLog, urgent: bool) -> None:
-            (directory.urgent if urgent else directory.background)[log] = None
-            if not directory.notified and not directory.round_under_way:
+            if urgent:
+                directory.urgent[log] = None
+                under_way = directory.urgent_under_way
+            else:
+                directory.background[log] = None
+                under_way = directory.background_under_way
+            if not under_way and not directory.notified:
                 self._notify(directory)
 
         log.on_work = work
@@ -489,8 +509,10 @@ class LogManager:
         try:
             renamed = self._rename_aside(directory, log.directory, topic, partition, "delete")
         except OSError as error:
+            # The next start finds a directory that the metadata does not know and puts it aside.
+            self.environment.report(f"{log.directory}: cannot be renamed for deletion: {error}")
             self._disk_error(directory, error)
-            raise StorageError(f"{log.directory}: cannot be renamed: {error}", error.errno) from error
+            return
         log.moved(renamed)
         due = self.environment.clock.wall_ms() + log.config.file_delete_delay_ms
         directory.removals.append((due, renamed))
@@ -574,7 +596,7 @@ class LogManager:
             directory.removals = [entry for entry in directory.removals if entry[0] > wall_ms]
         if directory.full and now_ms >= self._next_resume_ms:
             self._maybe_resume(directory)
-        if directory.has_work and not directory.round_under_way:
+        if directory.urgent_ready or directory.background_ready:
             # Also brings back what was postponed.
             self._notify(directory)
 
@@ -647,22 +669,62 @@ class LogManager:
         """
         for directory in self.directories:
             directory.notified = False
-            if directory.round_under_way or directory.offline or not directory.has_work:
+            if directory.offline:
                 continue
-            found = self._make_round(directory)
-            if found is not None:
-                directory.round_under_way = True
-                return found
+            if directory.urgent_ready:
+                found = self._make_urgent_round(directory)
+                if found is not None:
+                    return found
+            if directory.background_ready:
+                found = self._make_background_round(directory)
+                if found is not None:
+                    return found
         return None
 
-    def _make_round(self, directory: LogDirectory) -> FlushRound | None:
-        urgent = bool(directory.urgent)
-        queue = directory.urgent if urgent else directory.background
+    def _make_urgent_round(self, directory: LogDirectory) -> FlushRound | None:
+        """All logs that somebody waits for; data only, as the indexes can wait."""
+        logs = self._take_logs(directory, directory.urgent, len(directory.urgent), urgent=True)
+        if not logs:
+            return None
+        # The parent only where a new log's entry is part of what was promised.
+        sync_parent = directory.parent_dirty and any(work.sync_directory for _, work in logs)
+        if sync_parent:
+            directory.parent_dirty = False
+        directory.urgent_under_way = True
+        return FlushRound(self, directory, logs, sync_parent, [], [], urgent=True)
+
+    def _make_background_round(self, directory: LogDirectory) -> FlushRound | None:
+        logs = self._take_logs(directory, directory.background, _BACKGROUND_LOGS, urgent=False)
+        files: list[tuple[str, bytes]] = []
+        for name in directory.wanted_checkpoints:
+            content = self._checkpoint_content(directory, name)
+            if content is not None:
+                files.append((f"{directory.path}/{name}", content))
+                directory.saved[name] = content
+        directory.wanted_checkpoints = {}
+        removals = directory.due_removals[:_REMOVALS]
+        del directory.due_removals[:_REMOVALS]
+        if not (logs or files or removals):
+            return None
+        sync_parent = directory.parent_dirty
+        directory.parent_dirty = False
+        directory.background_under_way = True
+        return FlushRound(self, directory, logs, sync_parent, files, removals, urgent=False)
+
+    def _take_logs(
+        self, directory: LogDirectory, queue: dict[PartitionLog, None], limit: int, *, urgent: bool
+    ) -> list[tuple[PartitionLog, SyncWork]]:
+        """At most `limit` logs of a queue with what is to be synced now."""
         logs: list[tuple[PartitionLog, SyncWork]] = []
         failed: list[PartitionLog] = []
-        for log in list(queue) if urgent else list(queue)[:_BACKGROUND_LOGS]:
+        for log in list(queue):
+            if len(logs) == limit:
+                break
+            if log.syncing:
+                # In a round of the other kind: its completion brings it back.
+                continue
             del queue[log]
-            if log.offline or (not log.needs_sync and not urgent):
+            if log.offline or not (urgent or log.needs_sync):
                 continue
             try:
                 logs.append((log, log.take_sync_work(indexes=not urgent)))
@@ -670,25 +732,9 @@ class LogManager:
                 self._disk_error(directory, error)
                 failed.append(log)
         for log in failed:
-            # Not notified: the next tick tries again.
+            # Nobody is notified: the next tick tries again.
             queue[log] = None
-        sync_parent = directory.parent_dirty
-        directory.parent_dirty = False
-        files: list[tuple[str, bytes]] = []
-        removals: list[str] = []
-        if not urgent:
-            for name in directory.wanted_checkpoints:
-                content = self._checkpoint_content(directory, name)
-                if content is not None:
-                    files.append((f"{directory.path}/{name}", content))
-                    directory.saved[name] = content
-            directory.wanted_checkpoints = {}
-            removals = directory.due_removals[:_REMOVALS]
-            del directory.due_removals[:_REMOVALS]
-        if not (logs or files or removals):
-            directory.parent_dirty = sync_parent
-            return None
-        return FlushRound(self, directory, logs, sync_parent, files, removals)
+        return logs
 
     def round_completed(
         self,
@@ -697,9 +743,13 @@ class LogManager:
         postponed: set[int],
         error: BaseException | None,
         soft_error: OSError | None,
+        urgent: bool,
     ) -> None:
         """The outcome of a round (called by FlushRound only)."""
-        directory.round_under_way = False
+        if urgent:
+            directory.urgent_under_way = False
+        else:
+            directory.background_under_way = False
         if error is not None:
             descriptors = isinstance(error, OSError) and error.errno in NO_DESCRIPTORS
             if not descriptors:
@@ -715,7 +765,6 @@ class LogManager:
         if soft_error is not None:
             directory.saved.clear()
             self._disk_error(directory, soft_error)
-        again = False
         for index, (log, work) in enumerate(logs):
             if index in postponed:
                 log.sync_postponed(work)
@@ -726,8 +775,11 @@ class LogManager:
             if not log.deleted and log.recovery_point < work.end_offset:
                 # Its indexes are still to be written.
                 directory.background[log] = None
-        again = directory.has_work and not postponed
-        if again and not directory.notified:
+        if (
+            not postponed
+            and not directory.notified
+            and (directory.urgent_ready or directory.background_ready)
+        ):
             self._notify(directory)
 
     # ---- faults --------------------------------------------------------------------------------------

@@ -320,7 +320,7 @@ def bomb(codec: int, size: int) -> bytes:
         block = bytes(cramjam.snappy.compress_raw(inner))
         return raw.XERIAL + struct.pack(">i", len(block)) + block
     if codec == raw.LZ4:
-        return lz4.frame.compress(inner, compression_level=9)
+        return lz4.frame.compress(inner, block_size=lz4.frame.BLOCKSIZE_MAX4MB)
     return zstandard.compress(inner, 19)
 
 

@@ -111,12 +111,23 @@ def small_disk(path: Path, megabytes: int) -> Iterator[Path]:
         subprocess.run(["umount", "-l", str(path)], check=True)
 
 
+class OnDisk(PybrokerProcess):
+    """The data on the small disk, the server's own output elsewhere."""
+
+    def __init__(self, directory: Path, disk: Path, properties: dict[str, str]) -> None:
+        self.disk = disk
+        super().__init__(directory, properties)
+
+    def command(self) -> list[str]:
+        self.data_dir = self.disk / "data"
+        return super().command()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("durability", ["os", "fsync"])
 def test_a_full_disk(tmp_path: Path, durability: str) -> None:
     with small_disk(tmp_path / "disk", 48) as disk:
-        properties = {"pybroker.durability": durability, "log.dirs": str(disk / "data")}
-        server = PybrokerProcess(tmp_path / "broker", properties)
+        server = OnDisk(tmp_path / "broker", disk, {"pybroker.durability": durability})
         ballast = disk / "ballast"
         try:
 

@@ -549,6 +549,18 @@ def wait_for_topic(connection: Connection, name: str, partitions: int = 1, timeo
         time.sleep(0.01)
 
 
+def delete_topic(connection: Connection, name: str, timeout: float = 10.0) -> None:
+    """Gone from the metadata when this returns, and from the reference's log manager as well as can be told."""
+    answer = connection.call(DELETE_TOPICS, 4, {"topic_names": [name], "timeout": 10000})
+    assert answer["responses"][0]["error_code"] == 0, answer
+    deadline = time.monotonic() + timeout
+    values = {"topics": [{"topic_id": ZERO_UUID, "name": name}], "allow_auto_topic_creation": False}
+    while connection.call(METADATA, 12, values)["topics"][0]["error_code"] == 0:
+        assert time.monotonic() < deadline, f"topic {name} is still there"
+        time.sleep(0.01)
+    time.sleep(0.05)
+
+
 def high_watermark(address: str | Connection, topic: str, partition: int = 0) -> int:
     values = {
         "replica_id": -1,

@@ -222,6 +222,29 @@ def test_an_unknown_isolation_level(connection: Connection, filled: Filled) -> N
     assert [p["error_code"] for t in answer["responses"] for p in t["partitions"]] == [-1]
 
 
+def test_an_unknown_isolation_level_beside_an_unknown_topic(connection: Connection, filled: Filled) -> None:
+    """Every partition of the request gets the error, with an empty list; from version 13 on there is none."""
+    values = raw.fetch_values(filled.name, isolation_level=7)
+    values["topics"].append({**values["topics"][0], "topic": "does-not-exist-at-all"})
+    answer = connection.call(FETCH, 12, values)
+    assert (answer["error_code"], answer["session_id"]) == (-1, 0)
+    found = [p for t in answer["responses"] for p in t["partitions"]]
+    assert [(p["error_code"], p["aborted_transactions"], p["records"]) for p in found] == [(-1, [], b"")] * 2
+    answer = connection.call(FETCH, 13, raw.fetch_values(filled.id, version=13, isolation_level=7))
+    assert (answer["error_code"], answer["responses"]) == (-1, [])
+
+
+def test_an_unknown_isolation_level_that_nobody_looks_at(connection: Connection) -> None:
+    answer = connection.call(FETCH, 12, raw.fetch_values("does-not-exist-at-all", isolation_level=7))
+    assert answer["error_code"] == 0
+    assert answer["responses"][0]["partitions"][0]["error_code"] == 3
+
+
+def test_the_epoch_is_checked_before_the_replica(connection: Connection, filled: Filled) -> None:
+    extra = {"current_leader_epoch": 5}
+    assert fetch(connection, filled, replica_id=5, partition_extra=extra)["error_code"] == 75
+
+
 def test_the_same_partition_twice(connection: Connection, filled: Filled) -> None:
     values = raw.fetch_values(filled.name)
     data = values["topics"][0]["partitions"][0]
@@ -305,3 +328,35 @@ def test_incremental_fetches(connection: Connection, topic: str) -> None:
     closed = session(connection, topic, session_id, -1, topics=[])
     assert (closed["error_code"], closed["session_id"]) == (0, 0)
     assert session(connection, topic, session_id, 6, topics=[])["error_code"] == 70
+
+
+def test_a_new_session_in_place_of_an_old_one(connection: Connection, filled: Filled) -> None:
+    old = session(connection, filled.name, 0, 0)["session_id"]
+    new = session(connection, filled.name, old, 0)
+    assert (new["error_code"], len(new["responses"])) == (0, 1)
+    assert new["session_id"] not in (0, old)
+    assert session(connection, filled.name, old, 1)["error_code"] == 70
+    # Without partitions it is a session as well.
+    empty = session(connection, filled.name, new["session_id"], 0, topics=[])
+    assert empty["session_id"] not in (0, old, new["session_id"])
+    grown = session(connection, filled.name, empty["session_id"], 1)
+    assert len(grown["responses"][0]["partitions"][0]["records"]) == 240
+
+
+def test_a_session_whose_topic_is_deleted(connection: Connection) -> None:
+    """It was asked for by id and is known by name: the error is that of a name."""
+    name, topic_id = raw.create_topic(connection)
+    values = raw.fetch_values(topic_id, version=13, min_bytes=0, session_id=0, session_epoch=0)
+    session_id = connection.call(FETCH, 13, values)["session_id"]
+    raw.delete_topic(connection, name)
+    values = {**values, "topics": [], "session_id": session_id, "session_epoch": 1}
+    (topic,) = connection.call(FETCH, 13, values)["responses"]
+    assert topic["topic_id"] == topic_id
+    assert topic["partitions"][0]["error_code"] == 3
+
+
+def test_a_session_by_name_and_then_by_id(connection: Connection, filled: Filled) -> None:
+    session_id = session(connection, filled.name, 0, 0)["session_id"]
+    values = raw.fetch_values(filled.id, version=13, min_bytes=0, session_id=session_id, session_epoch=1)
+    answer = connection.call(FETCH, 13, values)
+    assert (answer["error_code"], answer["session_id"], answer["responses"]) == (106, 0, [])

@@ -148,6 +148,23 @@ def test_authorized_operations(connection: Connection, shared_topic: tuple[str, 
     assert metadata(connection, 8, [])["cluster_authorized_operations"] == NOT_ASKED
 
 
+def test_authorized_operations_of_what_is_not_there(connection: Connection) -> None:
+    """They are told before anybody looks whether there is such a topic."""
+    for name in ("does-not-exist-at-all", "a/b"):
+        asked = metadata(connection, 9, [name], include_topic_authorized_operations=True)
+        assert asked["topics"][0]["topic_authorized_operations"] == 3576
+        assert describe(connection, [name])["topics"][0]["topic_authorized_operations"] == 3576
+
+
+def test_entries_without_an_id_beside_one_that_has_one(connection: Connection) -> None:
+    """One id is enough for the request to be by id: the others are passed over."""
+    name, topic_id = raw.create_topic(connection)
+    topics = [{"name": None, "topic_id": ZERO_UUID}, {"name": name, "topic_id": topic_id}]
+    for version in (12, 13):
+        answer = connection.call(METADATA, version, {"topics": topics, "allow_auto_topic_creation": False})
+        assert [(t["error_code"], t["name"]) for t in answer["topics"]] == [(0, name)]
+
+
 def test_the_same_name_twice(connection: Connection, shared_topic: tuple[str, bytes]) -> None:
     assert len(metadata(connection, 9, [shared_topic[0]] * 2)["topics"]) == 1
 
@@ -194,6 +211,24 @@ def test_describe_topic_partitions_refused(connection: Connection, shared_topic:
     assert (topic["error_code"], topic["topic_id"], topic["partitions"]) == (3, ZERO_UUID, [])
     answer = describe(connection, [shared_topic[0]], cursor=(shared_topic[0], -1))
     assert {t["error_code"] for t in answer["topics"]} == {42}
+    # A cursor must be at one of the topics asked for.
+    answer = describe(connection, [shared_topic[0], "ü"], cursor=("another", 0))
+    assert [t["error_code"] for t in answer["topics"]] == [42, 42]
+    answer = describe(connection, [shared_topic[0]], cursor=(shared_topic[0], 9))
+    assert [(t["error_code"], t["partitions"]) for t in answer["topics"]] == [(0, [])]
+    (topic,) = describe(connection, ["a/b"])["topics"]
+    assert topic["error_code"] == 17
+    # The empty name is more than the reference can take.
+    answer = describe(connection, [shared_topic[0], ""])
+    assert [t["error_code"] for t in answer["topics"]] == [-1, -1]
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_one(connection: Connection, limit: int) -> None:
+    name, _ = raw.create_topic(connection, partitions=2)
+    answer = describe(connection, [name], limit=limit)
+    assert len(answer["topics"][0]["partitions"]) == 1
+    assert answer["next_cursor"] == {"topic_name": name, "partition_index": 1}
 
 
 # DescribeCluster

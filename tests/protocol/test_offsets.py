@@ -122,7 +122,10 @@ def test_the_same_partition_twice(connection: Connection, filled: str) -> None:
         "topics": [{"name": filled, "partitions": [data, data]}],
     }
     partitions = connection.call(LIST_OFFSETS, 11, values)["topics"][0]["partitions"]
-    assert {p["error_code"] for p in partitions} == {42}
+    assert [p["error_code"] for p in partitions] == [42]
+    values["topics"] = [{"name": filled, "partitions": [data]}] * 2
+    (topic,) = connection.call(LIST_OFFSETS, 11, values)["topics"]
+    assert [p["error_code"] for p in topic["partitions"]] == [42]
 
 
 def test_read_committed_without_transactions(connection: Connection, filled: str) -> None:

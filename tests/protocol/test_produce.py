@@ -165,6 +165,31 @@ def test_bad_acks(address: str, shared_topic: tuple[str, bytes], acks: int) -> N
     check_plain(raw.produce(address, shared_topic[0], batch(), acks=acks), 21)
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "version", "error"),
+    [
+        ("does-not-exist-at-all", batch(), 9, 3),
+        (None, batch(attributes=ZSTD), 6, 76),
+        (None, batch() + batch(), 9, 87),
+        (None, b"", 9, 87),
+        (None, raw.message_set(1), 9, 87),
+        (None, batch(crc=1), 9, 21),
+        (None, batch(count=0), 9, 21),
+    ],
+    ids=["unknown topic", "zstd too early", "two batches", "empty", "old format", "crc", "count"],
+)
+def test_what_is_checked_before_bad_acks(
+    address: str, shared_topic: tuple[str, bytes], name: str | None, data: bytes, version: int, error: int
+) -> None:
+    answer = raw.produce(address, name or shared_topic[0], data, version=version, acks=2)
+    assert answer["error_code"] == error
+
+
+def test_an_unknown_magic_is_checked_before_bad_acks(address: str, shared_topic: tuple[str, bytes]) -> None:
+    answer = raw.produce(address, shared_topic[0], batch(magic=3), acks=2)
+    assert (answer["error_code"], answer["error_message"]) == (2, "Invalid magic found in record: 3")
+
+
 def test_acks_0_is_not_answered(connection: Connection, topic: str) -> None:
     connection.send(PRODUCE, 9, raw.produce_values(topic, batch(), acks=0))
     # The next request is the next answer.
@@ -393,6 +418,15 @@ def test_zstd_needs_version_7(address: str, shared_topic: tuple[str, bytes]) -> 
     assert answer["error_code"] == 76
     assert answer["base_offset"] == -1
     check_stored(raw.produce(address, shared_topic[0], batch(attributes=ZSTD), version=7))
+
+
+@pytest.mark.parametrize("codec", [5, 7])
+def test_unknown_codecs_before_version_7(address: str, shared_topic: tuple[str, bytes], codec: int) -> None:
+    """There the codec is looked at before the log is asked."""
+    for version in (3, 5, 6):
+        answer = raw.produce(address, shared_topic[0], batch(attributes=codec), version=version)
+        assert answer["error_code"] == -1
+        assert answer.get("log_start_offset", -1) == -1
 
 
 def test_a_gzip_member_followed_by_garbage(address: str, shared_topic: tuple[str, bytes]) -> None:

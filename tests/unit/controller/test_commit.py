@@ -6,11 +6,13 @@ import pytest
 
 from pybroker.common.errors import CorruptionError, InvariantError, StorageError
 from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.controller.bootstrap import encode
 from pybroker.controller.loader import load
 from pybroker.metadata.delta import MetadataDelta
 from pybroker.raft.hard_state import HardState, load_hard_state
 from pybroker.raft.snapshot import SnapshotId, list_snapshots
 from pybroker.records.batch import iter_headers
+from pybroker.wire.schemas.metadata_records import BeginTransactionRecord, TopicRecord
 from tests.unit.controller.harness import (
     CLUSTER,
     DIRECTORY_ID,
@@ -194,15 +196,12 @@ def test_an_unclean_restart_elects_every_leader_again():
 def test_not_started():
     harness = Harness(start=False)
     with pytest.raises(InvariantError):
-        harness.create(topic("a"))
+        harness.controller.allocate_producer_ids()
 
 
 def test_open_transaction_is_aborted():
     harness = Harness()
     harness.create(topic("a"))
-    from pybroker.controller.bootstrap import encode
-    from pybroker.wire.schemas.metadata_records import BeginTransactionRecord, TopicRecord
-
     node = harness.controller._node
     values = [encode(BeginTransactionRecord()), encode(TopicRecord(name="z", topic_id=b"z" * 16))]
     harness.log.append(node.propose(values, 0).batch)

@@ -11,6 +11,7 @@ import base64
 import pytest
 
 from pybroker.common.clock import ManualClock
+from pybroker.common.errors import CorruptionError
 from pybroker.common.memory_files import MemoryFileSystem
 from pybroker.controller import bootstrap
 from pybroker.controller.loader import load
@@ -129,8 +130,6 @@ def test_a_directory_that_kafka_formatted_is_started():
 
 @pytest.mark.parametrize("size", [0, 61, 100])
 def test_a_torn_bootstrap_file_stops_the_start(size):
-    from pybroker.common.errors import CorruptionError
-
     files = MemoryFileSystem()
     files.make_dirs(METADATA_DIR)
     files.open("/data/bootstrap.checkpoint", create=True).pwrite([BOOTSTRAP[:size]], 0)

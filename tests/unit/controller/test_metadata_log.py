@@ -10,7 +10,7 @@ from pybroker.common.clock import ManualClock
 from pybroker.common.memory_files import MemoryFileSystem
 from pybroker.controller.metadata_log import CLUSTER_METADATA_ID, open_metadata_log
 from pybroker.log.manager import LogManager
-from tests.unit.controller.harness import CLUSTER, METADATA_DIR, Harness, state, topic
+from tests.unit.controller.harness import CLUSTER, METADATA_DIR, Harness, registration, state, topic
 
 LOG_FILE = f"{METADATA_DIR}/00000000000000000000.log"
 
@@ -22,8 +22,6 @@ class DiskHarness(Harness):
         self.logs.open(1, CLUSTER)
         log = open_metadata_log(self.logs)
         super().__init__(log=log, files=files, start=False)
-        from tests.unit.controller.harness import registration
-
         self.controller.start(registration(previous_broker_epoch=previous_epoch))
 
     def rounds(self):
@@ -82,7 +80,9 @@ def test_torn_and_zeroed_tails():
             file.truncate(0)
             file.pwrite([content[:size] + tail], 0)
             after = DiskHarness(harness.files)
-            assert list(after.image.topics) == ["a"]
+            # A batch may end with zeros: then the zeros make it whole.
+            whole = (content[:size] + tail).startswith(content)
+            assert list(after.image.topics) == (["a", "b"] if whole else ["a"])
             assert after.controller.epoch > harness.controller.epoch
             after.logs.close(clean=False)
     file = harness.files.open(LOG_FILE)

@@ -7,6 +7,13 @@ from hypothesis import strategies as st
 
 from pybroker.controller.loader import load
 from pybroker.records.batch import iter_headers
+from pybroker.wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
+from pybroker.wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
+from pybroker.wire.messages.incremental_alter_configs import (
+    AlterableConfig,
+    AlterConfigsResource,
+    IncrementalAlterConfigsRequest,
+)
 from tests.unit.controller.harness import APPEND, CLUSTER, DELETE, SET, SUBTRACT, Harness, state, topic
 
 NAMES = st.sampled_from(["a", "b", "c.d", "c_d"])
@@ -56,25 +63,15 @@ def perform(harness, kind, argument):
 
 
 def partitions_request(name, count):
-    from pybroker.wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsTopic
-
     entry = CreatePartitionsTopic(name=name, count=count, assignments=None)
     return CreatePartitionsRequest(topics=[entry], timeout=1)
 
 
 def delete_request(names):
-    from pybroker.wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
-
     return DeleteTopicsRequest(topics=[DeleteTopicState(name=name) for name in names], timeout=1)
 
 
 def alter_request(resource, name, key, operation, value):
-    from pybroker.wire.messages.incremental_alter_configs import (
-        AlterableConfig,
-        AlterConfigsResource,
-        IncrementalAlterConfigsRequest,
-    )
-
     config = AlterableConfig(name=key, config_operation=operation, value=value)
     return IncrementalAlterConfigsRequest(
         resources=[AlterConfigsResource(resource_type=resource, resource_name=name, configs=[config])]

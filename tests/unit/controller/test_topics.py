@@ -244,11 +244,13 @@ def test_too_many_partitions_refuse_all_entries(harness):
     assert harness.create(topic("n", 10_001), topic("n", 10_001), topic("s"))[0] == ("s", 0, None)
 
 
-def test_batch_too_large(harness):
-    configs = [("leader.replication.throttled.replicas", ",".join(["0:1"] * 8000))]
-    answers = harness.create(*(topic(f"t{number}", configs=configs) for number in range(300)))
-    assert {code for _, code, _ in answers} == {44}
+def test_batch_too_large(harness, monkeypatch):
+    monkeypatch.setattr("pybroker.controller.controller.MAX_BATCH_BYTES", 1000)
+    message = "The change needs a batch of {} bytes, more than the limit of 1000."
+    answers = harness.create(*(topic(f"t{number:02}") for number in range(20)))
+    assert answers == [(f"t{number:02}", 44, message.format(20 * (24 + 65))) for number in range(20)]
     assert not harness.image.topics
+    assert harness.create(topic("t")) == [("t", 0, None)]
 
 
 def test_topic_ids():

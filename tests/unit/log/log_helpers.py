@@ -76,9 +76,7 @@ def values_of(log, start=None):
     found = []
     while offset < log.log_end_offset:
         data = log.read(offset, 1, min_one_batch=True).records
-        for record in iter_records(data):
-            if record.offset >= offset:
-                found.append((record.offset, record.timestamp, record.value))
+        found += [(r.offset, r.timestamp, r.value) for r in iter_records(data) if r.offset >= offset]
         offset = next(iter_headers(data))[1].next_offset
     return found
 
@@ -155,7 +153,7 @@ class FaultyFile:
 
 
 class FaultyFileSystem:
-    """Memory that can run out (`space` bytes of growth, short writes first), or refuse to open, read or sync."""
+    """Memory that runs out (`space` bytes of growth, short writes first), or refuses to open, read or sync."""
 
     def __init__(self, inner=None):
         self.inner = inner or MemoryFileSystem()

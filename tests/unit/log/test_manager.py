@@ -74,7 +74,8 @@ def test_kafkas_own_meta_properties(files):
     files.make_dirs("/data")
     files.open("/data/meta.properties", create=True).pwrite(
         [
-            b"#\n#Fri Nov 21\nnode.id=1\nversion=1\ndirectory.id=AAECAwQFBgcICQoLDA0ODw\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\n"
+            b"#\n#Fri Nov 21\nnode.id=1\nversion=1\ndirectory.id=AAECAwQFBgcICQoLDA0ODw\n"
+            b"cluster.id=MkU3OEVBNTcwNTJENDM2Qg\n"
         ],
         0,
     )
@@ -243,23 +244,47 @@ def test_delete_while_a_round_is_under_way(files):
     assert log.active.file is None
 
 
-def test_urgent_work_goes_first_and_alone(files):
+def test_urgent_work_does_not_wait_for_the_background(files):
     manager = make_manager(files)
     manager.open(1)
     logs = [manager.get_or_create("t", number, topic_id(0), CONFIG) for number in range(30)]
+    background = manager.take_flush_round()
+    assert manager.take_flush_round() is None
     append(logs[25], make_batch(1))
     flushed = []
     logs[25].on_flush = flushed.append
     logs[25].request_flush()
-    first = manager.take_flush_round()
+    urgent = manager.take_flush_round()
+    assert urgent.queue != background.queue
     assert manager.take_flush_round() is None
-    first.run()
+    urgent.run()
     assert flushed == []
-    first.complete(None)
+    urgent.complete(None)
     assert flushed == [1]
-    assert logs[0].needs_sync
-    assert run_rounds(manager) >= 4
+    assert logs[0].syncing
+    background.run()
+    background.complete(None)
+    assert not logs[0].syncing
+    assert run_rounds(manager) >= 3
     assert not any(log.needs_sync for log in logs)
+
+
+def test_a_log_is_in_one_round_at_a_time(files):
+    manager = make_manager(files)
+    manager.open(1)
+    log = manager.get_or_create("t", 0, topic_id(0), CONFIG)
+    calls = []
+    background = manager.take_flush_round()
+    append(log, make_batch(1))
+    log.request_flush()
+    manager.on_work = lambda: calls.append(1)
+    assert manager.take_flush_round() is None
+    background.run()
+    background.complete(None)
+    assert calls == [1]
+    assert log.recovery_point == 0
+    run_rounds(manager)
+    assert log.recovery_point == 1
 
 
 def test_hook_is_called_once_until_the_round_is_taken(files):

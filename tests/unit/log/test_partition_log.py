@@ -130,7 +130,7 @@ def test_roll_by_size_keeps_batches_whole():
     large = make_batch(1, size=2000)
     append(log, large)
     append(log, make_batch(1))
-    assert [segment.size for segment in log.segments[-2:]][0] == len(large)
+    assert log.segments[-2].size == len(large)
     assert [segment.base_offset for segment in log.segments][-2:] == [20, 21]
 
 

@@ -40,13 +40,12 @@ class World:
         self.start(durability)
 
     def append(self, batch, version=9, walk=True):
-        outcome = self.partition.append(
+        return self.partition.append(
             memoryview(bytearray(batch)),
             version=version,
             walk_policy=WalkPolicy("full" if walk else "header"),
             now_ms=self.clock.wall_ms(),
         )
-        return outcome
 
     def produce(self, sequence, count=1, *, epoch=0, producer=7, **options):
         return self.append(
