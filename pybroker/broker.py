@@ -19,7 +19,7 @@ from pybroker.common.clock import Clock
 from pybroker.common.config import BrokerConfig, log_config_from
 from pybroker.common.deferred import Deferred
 from pybroker.common.effects import BlockingCall, Effect
-from pybroker.common.errors import ErrorCode, InvariantError, ProtocolError, StorageError
+from pybroker.common.errors import ConfigError, ErrorCode, InvariantError, ProtocolError, StorageError
 from pybroker.common.files import Buffer, FileSystem
 from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
@@ -139,6 +139,12 @@ class Broker:
             self._registration(cluster_id, directory_ids, previous_epoch)
         )
         controller.flush()
+        if registration.value.error_code:
+            raise ConfigError(
+                "the metadata log cannot be served by this broker: registration was refused with "
+                f"{ErrorCode(registration.value.error_code).name}; features of the log: "
+                f"{dict(controller.image.features)}, supported: {SUPPORTED_FEATURES}"
+            )
         self._registered_epoch = registration.value.broker_epoch
         image = controller.image
         self._configure(image)
@@ -256,8 +262,8 @@ class Broker:
 
     def _configure_topic(self, image: MetadataImage, topic: LocalTopic) -> None:
         config = self._topic_log_config(image, topic.name)
-        self._context.logs.update_config(topic.name, config)
         for partition in topic.partitions:
+            self._context.logs.update_config(partition.log, config)
             partition.update_config(config)
 
     def _topic_log_config(self, image: MetadataImage, topic: str) -> LogConfig:

@@ -6,6 +6,7 @@ of its own: what lives longer than a request is in one of the rooms that Context
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -154,10 +155,10 @@ class ProducerIds:
         self._allocate = allocate
         self._next = 0
         self._end = 0
-        self._waiting: list[Callable[[int], None]] = []
+        self._waiting: deque[Callable[[int], None]] = deque()
 
     def take(self, callback: Callable[[int], None]) -> None:
-        """Call `callback(producer_id)`, at once while the block lasts."""
+        """Call `callback(producer_id)`, at once while the block lasts; with -1 when no block can be had."""
         if self._next < self._end:
             self._next += 1
             callback(self._next - 1)
@@ -168,6 +169,13 @@ class ProducerIds:
 
     def _block_arrived(self, first: int, count: int) -> None:
         self._next, self._end = first, first + count
-        waiting, self._waiting = self._waiting, []
-        for callback in waiting:
-            self.take(callback)
+        if count == 0:
+            refused, self._waiting = self._waiting, deque()
+            for callback in refused:
+                callback(-1)
+            return
+        while self._waiting and self._next < self._end:
+            self._next += 1
+            self._waiting.popleft()(self._next - 1)
+        if self._waiting:
+            self._allocate(self._block_arrived)

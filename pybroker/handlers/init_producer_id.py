@@ -17,10 +17,16 @@ def handle(context: Context, request: Request) -> InitProducerIdResponse | Defer
     if error := _refusal(context, message):
         return InitProducerIdResponse(error_code=error, producer_id=-1, producer_epoch=-1)
     reply: Deferred[InitProducerIdResponse] = Deferred()
-    context.producer_ids.take(
-        lambda producer_id: reply.resolve(InitProducerIdResponse(producer_id=producer_id, producer_epoch=0))
-    )
+    context.producer_ids.take(lambda producer_id: reply.resolve(_given(producer_id)))
     return reply
+
+
+def _given(producer_id: int) -> InitProducerIdResponse:
+    if producer_id < 0:
+        # The block could not be written: the disk may be back for the next try.
+        error = ErrorCode.COORDINATOR_LOAD_IN_PROGRESS
+        return InitProducerIdResponse(error_code=error, producer_id=-1, producer_epoch=-1)
+    return InitProducerIdResponse(producer_id=producer_id, producer_epoch=0)
 
 
 def _refusal(context: Context, message: InitProducerIdRequest) -> ErrorCode:

@@ -482,15 +482,13 @@ class LogManager:
         self._adopt(directory, log)
         return log
 
-    def update_config(self, topic: str, config: LogConfig) -> None:
-        """New configuration for all partitions of a topic."""
-        for (name, _), (log, _) in self._by_partition.items():
-            if name == topic:
-                log.config = config
-                if config.flush_ms != LONG_MAX:
-                    self._timed[log] = None
-                else:
-                    self._timed.pop(log, None)
+    def update_config(self, log: PartitionLog, config: LogConfig) -> None:
+        """New configuration for one log."""
+        log.config = config
+        if config.flush_ms != LONG_MAX:
+            self._timed[log] = None
+        else:
+            self._timed.pop(log, None)
 
     def delete(self, topic: str, partition: int) -> None:
         """Take a partition away: renamed `-delete` now, removed after file.delete.delay.ms."""

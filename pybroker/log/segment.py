@@ -30,7 +30,7 @@ _SCAN_CHUNK: Final = 64 * 1024
 _LOOKUP_CHUNK: Final = 8 * 1024
 _MIN_LENGTH: Final = HEADER_SIZE - LOG_OVERHEAD
 # Positions remembered of the newest batches, so that consumers at the end of the log need no lookup.
-_RECENT_COUNT: Final = 64
+_RECENT_COUNT: Final = 16
 # index.interval.bytes of an index that turns out to be damaged when a reader needs it.
 _REBUILD_INTERVAL: Final = 4096
 

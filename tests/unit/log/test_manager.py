@@ -425,12 +425,13 @@ def test_idle_write_descriptors_are_given_back(files):
         assert len(values_of(log)) == 2
 
 
-def test_config_update_reaches_all_partitions(files):
+def test_config_update_reaches_its_partition(files):
     manager = make_manager(files)
     manager.open(1)
     logs = [manager.get_or_create("t", number, topic_id(0), CONFIG) for number in range(2)]
     other = manager.get_or_create("u", 0, topic_id(1), CONFIG)
     new = LogConfig(retention_ms=5)
-    manager.update_config("t", new)
+    for log in logs:
+        manager.update_config(log, new)
     assert all(log.config is new for log in logs)
     assert other.config is CONFIG
