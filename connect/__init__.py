@@ -1,1 +1,1 @@
-"""Kafka-Connect-compatible runtime (not built yet)."""
+"""Kafka-Connect-compatible runtime (api/ is what authors of plug-ins import)."""
