@@ -25,6 +25,9 @@ from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
 from pybroker.controller.metadata_log import open_metadata_log
 from pybroker.controller.producer_ids import ProducerIdBlock
+from pybroker.controller.topic_names import CONSUMER_OFFSETS
+from pybroker.coordinator.host import CoordinatorHost, HostEnvironment, HostSettings
+from pybroker.groups.shard import GroupShard
 from pybroker.handlers import registry
 from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request
 from pybroker.handlers.fetch_sessions import FetchSessionCache
@@ -85,6 +88,32 @@ class Broker:
         context.run_blocking = self._run_blocking
         context.fetch_sessions = FetchSessionCache(config["max.incremental.fetch.session.cache.slots"], rng)
         context.producer_ids = ProducerIds(self._allocate_producer_ids)
+        # Internal topic -> the coordinator that lives in it.
+        self._coordinators: dict[str, CoordinatorHost[Any]] = {}
+        context.groups = self._coordinators[CONSUMER_OFFSETS] = CoordinatorHost(
+            HostSettings(
+                CONSUMER_OFFSETS,
+                codec=config["offsets.topic.compression.codec"],
+                write_timeout_ms=config["offsets.commit.timeout.ms"],
+            ),
+            self._host_environment(),
+            lambda index, timers: GroupShard(config, lambda: context.metadata, timers, rng),
+        )
+
+    def _host_environment(self) -> HostEnvironment:
+        context = self._context
+        return HostEnvironment(
+            clock=self.clock,
+            timers=self.timers,
+            image=lambda: context.metadata,
+            partition=context.partition,
+            create_topic=self._create_topic,
+            run_blocking=self._run_blocking,
+            report=lambda line: self.report(line),
+        )
+
+    def _create_topic(self, name: str) -> None:
+        self._context.controller.auto_create_topics([name])
 
     # --- start and end ---
 
@@ -225,6 +254,8 @@ class Broker:
         logs = self._context.logs
         if path == logs.directories[0].path:
             self._context.controller.storage_failed(StorageError(f"{path} is offline"))
+        for coordinator in self._coordinators.values():
+            coordinator.check_leaders()
         if last:
             # As Kafka: a broker without any log directory serves nobody.
             raise InvariantError(f"the last log directory failed: {path}")
@@ -250,6 +281,8 @@ class Broker:
         for kind, name in delta.changed_configs:
             if kind == TOPIC_RESOURCE and name in self._context.topics:
                 self._configure_topic(image, self._context.topics[name])
+        for coordinator in self._coordinators.values():
+            coordinator.on_metadata(image, delta)
 
     def _configure(self, image: MetadataImage) -> None:
         """Take the dynamic broker configuration of an image, and what topics inherit from it."""
@@ -294,6 +327,10 @@ class Broker:
                 partition.become_leader(wanted.leader_epoch)
         context.topics[topic.name] = local
         context.topics_by_id[topic.topic_id] = local
+        coordinator = self._coordinators.get(topic.name)
+        if coordinator is not None:
+            for index in range(len(local.partitions)):
+                coordinator.elect(index)
 
     def _drop(self, topic: TopicImage) -> None:
         self._incomplete.pop(topic.name, None)
@@ -304,6 +341,10 @@ class Broker:
             del self._context.topics[topic.name]
         for partition in local.partitions:
             partition.become_offline(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+        coordinator = self._coordinators.get(topic.name)
+        if coordinator is not None:
+            for index in range(len(local.partitions)):
+                coordinator.resign(index)
         self._context.logs.delete_topic(topic.name)
 
     # --- connections ---

@@ -9,7 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pybroker.common.config import BrokerConfig
-from pybroker.controller.topic_names import CONSUMER_OFFSETS, SHARE_GROUP_STATE, TRANSACTION_STATE
+from pybroker.controller.topic_names import (
+    CONSUMER_OFFSETS,
+    INTERNAL_TOPICS,
+    SHARE_GROUP_STATE,
+    TRANSACTION_STATE,
+)
 from pybroker.metadata.image import BROKER_RESOURCE, Configs, MetadataImage
 
 
@@ -46,8 +51,15 @@ class BrokerSettings:
         """`num.partitions` and `default.replication.factor`; neither is dynamic."""
         return TopicSettings(self.static["num.partitions"], self.static["default.replication.factor"])
 
-    def topic_settings(self, name: str) -> TopicSettings:
-        """How a topic that nobody described is made: internal ones as their coordinators need them."""
+    def topic_settings(self, name: str, brokers: int) -> TopicSettings:
+        """How a topic that nobody described is made: internal ones as their coordinators need them, with at
+        most as many replicas as there are brokers (docs/adr/0007-internal-topics-on-a-single-node.md)."""
+        settings = self._wanted_settings(name)
+        if name in INTERNAL_TOPICS and settings.replication_factor > brokers:
+            return settings._replace(replication_factor=max(brokers, 1))
+        return settings
+
+    def _wanted_settings(self, name: str) -> TopicSettings:
         config = self.static
         if name == CONSUMER_OFFSETS:
             return TopicSettings(

@@ -286,9 +286,10 @@ class Controller:
     def auto_create_topics(self, names: Iterable[str]) -> Deferred[CreateTopicsResponse]:
         """Create what Metadata was asked for and is missing. A name that cannot be created is left out of
         existence; names on their way are not created twice."""
+        brokers = len(self._latest.brokers)
         request = CreateTopicsRequest(
             topics=[
-                as_creatable(name, self._broker_settings.topic_settings(name))
+                as_creatable(name, self._broker_settings.topic_settings(name, brokers))
                 for name in dict.fromkeys(names)
                 if name not in self._latest.topics
             ],

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pybroker.common.config import BrokerConfig
     from pybroker.common.timers import TimerQueue
     from pybroker.controller import Controller
+    from pybroker.coordinator.host import CoordinatorHost
+    from pybroker.groups.shard import GroupShard
     from pybroker.handlers.fetch_sessions import FetchSessionCache
     from pybroker.log import LogManager
     from pybroker.metadata.image import MetadataImage
@@ -99,6 +101,7 @@ class Context:
         "controller",
         "endpoints",
         "fetch_sessions",
+        "groups",
         "logs",
         "producer_ids",
         "run_blocking",
@@ -114,6 +117,7 @@ class Context:
     timers: TimerQueue
     fetch_sessions: FetchSessionCache
     producer_ids: ProducerIds
+    groups: CoordinatorHost[GroupShard]
     topics: dict[str, LocalTopic]
     topics_by_id: dict[bytes, LocalTopic]
     run_blocking: Callable[[str, Callable[[], None], Callable[[BaseException | None], None]], None]

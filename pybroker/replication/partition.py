@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 
 from pybroker.common.errors import CorruptionError, ErrorCode, StorageError
 from pybroker.log.config import LONG_MAX, LogConfig
-from pybroker.log.partition_log import ColdRead, PartitionLog
+from pybroker.log.partition_log import ColdRead, LogRead, PartitionLog
 from pybroker.log.producer_state import ProducerBatch
 from pybroker.records.batch import CREATE_TIME, LOG_APPEND_TIME, TRANSACTIONAL_BIT
 from pybroker.records.validation import ProduceRules, Rejection, WalkPolicy, validate_produce
@@ -282,14 +282,7 @@ class Partition:
                 attributes & TRANSACTIONAL_BIT != 0,
             )
         end_offset = base_offset + delta + 1
-        if self._eager:
-            log.high_watermark = end_offset
-            if self._waiters:
-                self._wake_waiters()
-            if self._watchers:
-                self._wake_watchers()
-        else:
-            self._appended(end_offset)
+        self._stored(end_offset)
         return AppendOutcome(
             _NONE,
             base_offset,
@@ -297,6 +290,55 @@ class Partition:
             log.log_start_offset,
             end_offset,
         )
+
+    @property
+    def max_batch_bytes(self) -> int:
+        return self.log.config.max_message_bytes
+
+    def append_internal(
+        self,
+        batch: bytearray,
+        *,
+        last_offset_delta: int,
+        max_timestamp: int,
+        producer_id: int = -1,
+        producer_epoch: int = -1,
+    ) -> AppendOutcome:
+        """Append a batch that a coordinator of this broker built for its internal topic, stamped in place.
+
+        With a producer id it is part of that producer's transaction; such batches have no sequences.
+        """
+        log = self.log
+        if not self.is_leader:
+            return AppendOutcome(_STORAGE if log.offline else _NOT_LEADER)
+        if producer_id >= 0:
+            entry = log.producers.entries.get(producer_id)
+            if entry is not None and producer_epoch < entry.epoch:
+                return AppendOutcome(ErrorCode.INVALID_PRODUCER_EPOCH, log_start_offset=log.log_start_offset)
+        try:
+            base_offset = log.append_batch(
+                batch, len(batch), last_offset_delta, max_timestamp, self.leader_epoch
+            )
+        except StorageError:
+            return AppendOutcome(_STORAGE)
+        if producer_id >= 0:
+            log.producers.update(
+                producer_id, producer_epoch, -1, base_offset, last_offset_delta, max_timestamp, True
+            )
+        end_offset = base_offset + last_offset_delta + 1
+        self._stored(end_offset)
+        return AppendOutcome(_NONE, base_offset, -1, log.log_start_offset, end_offset)
+
+    def _stored(self, end_offset: int) -> None:
+        """A batch that ends at `end_offset` is in the log."""
+        if not self._eager:
+            self._appended(end_offset)
+            return
+        self.log.high_watermark = end_offset
+        if self._waiters:
+            self._wake_waiters()
+        if self._watchers:
+            self._wake_watchers()
 
     def _refuse(self, rejection: Rejection, walk_policy: WalkPolicy | None) -> AppendOutcome:
         if walk_policy is not None:
@@ -435,6 +477,11 @@ class Partition:
             log.environment.report(f"{log.name}: read at offset {offset}: {error}")
             return ReadOutcome(ErrorCode.CORRUPT_MESSAGE)
         return ReadOutcome(_NONE, found.records, high_watermark, stable, start_offset, aborted, found.cold)
+
+    def read_log(self, offset: int, max_bytes: int, *, may_block: bool) -> LogRead:
+        """Bytes for the coordinator that loads this partition: up to the log end, the first batch whole.
+        StorageError, CorruptionError."""
+        return self.log.read(offset, max_bytes, min_one_batch=True, may_block=may_block)
 
     def available_bytes(self, offset: int, isolation: int = READ_UNCOMMITTED) -> int:
         """About how many bytes a fetch from `offset` would find."""

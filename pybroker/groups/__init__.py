@@ -1,0 +1,1 @@
+"""The meeting room: groups of any protocol and their committed offsets."""

@@ -1,0 +1,1 @@
+"""The notary: the transaction coordinator."""
