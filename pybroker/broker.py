@@ -12,8 +12,8 @@ committed.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final
 
 from pybroker.common.clock import Clock
 from pybroker.common.config import BrokerConfig, log_config_from
@@ -32,7 +32,8 @@ from pybroker.handlers import registry
 from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request
 from pybroker.handlers.fetch_sessions import FetchSessionCache
 from pybroker.log import LogConfig, LogManager
-from pybroker.log.partition_log import decode_uuid
+from pybroker.log.manager import LogDirectory
+from pybroker.log.partition_log import PartitionLog, decode_uuid
 from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.features import SUPPORTED_FEATURES
 from pybroker.metadata.image import (
@@ -57,11 +58,35 @@ _API_VERSIONS = 18
 _TICK_INTERVAL_MS = 1_000
 _SECURITY_PROTOCOL_NUMBERS = {"PLAINTEXT": 0, "SSL": 1, "SASL_PLAINTEXT": 2, "SASL_SSL": 3}
 
+# name, type, help, samples
+MetricFamily = tuple[str, str, str, Iterable[tuple[Mapping[str, object], int]]]
+_LOG_GAUGES: Final[tuple[tuple[str, str, Callable[[PartitionLog], int]], ...]] = (
+    ("log_size_bytes", "Bytes of all segments.", lambda log: log.size),
+    ("log_start_offset", "First offset that can be read.", lambda log: log.log_start_offset),
+    ("log_end_offset", "Offset that the next record gets.", lambda log: log.log_end_offset),
+    ("log_segments", "Segments.", lambda log: len(log.segments)),
+)
+_DIRECTORY_GAUGES: Final[tuple[tuple[str, str, Callable[[LogDirectory], int]], ...]] = (
+    ("log_directory_offline", "1 after a failed sync or read.", lambda directory: int(directory.offline)),
+    ("log_directory_full", "1 while appends wait for space.", lambda directory: int(directory.full)),
+    ("log_directory_partitions", "Logs in it.", lambda directory: len(directory.logs)),
+)
+
 
 class Broker:
     """One broker. `start` loads its directories; `handle` serves frames until `shutdown`."""
 
-    def __init__(self, config: BrokerConfig, files: FileSystem, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self,
+        config: BrokerConfig,
+        files: FileSystem,
+        clock: Clock,
+        rng: random.Random,
+        *,
+        open_read_files_max: int = 512,
+        open_write_files_max: int = 4096,
+    ) -> None:
+        """The two maxima are descriptors of segments that are kept open."""
         self.clock = clock
         self.timers = TimerQueue()
         self.on_effects: Callable[[], None] | None = None
@@ -69,6 +94,7 @@ class Broker:
         """Called with one line for things an operator should know."""
         self._static_config = config
         self._files = files
+        self._open_files_max = (open_read_files_max, open_write_files_max)
         self._rng = rng
         self._routes: dict[int, registry.Route] = {}
         self._walk_mode: str = config["pybroker.record.validation"]
@@ -132,8 +158,18 @@ class Broker:
     def start(self) -> None:
         """Lock and load the directories, recover what needs it, take the lead. Blocks.
 
-        ConfigError when a directory is in use or belongs to another node; StorageError when it refuses.
+        ConfigError when a directory is in use or belongs to another node; StorageError when it refuses; then
+        nothing stays open or locked.
         """
+        try:
+            self._start()
+        except BaseException:
+            logs = getattr(self._context, "logs", None)
+            if logs is not None:
+                logs.close(clean=False)
+            raise
+
+    def _start(self) -> None:
         config, context = self._static_config, self._context
         logs = context.logs = LogManager(
             self._files,
@@ -147,11 +183,12 @@ class Broker:
             high_watermark_checkpoint_interval_ms=config["replica.high.watermark.checkpoint.interval.ms"],
             producer_id_expiration_ms=config["producer.id.expiration.ms"],
             producer_id_expiration_check_interval_ms=config["producer.id.expiration.check.interval.ms"],
+            max_open_read_files=self._open_files_max[0],
+            max_open_write_files=self._open_files_max[1],
             report=lambda line: self.report(line),
         )
         cluster_id = logs.open(self.node_id)
         logs.on_work = self._effects_wait
-        logs.on_directory_failed = self._directory_failed
         directory_ids = [decode_uuid(directory.directory_id) or bytes(16) for directory in logs.directories]
         controller = context.controller = Controller(
             ControllerSettings(cluster_id=cluster_id, directory_id=directory_ids[0]),
@@ -162,6 +199,7 @@ class Broker:
             config=config,
         )
         controller.on_effects = self._effects_wait
+        logs.on_directory_failed = self._directory_failed
         previous_epoch = logs.broker_epoch
         controller.start()
         registration = controller.register_broker(
@@ -265,6 +303,37 @@ class Broker:
             callback(block.start, block.length)
 
         self._context.controller.allocate_producer_ids().then(arrived)
+
+    def metrics_snapshot(self) -> Iterator[MetricFamily]:
+        """Gauges as (name, "gauge", help, samples); a sample is (labels, value). Read on the loop thread."""
+        logs = self._context.logs
+        directories = logs.directories
+        topics = list(self._context.topics.values())
+
+        def per_log(value: Callable[[PartitionLog], int]) -> Iterator[tuple[dict[str, object], int]]:
+            for topic in topics:
+                for partition in topic.partitions:
+                    log = partition.log
+                    yield {"topic": topic.name, "partition": log.partition}, value(log)
+
+        def per_directory(value: Callable[[LogDirectory], int]) -> Iterator[tuple[dict[str, object], int]]:
+            return (({"directory": directory.path}, value(directory)) for directory in directories)
+
+        yield "pybroker_topics", "gauge", "Topics.", [({}, len(topics))]
+        count = sum(len(topic.partitions) for topic in topics)
+        yield "pybroker_partitions", "gauge", "Partitions with a log here.", [({}, count)]
+        yield (
+            "pybroker_partitions_missing",
+            "gauge",
+            "Partitions whose log could not be made yet.",
+            [({}, sum(len(topic.partitions) for topic in self._incomplete.values()))],
+        )
+        for name, text, of_log in _LOG_GAUGES:
+            yield f"pybroker_{name}", "gauge", text, per_log(of_log)
+        for name, text, of_directory in _DIRECTORY_GAUGES:
+            yield f"pybroker_{name}", "gauge", text, per_directory(of_directory)
+        image = self._context.metadata
+        yield "pybroker_metadata_offset", "gauge", "Newest committed metadata record.", [({}, image.offset)]
 
     # --- metadata ---
 

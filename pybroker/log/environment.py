@@ -1,8 +1,9 @@
 """What all logs of one broker share: files, clock, randomness, and the bounded cache of what can be reopened.
 
 In: a segment that wants to be read. Out: its read descriptor, its loaded indexes. What must hold: at most
-`max_files` read descriptors and about `max_index_bytes` of indexes of rolled segments are held, and running
-out of descriptors is answered by closing some and trying again, never taken for a broken disk.
+`max_files` read descriptors and about `max_index_bytes` of indexes of rolled segments are held; write
+descriptors beyond `max_write_files` are given back as soon as what they wrote is synced; and running out of
+descriptors is answered by closing some and trying again, never taken for a broken disk.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 NO_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE})
 DISK_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+# Descriptors that are to be free again after there were none: a roll, a checkpoint and a few connections.
+_RESERVE: Final = 16
 
 
 def _ignore(message: str) -> None:
@@ -39,9 +42,12 @@ class LogEnvironment:
         "files",
         "max_files",
         "max_index_bytes",
+        "max_write_files",
         "producer_expiration_ms",
+        "release_files",
         "report",
         "rng",
+        "write_file_count",
     )
 
     def __init__(
@@ -51,6 +57,7 @@ class LogEnvironment:
         rng: random.Random,
         *,
         max_files: int = 512,
+        max_write_files: int = 4096,
         max_index_bytes: int = 32 * 1024 * 1024,
         producer_expiration_ms: int = 86_400_000,
         report: Callable[[str], None] = _ignore,
@@ -59,6 +66,11 @@ class LogEnvironment:
         self.clock = clock
         self.rng = rng
         self.max_files = max_files
+        self.max_write_files = max_write_files
+        # Descriptors of active segments. Whoever owns the logs sets `release_files`: it closes some of them
+        # at once, syncing first if it must (True), or as far as no sync is needed (False).
+        self.write_file_count = 0
+        self.release_files: Callable[[bool], None] | None = None
         self.max_index_bytes = max_index_bytes
         self.producer_expiration_ms = producer_expiration_ms
         # Called with one line for things an operator should know: truncations, dropped checkpoints.
@@ -84,15 +96,31 @@ class LogEnvironment:
         return file
 
     def with_descriptors(self, action: Callable[[], T]) -> T:
-        """Do something that needs a descriptor; if there is none, close half of the cache and try again."""
+        """Do something that needs a descriptor; if there is none, close others and try again."""
         try:
             return action()
         except OSError as error:
-            if error.errno not in NO_DESCRIPTORS or not self._files_open:
+            if error.errno not in NO_DESCRIPTORS:
                 raise
-            for _ in range(len(self._files_open) // 2 + 1):
-                self._files_open.popitem(last=False)[1].close()
-            return action()
+        # Half of the cache goes, and what is being written too where that is little.
+        closed = (len(self._files_open) + 1) // 2
+        for _ in range(closed):
+            self._files_open.popitem(last=False)[1].close()
+        if closed < _RESERVE and self.release_files is not None:
+            self.release_files(True)
+        return action()
+
+    def open_for_write(self, path: str) -> File:
+        """A descriptor of an active segment, made when missing; `close_written` gives it back."""
+        if self.write_file_count >= self.max_write_files and self.release_files is not None:
+            self.release_files(False)
+        file = self.with_descriptors(lambda: self.files.open(path, create=True))
+        self.write_file_count += 1
+        return file
+
+    def close_written(self, file: File) -> None:
+        self.write_file_count -= 1
+        file.close()
 
     def note_indexes(self, segment: Segment, size: int) -> None:
         """A rolled segment loaded or used its indexes; others may have to go."""

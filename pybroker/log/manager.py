@@ -49,6 +49,8 @@ _NAME_MAX: Final = 255
 _BACKGROUND_LOGS: Final = 8
 _REMOVALS: Final = 16
 _RESUME_INTERVAL_MS: Final = 1_000
+# Logs that are synced on the loop to free their descriptors when there is none left.
+_SYNCED_AT_ONCE: Final = 8
 _SPARE_BYTES: Final = 1024 * 1024
 _BALLAST_CHUNK: Final = 256 * 1024
 _BROKEN_DISK: Final = frozenset(
@@ -86,6 +88,7 @@ class LogDirectory:
         "directory_id",
         "due_removals",
         "full",
+        "locked",
         "logs",
         "notified",
         "offline",
@@ -107,6 +110,8 @@ class LogDirectory:
         self.clean = False
         self.offline = False
         self.full = False
+        # The lock is ours.
+        self.locked = False
         self.logs: dict[tuple[str, int], PartitionLog] = {}
         # Logs with work to do; dicts, because their order is the order of the rounds.
         self.urgent: dict[PartitionLog, None] = {}
@@ -233,8 +238,10 @@ class LogManager:
             clock,
             rng,
             max_files=max_open_read_files,
+            max_write_files=max_open_write_files,
             producer_expiration_ms=producer_id_expiration_ms,
         )
+        self.environment.release_files = self._release_files
         if report is not None:
             self.environment.report = report
         self.defaults = defaults or LogConfig()
@@ -247,10 +254,11 @@ class LogManager:
         # A directory failed: (path, whether it was the last one).
         self.on_directory_failed: Callable[[str, bool], None] | None = None
         self._by_partition: dict[tuple[str, int], tuple[PartitionLog, LogDirectory]] = {}
+        # Too many write descriptors: the logs of the next rounds give theirs back.
+        self._release_under_way = False
         # Logs with flush.ms.
         self._timed: dict[PartitionLog, None] = {}
         self._ballast_bytes = ballast_bytes
-        self._max_open_write_files = max_open_write_files
         self._retention_interval_ms = retention_check_interval_ms
         self._checkpoint_interval_ms = checkpoint_interval_ms
         self._watermark_interval_ms = high_watermark_checkpoint_interval_ms
@@ -268,8 +276,16 @@ class LogManager:
         """Lock the directories, check or write their meta.properties, read their checkpoints.
 
         Returns the cluster id: the one on disk, else the one given, else a new one. ConfigError when a
-        directory is in use or belongs to another cluster or node; StorageError when the disk refuses.
+        directory is in use or belongs to another cluster or node; StorageError when the disk refuses; then
+        no directory is locked.
         """
+        try:
+            return self._open(node_id, cluster_id)
+        except BaseException:
+            self.close(clean=False)
+            raise
+
+    def _open(self, node_id: int, cluster_id: str | None) -> str:
         files = self.environment.files
         self.node_id = node_id
         known: list[MetaProperties | None] = []
@@ -317,6 +333,7 @@ class LogManager:
             raise ConfigError(
                 f"log directory {directory.path} is in use: another broker holds the lock on {LOCK_FILE}"
             ) from error
+        directory.locked = True
 
     def _read_marks(self, directory: LogDirectory) -> None:
         """The clean-shutdown marker, which goes at once, and the checkpoints."""
@@ -581,7 +598,9 @@ class LogManager:
             self._tick_directory(directory, now_ms, wall_ms)
         if now_ms >= self._next_resume_ms:
             self._next_resume_ms = now_ms + _RESUME_INTERVAL_MS
-            self._close_idle_files()
+            self._release_under_way = False
+            if self.environment.write_file_count > self.environment.max_write_files:
+                self._release_files(False)
 
     def _tick_directory(self, directory: LogDirectory, now_ms: float, wall_ms: int) -> None:
         if directory.offline:
@@ -616,16 +635,43 @@ class LogManager:
         for log in self.logs:
             log.producers.set_expiration(expiration_ms)
 
-    def _close_idle_files(self) -> None:
-        """Stay within the budget of write descriptors: sync what was flushed longest ago, and close it."""
-        open_logs = [log for log in self.logs if log.active.file is not None]
-        excess = len(open_logs) - self._max_open_write_files
-        if excess <= 0:
+    def _release_files(self, now: bool) -> None:
+        """Give back write descriptors, a quarter of them: those of synced logs first. With `now` the others
+        are synced here, on the loop, because an append could not go on; else they get a flush round, which
+        closes them."""
+        if self._release_under_way and not now:
             return
-        open_logs.sort(key=lambda log: log.last_flush_ms)
-        for log in open_logs[:excess]:
-            if not log.close_idle_file():
-                log.request_flush()
+        wanted = max(self.environment.write_file_count // 4, 1)
+        dirty: list[PartitionLog] = []
+        for log in self.logs:
+            if log.active.file is None:
+                continue
+            if log.close_idle_file():
+                wanted -= 1
+                if not wanted:
+                    return
+            else:
+                dirty.append(log)
+        dirty.sort(key=lambda log: log.last_flush_ms)
+        if not now:
+            for log in dirty[:wanted]:
+                if log.on_work is not None:
+                    log.on_work(log, False)
+                    self._release_under_way = True
+            return
+        # Each sync may take milliseconds: enough for the reserve, not for comfort.
+        wanted = min(wanted, _SYNCED_AT_ONCE)
+        for log in dirty:
+            directory = self._by_partition[log.topic, log.partition][1]
+            try:
+                wanted -= log.close_idle_file(sync=True)
+            except OSError as error:
+                self.environment.report(
+                    f"{directory.path}: sync failed, the directory is offline now: {error}"
+                )
+                self._fail_directory(directory)
+            if wanted <= 0:
+                return
 
     # ---- checkpoints ---------------------------------------------------------------------------------
 
@@ -760,6 +806,7 @@ class LogManager:
                 if descriptors and not log.deleted:
                     directory.urgent[log] = None
             return
+        self._release_under_way = self.environment.write_file_count > self.environment.max_write_files
         if soft_error is not None:
             directory.saved.clear()
             self._disk_error(directory, soft_error)
@@ -770,6 +817,8 @@ class LogManager:
                     directory.urgent[log] = None
                 continue
             log.synced(work)
+            if self._release_under_way:
+                log.close_idle_file()
             if not log.deleted and log.recovery_point < work.end_offset:
                 # Its indexes are still to be written.
                 directory.background[log] = None
@@ -883,6 +932,9 @@ class LogManager:
                     self.environment.report(f"{directory.path}: not closed cleanly: {error}")
             for log in directory.logs.values():
                 log.close()
+            if not directory.locked:
+                continue
+            directory.locked = False
             try:
                 files.unlock(f"{directory.path}/{LOCK_FILE}")
             except OSError as error:

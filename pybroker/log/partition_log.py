@@ -1037,11 +1037,19 @@ class PartitionLog:
         if not self.syncing:
             self._close_files()
 
-    def close_idle_file(self) -> bool:
-        """Release the write descriptor if nothing unsynced is behind it."""
+    def close_idle_file(self, *, sync: bool = False) -> bool:
+        """Release the write descriptor if nothing unsynced is behind it, or `sync` what is (that blocks).
+
+        Never without a sync: an error of the disk could be lost with the descriptor. OSError: it was met.
+        """
         segment = self.active
-        if segment.file is None or self.syncing or segment.synced_size < segment.size:
+        if segment.file is None or self.syncing or self.offline:
             return False
+        if segment.synced_size < segment.size:
+            if not sync:
+                return False
+            segment.file.sync()
+            segment.synced_size = segment.size
         segment.close_file()
         return True
 

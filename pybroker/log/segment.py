@@ -356,9 +356,7 @@ class Segment:
 
     def open_for_write(self) -> File:
         if self.file is None:
-            files = self.environment.files
-            path = self.path(".log")
-            self.file = self.environment.with_descriptors(lambda: files.open(path, create=True))
+            self.file = self.environment.open_for_write(self.path(".log"))
             # One descriptor is enough.
             self.environment.forget_file(self)
         return self.file
@@ -426,7 +424,7 @@ class Segment:
         """Release all descriptors."""
         file, self.file = self.file, None
         if file is not None:
-            file.close()
+            self.environment.close_written(file)
         self.environment.forget(self)
 
 

@@ -9,6 +9,7 @@ start` and the embedded broker.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import random
 import socket
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pybroker.handlers.context import CLOSE
 from pybroker.runtime.loop import LoopDriver
 from pybroker.runtime.metrics import ServerMetrics, render_metrics
-from pybroker.runtime.system import SystemClock
+from pybroker.runtime.system import SystemClock, open_file_limit, share_out
 from pybroker.server.gate import Gate
 from pybroker.server.limits import ServerLimits
 from pybroker.server.listener import Listener, advertised_host, bind_sockets, format_address, parse_address
@@ -56,6 +57,7 @@ class RunningBroker:
         self.ended = asyncio.Event()
         self._files = files
         self._in_memory = in_memory
+        self._open_files = share_out(open_file_limit())
         self._clock: Clock = clock or SystemClock()
         self._rng = rng or random.Random()
         self._given_broker = broker
@@ -90,7 +92,11 @@ class RunningBroker:
             self._listeners.append(Listener(configured.name, configured.host, configured.port))
         for listener_name, (host, port) in self._advertised().items():
             broker.set_listener_port(listener_name, host, port)
-        gate = self._gate = Gate(broker, loop, limits_of(config), self.metrics, self.fail, CLOSE)
+        limits = limits_of(config)
+        if limits.connections_max > self._open_files.connections:
+            limits = dataclasses.replace(limits, connections_max=self._open_files.connections)
+            logger.info("limited by open files connections=%d", limits.connections_max)
+        gate = self._gate = Gate(broker, loop, limits, self.metrics, self.fail, CLOSE)
         self._driver = LoopDriver(
             loop,
             self._clock,
@@ -116,7 +122,15 @@ class RunningBroker:
     def _make_broker(self) -> Any:
         from pybroker.broker import Broker
 
-        return Broker(self.config, self._files, self._clock, self._rng)
+        _, read, write = self._open_files
+        return Broker(
+            self.config,
+            self._files,
+            self._clock,
+            self._rng,
+            open_read_files_max=read,
+            open_write_files_max=write,
+        )
 
     def _advertised(self) -> dict[str, tuple[str, int]]:
         """What clients are told for each listener: host and port."""

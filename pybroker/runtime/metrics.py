@@ -16,6 +16,8 @@ LATENCY_SLOT_COUNT: Final = 48
 _PRINTED_BITS: Final = (*range(10, 31), 32, 35)
 
 API_SLOT_COUNT: Final = 128
+# With thousands of partitions a family takes milliseconds.
+_SAMPLES_PER_PIECE: Final = 500
 
 Sample = tuple[Mapping[str, object], float | int]
 # name, type (counter, gauge), help, samples
@@ -179,8 +181,15 @@ def render_metrics(
         ("effect_errors_total", "counter", "Blocking operations that failed.", metrics.effect_errors),
     ):
         yield _family(f"pybroker_{name}", kind, text, [({}, value)])
-    for family in families:
-        yield _family(*family)
+    for name, kind, text, samples in families:
+        yield _family(name, kind, text, ())
+        lines = []
+        for labels, value in samples:
+            lines.append(f"{name}{_labels(labels)} {value}\n")
+            if len(lines) == _SAMPLES_PER_PIECE:
+                yield "".join(lines)
+                lines = []
+        yield "".join(lines)
 
 
 def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> str:

@@ -113,6 +113,14 @@ class FaultyFile:
     def __init__(self, system, file):
         self._system = system
         self._file = file
+        self._open = True
+        system.open_count += 1
+
+    def close(self):
+        if self._open:
+            self._open = False
+            self._system.open_count -= 1
+        self._file.close()
 
     def __getattr__(self, name):
         return getattr(self._file, name)
@@ -164,6 +172,8 @@ class FaultyFileSystem:
         self.write_error = 0
         self.open_error = 0
         self.sync_count = 0
+        self.open_count = 0
+        self.descriptors = None
 
     def __getattr__(self, name):
         return getattr(self.inner, name)
@@ -171,6 +181,8 @@ class FaultyFileSystem:
     def open(self, path, *, create=False, read_only=False):
         if self.open_error:
             raise OSError(self.open_error, "open", path)
+        if self.descriptors is not None and self.open_count >= self.descriptors:
+            raise OSError(errno.EMFILE, "too many", path)
         if self.space == 0 and create and not self.inner.exists(path):
             raise OSError(errno.ENOSPC, "no space", path)
         return FaultyFile(self, self.inner.open(path, create=create, read_only=read_only))

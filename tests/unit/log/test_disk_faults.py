@@ -214,30 +214,11 @@ def test_running_out_of_descriptors_is_no_broken_disk(files):
 
 
 def test_descriptors_are_taken_back_from_readers(files):
-    class Limited(FaultyFileSystem):
-        open_count = 0
-        limit = 10**9
-
-        def open(self, path, **options):
-            if self.open_count >= self.limit:
-                raise OSError(errno.EMFILE, "too many", path)
-            file = super().open(path, **options)
-            self.open_count += 1
-            close = file.close
-
-            def counted_close():
-                self.open_count -= 1
-                close()
-
-            file.close = counted_close
-            return file
-
-    limited = Limited()
-    log = make_log(make_environment(limited), LogConfig(segment_bytes=100))
+    log = make_log(make_environment(files), LogConfig(segment_bytes=100))
     for _ in range(30):
         append(log, make_batch(1))
     log.flush()
-    limited.limit = limited.open_count + 4
+    files.descriptors = files.open_count + 4
     assert len(values_of(log)) == 30
     assert append(log, make_batch(1)) == 30
 
@@ -275,3 +256,34 @@ def test_close_on_a_full_disk_leaves_no_marker(files):
     files.space = None
     again = start(files)
     assert len(values_of(again.load(lambda *_: CONFIG)[0])) == 1
+
+
+@pytest.mark.parametrize("budget", [4, 1000])
+def test_more_logs_than_descriptors(files, budget):
+    """Every append works, whatever the budget says; nothing is closed unsynced; rounds get by too."""
+    manager = start(files, max_open_read_files=3, max_open_write_files=budget)
+    logs = [manager.get_or_create("t", i, bytes(15) + bytes([i]), CONFIG) for i in range(60)]
+    files.descriptors = 30
+    for _ in range(30):
+        for log in logs:
+            append(log, make_batch(1))
+            closed = log.segments[-1].file is None
+            assert not closed or log.segments[-1].synced_size == log.segments[-1].size
+    assert files.open_count <= 30
+    run_rounds(manager)
+    for log in logs:
+        assert len(values_of(log)) == 30
+    if budget == 4:
+        assert manager.environment.write_file_count <= 5
+    assert manager.offline_directories == []
+
+
+def test_a_sync_that_fails_for_want_of_descriptors_takes_the_directory_offline(files):
+    manager = start(files)
+    logs = [manager.get_or_create("t", i, bytes(15) + bytes([i]), CONFIG) for i in range(10)]
+    files.descriptors = 5
+    files.sync_error = errno.EIO
+    with pytest.raises(StorageError):
+        for log in logs:
+            append(log, make_batch(1))
+    assert manager.offline_directories == ["/data"]

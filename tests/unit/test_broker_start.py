@@ -1,0 +1,79 @@
+"""The composed broker: what a start that fails half way leaves behind."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from pybroker.broker import Broker
+from pybroker.common.clock import ManualClock
+from pybroker.common.config import BrokerConfig
+from pybroker.common.errors import ConfigError, PybrokerError
+from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.log import LogManager
+from tests.unit.log.log_helpers import FaultyFileSystem, make_manager
+
+NOW = 1_700_000_000_000
+
+
+def make_broker(files, **properties):
+    config = BrokerConfig.from_properties({"log.dirs": "/a,/b", "listeners": "PLAINTEXT://:0", **properties})
+    broker = Broker(config, files, ManualClock(NOW), random.Random(1))
+    broker.set_listener_port("PLAINTEXT", "localhost", 9092)
+    return broker
+
+
+def test_a_directory_in_use_leaves_the_other_ones_free():
+    files = MemoryFileSystem()
+    other = make_manager(files, directories=["/b"])
+    other.open(1)
+    with pytest.raises(ConfigError, match="/b is in use"):
+        make_manager(files, directories=["/a", "/b"]).open(1)
+    # /a is free again, /b is still the other one's.
+    make_manager(files, directories=["/a"]).open(1)
+    with pytest.raises(ConfigError, match="in use"):
+        make_manager(files, directories=["/b"]).open(1)
+
+
+@pytest.mark.parametrize("nth", range(1, 80, 3))
+def test_a_start_that_fails_anywhere_can_be_repeated(nth):
+    """The Nth opening of a file fails; a second broker on the same directories starts all the same."""
+    files = FaultyFileSystem()
+    count = 0
+    plain = files.inner.open
+
+    def failing(path, **options):
+        nonlocal count
+        count += 1
+        if count == nth:
+            raise OSError(5, "broken", path)
+        return plain(path, **options)
+
+    files.inner.open = failing
+    broker = make_broker(files)
+    try:
+        broker.start()
+    except (PybrokerError, OSError):
+        pass
+    else:
+        broker.shutdown()
+    files.inner.open = plain
+    again = make_broker(files)
+    again.start()
+    again.shutdown()
+
+
+def test_a_failed_load_gives_the_locks_back(monkeypatch):
+    files = MemoryFileSystem()
+
+    def fail(self, lookup):
+        raise RuntimeError("broken")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LogManager, "load", fail)
+        with pytest.raises(RuntimeError, match="broken"):
+            make_broker(files).start()
+    broker = make_broker(files)
+    broker.start()
+    broker.shutdown()
