@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from pybroker.controller.topic_names import INTERNAL_TOPICS
+
 if TYPE_CHECKING:
     from pybroker.common.clock import Clock
     from pybroker.common.config import BrokerConfig
@@ -84,10 +86,11 @@ class Request:
 class LocalTopic:
     """A topic and its partitions on this broker, indexed by partition number."""
 
-    __slots__ = ("name", "partitions", "topic_id")
+    __slots__ = ("is_internal", "name", "partitions", "topic_id")
 
     def __init__(self, name: str, topic_id: bytes) -> None:
         self.name = name
+        self.is_internal = name in INTERNAL_TOPICS
         self.topic_id = topic_id
         self.partitions: list[Partition] = []
 

@@ -22,20 +22,21 @@ from pybroker.wire.messages.describe_topic_partitions import (
 def handle(context: Context, request: Request) -> DescribeTopicPartitionsResponse:
     message: DescribeTopicPartitionsRequest = request.message
     cursor = message.cursor
-    if cursor is not None and cursor.partition_index < 0:
-        return DescribeTopicPartitionsResponse(
-            topics=[
-                DescribeTopicPartitionsResponseTopic(error_code=ErrorCode.INVALID_REQUEST, name=topic.name)
-                for topic in message.topics
-            ]
-        )
     image = context.metadata
-    names = sorted({topic.name for topic in message.topics}) if message.topics else sorted(image.topics)
+    everything = not message.topics
+    names = sorted(image.topics if everything else {topic.name for topic in message.topics}, key=_java_order)
     first_partition = 0
     if cursor is not None:
-        names = [name for name in names if name >= cursor.topic_name]
-        if names and names[0] == cursor.topic_name:
+        cursor_place = _java_order(cursor.topic_name)
+        names = [name for name in names if _java_order(name) >= cursor_place]
+        named = cursor.topic_name in names
+        if cursor.partition_index < 0 or not (named or everything):
+            return _refuse_all(message, ErrorCode.INVALID_REQUEST)
+        if named:
             first_partition = cursor.partition_index
+    elif "" in names:
+        # The reference takes the empty name for that of the cursor, which is not there.
+        return _refuse_all(message, ErrorCode.UNKNOWN_SERVER_ERROR)
     ceiling: int = context.config["max.request.partition.size.limit"]
     room = max(min(message.response_partition_limit, ceiling), 1)
     answers = []
@@ -49,9 +50,16 @@ def handle(context: Context, request: Request) -> DescribeTopicPartitionsRespons
         if topic is None:
             invalid = topic_name_problem(name) is not None
             error = ErrorCode.INVALID_TOPIC_EXCEPTION if invalid else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            answers.append(DescribeTopicPartitionsResponseTopic(error_code=error, name=name))
+            answers.append(
+                DescribeTopicPartitionsResponseTopic(
+                    error_code=error,
+                    name=name,
+                    is_internal=name in INTERNAL_TOPICS,
+                    topic_authorized_operations=ALL_TOPIC_OPERATIONS,
+                )
+            )
             continue
-        end = min(start + room, len(topic.partitions))
+        end = min(_wrapped(start + room), len(topic.partitions))
         answers.append(
             DescribeTopicPartitionsResponseTopic(
                 name=name,
@@ -73,7 +81,25 @@ def handle(context: Context, request: Request) -> DescribeTopicPartitionsRespons
             )
         )
         room -= max(end - start, 0)
-        if end < len(topic.partitions):
+        if end < len(topic.partitions) and end != -1:
             next_cursor = ResponseCursor(topic_name=name, partition_index=end)
             break
     return DescribeTopicPartitionsResponse(topics=answers, next_cursor=next_cursor)
+
+
+def _java_order(name: str) -> bytes:
+    """Sorts as the reference does: by UTF-16 code units."""
+    return name.encode("utf-16-be", "surrogatepass")
+
+
+def _wrapped(number: int) -> int:
+    return (number + 2**31) % 2**32 - 2**31
+
+
+def _refuse_all(message: DescribeTopicPartitionsRequest, error: ErrorCode) -> DescribeTopicPartitionsResponse:
+    return DescribeTopicPartitionsResponse(
+        topics=[
+            DescribeTopicPartitionsResponseTopic(error_code=error, name=topic.name)
+            for topic in message.topics
+        ]
+    )

@@ -1,9 +1,9 @@
 """Fetch (key 1), versions 4-18.
 
-Behaviour: whole batches from the offset asked for, within the byte budgets of request, partition and broker;
-the first batch of the first non-empty partition comes whole even beyond them. Waits up to max_wait for
-min_bytes. Sessions as KIP-227, topics by id from v13. A consumer's leader epoch is checked (KIP-320), a
-diverging epoch is answered from v12.
+Behaviour: batches from the one that holds the offset asked for, within the byte budgets of request, partition
+and broker; the first batch of the first non-empty partition comes whole even beyond them, after it an
+incomplete first batch is left out. Waits up to max_wait for min_bytes. Sessions as KIP-227, topics by id from
+v13. A consumer's leader epoch is checked (KIP-320), a diverging epoch is answered from v12.
 Deviations: none known. A fetch as a replica is refused, for no broker here has followers yet.
 """
 
@@ -25,8 +25,10 @@ from pybroker.wire.messages.fetch import (
     PartitionData,
 )
 
-_CONSUMER_REPLICA_IDS = (-1, -2)
+_FUTURE_REPLICA_ID = -3
 _READ_COMMITTED = 1
+_LENGTH_END = 12
+"""Where the length field of a batch ends: what it counts begins here."""
 
 _Results = list[tuple[SessionPartition, PartitionData]]
 
@@ -34,14 +36,18 @@ _Results = list[tuple[SessionPartition, PartitionData]]
 def handle(context: Context, request: Request) -> FetchResponse | Deferred[FetchResponse]:
     message: FetchRequest = request.message
     now_ms = context.clock.monotonic_ms()
-    fetch_context = context.fetch_sessions.open(message, request.version, now_ms)
+    fetch_context = context.fetch_sessions.open(message, request.version, now_ms, context.topics_by_id)
+    if fetch_context.error == ErrorCode.UNKNOWN_SERVER_ERROR:
+        return _refuse_all(message, request.version)
     if fetch_context.error:
         return FetchResponse(error_code=fetch_context.error)
+    if message.isolation_level not in (0, 1) and _any_partition_is_there(context, request, fetch_context):
+        return _refuse_all(message, request.version)
     results, ready, cold = _read(context, request, fetch_context, may_block=False)
     if cold:
         return _when_warm(context, request, fetch_context, cold)
     if ready or message.max_wait <= 0:
-        return _answer(message, fetch_context, results)
+        return _answer(context, fetch_context, results)
     return _wait(context, request, fetch_context, now_ms + message.max_wait)
 
 
@@ -53,49 +59,55 @@ def _read(
     message: FetchRequest = request.message
     version = request.version
     replica_id = message.replica_state.replica_id if version >= 15 else message.replica_id
-    isolation_level = message.isolation_level
+    is_follower = replica_id >= 0
+    # The future replica of a log directory reads to the log's end.
+    isolation_level = message.isolation_level if replica_id != _FUTURE_REPLICA_ID else 0
     budget = min(message.max_bytes, context.config["fetch.max.bytes"])
+    min_bytes = min(message.min_bytes, budget)
     by_id = version >= 13
     topics, topics_by_id = context.topics, context.topics_by_id
     results: _Results = []
+    missing: _Results = []
     read_bytes = 0
     answer_now = False
-    readable = 0
     cold: list[ColdRead] = []
     for entry in fetch_context.partitions:
         asked = entry.asked
-        data = PartitionData(partition_index=asked.partition, high_watermark=-1, aborted_transactions=[])
-        results.append((entry, data))
+        data = PartitionData(partition_index=asked.partition, high_watermark=-1)
         local: LocalTopic | None
         if by_id:
             local = topics_by_id.get(entry.topic_id)
         else:
-            local = topics.get(entry.name)
-        if local is None:
-            data.error_code = ErrorCode.UNKNOWN_TOPIC_ID if by_id else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            local = topics.get(entry.name or "")
+        if local is None or not 0 <= asked.partition < len(local.partitions):
+            data.error_code = _why_missing(context, entry, by_id)
+            if data.error_code == ErrorCode.INCONSISTENT_TOPIC_ID:
+                results.append((entry, data))
+                data.aborted_transactions = None
+                answer_now = True
+            else:
+                missing.append((entry, data))
+                data.aborted_transactions = []
             continue
-        if not 0 <= asked.partition < len(local.partitions):
-            data.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
-            continue
-        readable += 1
+        results.append((entry, data))
         data.aborted_transactions = None
-        if replica_id not in _CONSUMER_REPLICA_IDS:
-            data.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
-            answer_now = True
-            continue
-        if isolation_level not in (0, 1):
-            data.error_code = ErrorCode.UNKNOWN_SERVER_ERROR
-            answer_now = True
-            continue
         partition = local.partitions[asked.partition]
         epoch = asked.current_leader_epoch
         if epoch >= 0 and (error := partition.check_leader_epoch(epoch)):
             data.error_code = error
             answer_now = True
             continue
+        if is_follower:
+            # No broker follows here.
+            told_epoch = epoch >= 0
+            data.error_code = (
+                ErrorCode.UNKNOWN_LEADER_EPOCH if told_epoch else ErrorCode.NOT_LEADER_OR_FOLLOWER
+            )
+            answer_now = True
+            continue
         if version >= 12 and asked.last_fetched_epoch >= 0:
             found_epoch, end_offset = partition.epoch_end_offset(asked.last_fetched_epoch)
-            if found_epoch < 0:
+            if found_epoch < 0 or end_offset < 0 or asked.fetch_offset < partition.log_start_offset:
                 data.error_code = ErrorCode.OFFSET_OUT_OF_RANGE
                 answer_now = True
                 continue
@@ -106,46 +118,107 @@ def _read(
                 data.log_start_offset = partition.log_start_offset
                 answer_now = True
                 continue
-        limit = asked.partition_max_bytes
+        limit = min(asked.partition_max_bytes, budget if not read_bytes else max(budget - read_bytes, 0))
         outcome = partition.read(
             asked.fetch_offset,
-            max(min(limit, budget - read_bytes), 0),
+            max(limit, 0),
             isolation=isolation_level,
-            # A negative limit asks for nothing, 0 for one batch: as in Kafka.
             min_one_batch=read_bytes == 0 and limit >= 0,
             may_block=may_block,
         )
         if outcome.cold is not None:
             cold.append(outcome.cold)
-        if outcome.error:
-            data.error_code = outcome.error
+        error = outcome.error
+        if (
+            limit < 0
+            and not error
+            and asked.fetch_offset
+            < (outcome.last_stable_offset if isolation_level == _READ_COMMITTED else outcome.high_watermark)
+        ):
+            # The reference trips over a negative limit as soon as there is something to read.
+            error = ErrorCode.UNKNOWN_SERVER_ERROR
+        if error:
+            data.error_code = error
             answer_now = True
             continue
         data.high_watermark = outcome.high_watermark
         data.last_stable_offset = outcome.last_stable_offset
         data.log_start_offset = outcome.log_start_offset
-        data.records = outcome.records
-        read_bytes += len(outcome.records)
+        records = outcome.records
+        if read_bytes and records and _is_first_batch_cut(records):
+            continue
+        data.records = records
+        read_bytes += len(records)
         if isolation_level == _READ_COMMITTED:
             data.aborted_transactions = [
                 AbortedTransaction(producer_id=producer_id, first_offset=first_offset)
                 for producer_id, first_offset in outcome.aborted
             ]
-    return results, answer_now or not readable or read_bytes >= message.min_bytes, cold
+    ready = answer_now or not results or read_bytes >= min_bytes
+    return results + missing if missing else results, ready, cold
 
 
-def _answer(message: FetchRequest, fetch_context: FetchContext, results: _Results) -> FetchResponse:
+def _why_missing(context: Context, entry: SessionPartition, by_id: bool) -> ErrorCode:
+    """The error of a partition that is not here. A session that was told an id goes on with the name that the
+    topic had then."""
+    if not by_id:
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    if entry.name is None:
+        return ErrorCode.UNKNOWN_TOPIC_ID
+    local = context.topics.get(entry.name)
+    if local is None or not 0 <= entry.asked.partition < len(local.partitions):
+        return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    return ErrorCode.INCONSISTENT_TOPIC_ID
+
+
+def _any_partition_is_there(context: Context, request: Request, fetch_context: FetchContext) -> bool:
+    by_id = request.version >= 13
+    for entry in fetch_context.partitions:
+        local = context.topics_by_id.get(entry.topic_id) if by_id else context.topics.get(entry.name or "")
+        if local is not None and 0 <= entry.asked.partition < len(local.partitions):
+            return True
+    return False
+
+
+def _is_first_batch_cut(records: bytes) -> bool:
+    size = len(records)
+    return size < _LENGTH_END or size < _LENGTH_END + int.from_bytes(records[8:_LENGTH_END], "big")
+
+
+def _refuse_all(message: FetchRequest, version: int) -> FetchResponse:
+    """What the reference says of a request that it cannot make sense of: up to v12 of every partition too."""
+    error = ErrorCode.UNKNOWN_SERVER_ERROR
+    topics = []
+    if version < 13:
+        topics = [
+            FetchableTopicResponse(
+                topic=topic.topic,
+                partitions=[
+                    PartitionData(
+                        partition_index=asked.partition,
+                        error_code=error,
+                        high_watermark=-1,
+                        aborted_transactions=[],
+                    )
+                    for asked in topic.partitions
+                ],
+            )
+            for topic in message.topics
+        ]
+    return FetchResponse(error_code=error, session_id=message.session_id, responses=topics)
+
+
+def _answer(context: Context, fetch_context: FetchContext, results: _Results) -> FetchResponse:
     topics: list[FetchableTopicResponse] = []
     current: FetchableTopicResponse | None = None
-    for entry, data in fetch_context.carried(results):
-        if current is None or current.topic != entry.name or current.topic_id != entry.topic_id:
-            current = FetchableTopicResponse(topic=entry.name, topic_id=entry.topic_id, partitions=[])
+    name: str | None = None
+    for entry, data in fetch_context.carried(results, context.clock.monotonic_ms()):
+        if current is None or name != entry.name or current.topic_id != entry.topic_id:
+            name = entry.name
+            current = FetchableTopicResponse(topic=name or "", topic_id=entry.topic_id, partitions=[])
             topics.append(current)
         current.partitions.append(data)
-    error = ErrorCode.NONE
-    if message.isolation_level not in (0, 1):
-        error = ErrorCode.UNKNOWN_SERVER_ERROR
-    return FetchResponse(error_code=error, session_id=fetch_context.session_id, responses=topics)
+    return FetchResponse(session_id=fetch_context.session_id, responses=topics)
 
 
 def _when_warm(
@@ -161,7 +234,7 @@ def _when_warm(
     def done(error: BaseException | None) -> None:
         # A disk that refuses is met again, and answered, by the second read.
         results, _, _ = _read(context, request, fetch_context)
-        reply.resolve(_answer(request.message, fetch_context, results))
+        reply.resolve(_answer(context, fetch_context, results))
 
     context.run_blocking("cold reads", run, done)
     return reply
@@ -189,7 +262,7 @@ def _wait(
             return
         results, _, _ = _read(context, request, fetch_context)
         stop()
-        reply.resolve(_answer(request.message, fetch_context, results))
+        reply.resolve(_answer(context, fetch_context, results))
 
     def retry() -> None:
         nonlocal retry_scheduled
@@ -199,7 +272,7 @@ def _wait(
         results, ready, _ = _read(context, request, fetch_context)
         if ready:
             stop()
-            reply.resolve(_answer(request.message, fetch_context, results))
+            reply.resolve(_answer(context, fetch_context, results))
 
     def woken() -> None:
         # Several appends of one loop turn are read together, after it: one answer instead of many.
@@ -212,7 +285,7 @@ def _wait(
     connection.on_close(reply, stop)
     by_id = request.version >= 13
     for entry in fetch_context.partitions:
-        local = context.topics_by_id.get(entry.topic_id) if by_id else context.topics.get(entry.name)
+        local = context.topics_by_id.get(entry.topic_id) if by_id else context.topics.get(entry.name or "")
         if local is not None and 0 <= entry.asked.partition < len(local.partitions):
             watches.append(local.partitions[entry.asked.partition].on_append(woken))
     return reply

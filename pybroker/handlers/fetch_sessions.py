@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from pybroker.common.errors import ErrorCode
+from pybroker.handlers.context import LocalTopic
 from pybroker.wire.messages.fetch import FetchPartition, FetchRequest, PartitionData
 
 _EPOCH_MAX = 2**31 - 1
 _INITIAL_EPOCH = 0
 _FINAL_EPOCH = -1
 _EVICTABLE_AFTER_MS = 120_000
+_SESSION_ID_SHARD = (2**31 - 1) // 8
+_SESSION_ID_END = _SESSION_ID_SHARD * 8
 
 _Key = tuple[object, int]
 """(topic id, or topic name below v13; partition index)."""
@@ -28,12 +32,16 @@ class SessionPartition:
 
     __slots__ = ("asked", "high_watermark", "log_start_offset", "name", "topic_id")
 
-    def __init__(self, name: str, topic_id: bytes, asked: FetchPartition) -> None:
+    def __init__(self, name: str | None, topic_id: bytes, asked: FetchPartition) -> None:
+        # None: asked for by an id that is not known (yet).
         self.name = name
         self.topic_id = topic_id
         self.asked = asked
         self.high_watermark = -1
         self.log_start_offset = -1
+
+    def key(self, by_id: bool) -> _Key:
+        return (self.topic_id if by_id else self.name), self.asked.partition
 
     def changed_by(self, data: PartitionData) -> bool:
         """Whether an incremental answer must carry this result; remembers what it carries."""
@@ -67,40 +75,49 @@ class FetchSession:
 class FetchContext:
     """What one Fetch request reads, and how its answer is cut."""
 
-    __slots__ = ("error", "incremental", "partitions", "session")
+    __slots__ = ("_cache", "_incremental", "by_id", "error", "partitions", "session")
 
     def __init__(
         self,
         partitions: list[SessionPartition],
         session: FetchSession | None = None,
-        incremental: bool = False,
+        *,
+        by_id: bool = False,
         error: ErrorCode = ErrorCode.NONE,
+        create_in: FetchSessionCache | None = None,
     ) -> None:
         self.partitions = partitions
         self.session = session
-        self.incremental = incremental
+        self.by_id = by_id
         self.error = error
+        self._cache = create_in
+        self._incremental = session is not None
 
     @property
     def session_id(self) -> int:
         return 0 if self.session is None else self.session.session_id
 
     def carried(
-        self, results: list[tuple[SessionPartition, PartitionData]]
+        self, results: list[tuple[SessionPartition, PartitionData]], now_ms: float
     ) -> list[tuple[SessionPartition, PartitionData]]:
-        """The results that the answer carries: all of them, or in an incremental fetch what changed."""
+        """The results that the answer carries: all of them, or in an incremental fetch what changed.
+
+        To be called once, with the final results: a request that asks for a session gets it here.
+        """
         session = self.session
         if session is None:
+            if self._cache is not None:
+                self.session = self._cache.create(self.by_id, results, now_ms)
             return results
         carried = [(entry, data) for entry, data in results if entry.changed_by(data)]
         # Partitions that gave data go to the end, so that one busy partition cannot starve the others when
         # the byte budget of a request is spent on it.
         for entry, data in carried:
             if data.records:
-                key = (entry.topic_id if session.by_id else entry.name, entry.asked.partition)
+                key = entry.key(self.by_id)
                 if key in session.partitions:
                     session.partitions.move_to_end(key)
-        return carried if self.incremental else results
+        return carried
 
 
 class FetchSessionCache:
@@ -116,19 +133,25 @@ class FetchSessionCache:
     def __len__(self) -> int:
         return len(self._sessions)
 
-    def open(self, message: FetchRequest, version: int, now_ms: float) -> FetchContext:
-        """The context of a request; `error` is set when its session is not usable."""
+    def open(
+        self, message: FetchRequest, version: int, now_ms: float, topics_by_id: Mapping[bytes, LocalTopic]
+    ) -> FetchContext:
+        """The context of a request; `error` is set when its session is not usable.
+
+        From v13 on partitions are asked for by topic id; `topics_by_id` tells their names.
+        """
         by_id = version >= 13
         session_id, epoch = message.session_id, message.session_epoch
+        if session_id >= _SESSION_ID_END or session_id <= -_SESSION_ID_SHARD:
+            # The reference divides its ids among 8 shards and has no answer for those that belong to none.
+            return FetchContext([], error=ErrorCode.UNKNOWN_SERVER_ERROR)
         if epoch in (_INITIAL_EPOCH, _FINAL_EPOCH):
             # Epoch -1 closes a session and epoch 0 replaces it; both are answered in full.
             if session_id:
                 self._sessions.pop(session_id, None)
-            partitions = _asked_partitions(message, by_id)
-            session = None
-            if epoch == _INITIAL_EPOCH and partitions:
-                session = self._create(by_id, partitions, now_ms)
-            return FetchContext(list(partitions.values()), session)
+            asked = list(_asked_partitions(message, by_id, topics_by_id).values())
+            create_in = self if epoch == _INITIAL_EPOCH else None
+            return FetchContext(asked, by_id=by_id, create_in=create_in)
         session = self._sessions.get(session_id)
         if session is None:
             return FetchContext([], error=ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
@@ -136,18 +159,25 @@ class FetchSessionCache:
             return FetchContext([], error=ErrorCode.INVALID_FETCH_SESSION_EPOCH)
         if session.by_id != by_id:
             return FetchContext([], error=ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR)
-        _update(session, message, by_id)
+        new = _asked_partitions(message, by_id, topics_by_id)
+        _update(session, new, message)
         if not session.partitions:
             self._sessions.pop(session_id)
-            return FetchContext([])
+            return FetchContext(list(new.values()), by_id=by_id)
         session.epoch = 1 if epoch >= _EPOCH_MAX else epoch + 1
         session.last_used_ms = now_ms
         self._sessions.move_to_end(session_id)
-        return FetchContext(list(session.partitions.values()), session, incremental=True)
+        partitions = list(session.partitions.values())
+        if by_id:
+            for entry in partitions:
+                if entry.name is None and (topic := topics_by_id.get(entry.topic_id)) is not None:
+                    entry.name = topic.name
+        return FetchContext(partitions, session, by_id=by_id)
 
-    def _create(
-        self, by_id: bool, partitions: OrderedDict[_Key, SessionPartition], now_ms: float
+    def create(
+        self, by_id: bool, results: list[tuple[SessionPartition, PartitionData]], now_ms: float
     ) -> FetchSession | None:
+        """A session with the partitions of a full answer; None when there is no room for it."""
         if len(self._sessions) >= self.slots:
             if not self._sessions:
                 return None
@@ -157,34 +187,43 @@ class FetchSessionCache:
             del self._sessions[oldest.session_id]
         session_id = 0
         while session_id == 0 or session_id in self._sessions:
-            session_id = self._rng.randrange(1, 2**31)
+            session_id = self._rng.randrange(1, _SESSION_ID_END)
+        partitions: OrderedDict[_Key, SessionPartition] = OrderedDict()
+        for entry, data in results:
+            entry.high_watermark = data.high_watermark
+            entry.log_start_offset = data.log_start_offset
+            partitions[entry.key(by_id)] = entry
         session = FetchSession(session_id, by_id, partitions)
         session.last_used_ms = now_ms
         self._sessions[session_id] = session
         return session
 
 
-def _asked_partitions(message: FetchRequest, by_id: bool) -> OrderedDict[_Key, SessionPartition]:
+def _asked_partitions(
+    message: FetchRequest, by_id: bool, topics_by_id: Mapping[bytes, LocalTopic]
+) -> OrderedDict[_Key, SessionPartition]:
     partitions: OrderedDict[_Key, SessionPartition] = OrderedDict()
     for topic in message.topics:
-        topic_key = topic.topic_id if by_id else topic.topic
+        name: str | None = topic.topic
+        topic_key: object = name
+        if by_id:
+            topic_key = topic.topic_id
+            known = topics_by_id.get(topic.topic_id)
+            name = None if known is None else known.name
         for asked in topic.partitions:
-            partitions[topic_key, asked.partition] = SessionPartition(topic.topic, topic.topic_id, asked)
+            partitions[topic_key, asked.partition] = SessionPartition(name, topic.topic_id, asked)
     return partitions
 
 
-def _update(session: FetchSession, message: FetchRequest, by_id: bool) -> None:
+def _update(session: FetchSession, asked: OrderedDict[_Key, SessionPartition], message: FetchRequest) -> None:
     """Add, change and forget partitions as an incremental request says."""
-    for topic in message.topics:
-        topic_key = topic.topic_id if by_id else topic.topic
-        for asked in topic.partitions:
-            known = session.partitions.get((topic_key, asked.partition))
-            if known is None:
-                entry = SessionPartition(topic.topic, topic.topic_id, asked)
-                session.partitions[topic_key, asked.partition] = entry
-            else:
-                known.asked = asked
+    for key, entry in asked.items():
+        known = session.partitions.get(key)
+        if known is None:
+            session.partitions[key] = entry
+        else:
+            known.asked = entry.asked
     for forgotten in message.forgotten_topics_data:
-        topic_key = forgotten.topic_id if by_id else forgotten.topic
+        topic_key = forgotten.topic_id if session.by_id else forgotten.topic
         for index in forgotten.partitions:
             session.partitions.pop((topic_key, index), None)

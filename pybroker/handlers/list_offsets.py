@@ -2,7 +2,8 @@
 
 Behaviour: offset by timestamp, or by one of the special timestamps -1 latest, -2 earliest, -3 maximum
 timestamp (v7), -4 earliest local (v8), -5 latest tiered (v9), -6 earliest pending upload (v11); one below
-its version, or unknown, is UNSUPPORTED_VERSION for the partition. A partition named twice is INVALID_REQUEST.
+its version, or unknown, is UNSUPPORTED_VERSION for the partition. A partition named twice is INVALID_REQUEST,
+answered once; a topic named twice is one topic.
 """
 
 from __future__ import annotations
@@ -24,29 +25,47 @@ _FIRST_VERSION_OF = {-1: 1, -2: 1, -3: 7, -4: 8, -5: 9, -6: 11}
 
 def handle(context: Context, request: Request) -> ListOffsetsResponse:
     message: ListOffsetsRequest = request.message
+    if message.isolation_level not in (0, 1):
+        return _refuse_all(message, ErrorCode.UNKNOWN_SERVER_ERROR)
     times_named = Counter(
         (topic.name, partition.partition_index) for topic in message.topics for partition in topic.partitions
     )
-    isolation_known = message.isolation_level in (0, 1)
-    topics = []
+    answers: dict[str, dict[int, ListOffsetsPartitionResponse]] = {}
     for topic in message.topics:
-        answers = []
         for asked in topic.partitions:
-            if not isolation_known:
-                error = ErrorCode.UNKNOWN_SERVER_ERROR
-                answer = ListOffsetsPartitionResponse(partition_index=asked.partition_index, error_code=error)
-            elif times_named[topic.name, asked.partition_index] > 1:
-                error = ErrorCode.INVALID_REQUEST
-                answer = ListOffsetsPartitionResponse(partition_index=asked.partition_index, error_code=error)
+            index = asked.partition_index
+            if times_named[topic.name, index] > 1:
+                answer = ListOffsetsPartitionResponse(
+                    partition_index=index, error_code=ErrorCode.INVALID_REQUEST
+                )
             else:
-                answer = _look_up(context, request.version, message.isolation_level, topic.name, asked)
-            answers.append(answer)
-        topics.append(ListOffsetsTopicResponse(name=topic.name, partitions=answers))
-    return ListOffsetsResponse(topics=topics)
+                answer = _look_up(context, request.version, message, topic.name, asked)
+            answers.setdefault(topic.name, {})[index] = answer
+    return ListOffsetsResponse(
+        topics=[
+            ListOffsetsTopicResponse(name=name, partitions=list(found.values()))
+            for name, found in answers.items()
+        ]
+    )
+
+
+def _refuse_all(message: ListOffsetsRequest, error: ErrorCode) -> ListOffsetsResponse:
+    return ListOffsetsResponse(
+        topics=[
+            ListOffsetsTopicResponse(
+                name=topic.name,
+                partitions=[
+                    ListOffsetsPartitionResponse(partition_index=asked.partition_index, error_code=error)
+                    for asked in topic.partitions
+                ],
+            )
+            for topic in message.topics
+        ]
+    )
 
 
 def _look_up(
-    context: Context, version: int, isolation_level: int, topic: str, asked: ListOffsetsPartition
+    context: Context, version: int, message: ListOffsetsRequest, topic: str, asked: ListOffsetsPartition
 ) -> ListOffsetsPartitionResponse:
     answer = ListOffsetsPartitionResponse(partition_index=asked.partition_index)
     timestamp = asked.timestamp
@@ -58,6 +77,7 @@ def _look_up(
     elif error := partition.check_leader_epoch(asked.current_leader_epoch):
         answer.error_code = error
     else:
-        found = partition.list_offset(timestamp, isolation_level)
+        # Only consumers have an isolation level.
+        found = partition.list_offset(timestamp, message.isolation_level if message.replica_id == -1 else 0)
         answer.error_code, answer.timestamp, answer.offset, answer.leader_epoch = found
     return answer

@@ -1,8 +1,9 @@
 """Metadata (key 3), versions 0-13.
 
 Behaviour: brokers, cluster id, controller and topics. In v0 an empty list means all topics; later null means
-all and an empty list none. Topics by id from v12 (v10 and v11 refuse ids). A topic that does not exist is
-created where request and configuration allow it (v0-v3 always allow it): this call still answers
+all and an empty list none. Topics by id from v12 (v10 and v11 refuse ids): one id is enough for the whole
+request to be by id, and entries without one are passed over. A topic that does not exist is created where
+request and configuration allow it (v0-v3 always allow it): this call still answers
 UNKNOWN_TOPIC_OR_PARTITION, the next one finds it, as in Kafka.
 """
 
@@ -51,7 +52,8 @@ def handle(context: Context, request: Request) -> MetadataResponse:
         topics = _named(context, version, message, asked)
     if message.include_topic_authorized_operations:
         for answer in topics:
-            if not answer.error_code:
+            # Also of topics that are not there, but not of unknown ids: those have no name to look up.
+            if answer.name is not None:
                 answer.topic_authorized_operations = ALL_TOPIC_OPERATIONS
     host, port = context.endpoints[request.connection.listener]
     rack = context.config["broker.rack"]
@@ -66,15 +68,14 @@ def handle(context: Context, request: Request) -> MetadataResponse:
 
 
 def _refusal(asked: list[MetadataRequestTopic], version: int) -> ErrorCode:
-    """What refuses the whole request: ids below v12, or an entry with neither id nor name."""
+    """What refuses the whole request: ids below v12, or a null name where no entry has an id."""
     if version < 10:
         return ErrorCode.NONE
-    for topic in asked:
-        if version < 12 and (topic.topic_id != _ZERO_ID or topic.name is None):
-            return ErrorCode.INVALID_REQUEST
-        if topic.topic_id == _ZERO_ID and topic.name is None:
-            return ErrorCode.UNKNOWN_SERVER_ERROR
-    return ErrorCode.NONE
+    has_id = any(topic.topic_id != _ZERO_ID for topic in asked)
+    has_null_name = any(topic.name is None for topic in asked)
+    if version < 12:
+        return ErrorCode.INVALID_REQUEST if has_id or has_null_name else ErrorCode.NONE
+    return ErrorCode.UNKNOWN_SERVER_ERROR if has_null_name and not has_id else ErrorCode.NONE
 
 
 def _named(
@@ -86,8 +87,10 @@ def _named(
     seen: set[object] = set()
     may_create = version < 4 or message.allow_auto_topic_creation
     missing: list[str] = []
+    by_id = any(entry.topic_id != _ZERO_ID for entry in asked)
     for entry in asked:
-        by_id = entry.topic_id != _ZERO_ID
+        if by_id and entry.topic_id == _ZERO_ID:
+            continue
         key: object = entry.topic_id if by_id else entry.name
         if key in seen:
             continue

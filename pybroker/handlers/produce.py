@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, cast
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import CLOSE, Context, Request
-from pybroker.records.validation import has_transactional_batch, preflight
+from pybroker.records.validation import check_framing, has_transactional_batch, preflight
 from pybroker.wire.messages.produce import (
     BatchIndexAndErrorMessage,
     PartitionProduceData,
@@ -30,6 +30,8 @@ from pybroker.wire.messages.produce import (
 if TYPE_CHECKING:
     from pybroker.replication.partition import Partition
 
+_ADMIN_CLIENT = "__admin_client"
+"""The client id that may write to internal topics."""
 _NO_COORDINATOR = (
     "Unable to verify the partition has been added to the transaction. "
     "Underlying error: COORDINATOR_NOT_AVAILABLE"
@@ -40,12 +42,18 @@ def handle(context: Context, request: Request) -> ProduceResponse | Deferred[Pro
     message: ProduceRequest = request.message
     acks = message.acks
     by_id = request.version >= 13
-    refusal = _whole_request_refusal(message)
+    topic_data, overruled = message.topic_data, None
+    refusal = _whole_request_refusal(context, request)
+    if refusal is None:
+        if _names_something_twice(message, by_id):
+            topic_data, overruled = _merged(message, request.version)
+        if acks not in (-1, 0, 1):
+            return _bad_acks(context, request, topic_data, overruled)
     responses: list[TopicProduceResponse] = []
     waiting: list[tuple[Partition, int, PartitionProduceResponse]] = []
     failed = False
     topics = context.topics
-    for topic in message.topic_data:
+    for topic in topic_data:
         if by_id:
             local = context.topics_by_id.get(topic.topic_id)
             missing = ErrorCode.UNKNOWN_TOPIC_ID
@@ -53,7 +61,7 @@ def handle(context: Context, request: Request) -> ProduceResponse | Deferred[Pro
             local = topics.get(topic.name)
             missing = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         answers: list[PartitionProduceResponse] = []
-        for data in _last_of_each(topic):
+        for data in topic.partition_data:
             index = data.index
             if refusal is not None:
                 error, text = refusal
@@ -63,6 +71,10 @@ def handle(context: Context, request: Request) -> ProduceResponse | Deferred[Pro
             if local is None or not 0 <= index < len(local.partitions):
                 error = missing if local is None else ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
                 answers.append(_refused(index, error))
+                failed = True
+                continue
+            if local.is_internal and request.client_id != _ADMIN_CLIENT:
+                answers.append(_refused_internal(data, request.version))
                 failed = True
                 continue
             partition = local.partitions[index]
@@ -88,6 +100,9 @@ def handle(context: Context, request: Request) -> ProduceResponse | Deferred[Pro
                 ]
             elif partition.high_watermark < outcome.end_offset:
                 waiting.append((partition, outcome.end_offset, answer))
+            if overruled and (error_of_another := overruled.get(_place(topic, index))):
+                answer = _refused(index, error_of_another)
+                failed = True
             answers.append(answer)
         if answers:
             responses.append(
@@ -106,18 +121,96 @@ def _refused(index: int, error: ErrorCode, text: str | None = None) -> Partition
     return PartitionProduceResponse(index=index, error_code=error, error_message=text, base_offset=-1)
 
 
-def _last_of_each(topic: TopicProduceData) -> list[PartitionProduceData]:
-    """The partitions of a topic, each once: its last batch, at the place where it was named first."""
-    partitions = topic.partition_data
-    if len(partitions) < 2:
-        return partitions
-    return list({data.index: data for data in partitions}.values())
+def _refused_internal(data: PartitionProduceData, version: int) -> PartitionProduceResponse:
+    return _refused(data.index, _framing_error(data, version) or ErrorCode.INVALID_TOPIC_EXCEPTION)
 
 
-def _whole_request_refusal(message: ProduceRequest) -> tuple[ErrorCode, str | None] | None:
+def _framing_error(data: PartitionProduceData, version: int) -> ErrorCode:
+    """What is wrong with the records before the log is asked."""
+    records = cast("memoryview | None", data.records)
+    checked = None if records is None else check_framing(records, version)
+    if isinstance(checked, int):
+        return ErrorCode.NONE
+    return ErrorCode.INVALID_RECORD if checked is None else checked.error_code
+
+
+_Place = tuple[str, bytes, int]
+
+
+def _place(topic: TopicProduceData, index: int) -> _Place:
+    return topic.name, topic.topic_id, index
+
+
+def _names_something_twice(message: ProduceRequest, by_id: bool) -> bool:
+    topics = message.topic_data
+    if len(topics) > 1 and len({topic.topic_id if by_id else topic.name for topic in topics}) < len(topics):
+        return True
+    for topic in topics:
+        partitions = topic.partition_data
+        if len(partitions) > 1 and len({data.index for data in partitions}) < len(partitions):
+            return True
+    return False
+
+
+def _merged(message: ProduceRequest, version: int) -> tuple[list[TopicProduceData], dict[_Place, ErrorCode]]:
+    """Every partition once, as the reference does it: the last of its sound record sets is appended, but when
+    another one was refused before the log was asked, that error is the answer."""
+    chosen: dict[_Place, PartitionProduceData] = {}
+    errors: dict[_Place, ErrorCode] = {}
+    sound: set[_Place] = set()
+    for topic in message.topic_data:
+        for data in topic.partition_data:
+            place = _place(topic, data.index)
+            if error := _framing_error(data, version):
+                errors[place] = error
+                if place in sound:
+                    continue
+            else:
+                sound.add(place)
+            chosen[place] = data
+    topics: dict[tuple[str, bytes], TopicProduceData] = {}
+    for (name, topic_id, _), data in chosen.items():
+        merged = topics.setdefault(
+            (name, topic_id), TopicProduceData(name=name, topic_id=topic_id, partition_data=[])
+        )
+        merged.partition_data.append(data)
+    return list(topics.values()), errors
+
+
+def _bad_acks(
+    context: Context,
+    request: Request,
+    topic_data: list[TopicProduceData],
+    overruled: dict[_Place, ErrorCode] | None,
+) -> ProduceResponse:
+    """The answer when acks is not -1, 0 or 1: what is looked at before the log comes first."""
+    by_id = request.version >= 13
+    responses: list[TopicProduceResponse] = []
+    for topic in topic_data:
+        local = context.topics_by_id.get(topic.topic_id) if by_id else context.topics.get(topic.name)
+        answers: list[PartitionProduceResponse] = []
+        for data in topic.partition_data:
+            if local is None and by_id:
+                error = ErrorCode.UNKNOWN_TOPIC_ID
+            elif local is None or not 0 <= data.index < len(local.partitions):
+                error = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+            else:
+                error = (
+                    (overruled or {}).get(_place(topic, data.index), ErrorCode.NONE)
+                    or _framing_error(data, request.version)
+                    or ErrorCode.INVALID_REQUIRED_ACKS
+                )
+            answers.append(_refused(data.index, error))
+        if answers:
+            responses.append(
+                TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=answers)
+            )
+    return ProduceResponse(responses=responses)
+
+
+def _whole_request_refusal(context: Context, request: Request) -> tuple[ErrorCode, str | None] | None:
     """What refuses all partitions of a request before any of them is touched."""
-    if message.acks not in (-1, 0, 1):
-        return ErrorCode.INVALID_REQUIRED_ACKS, None
+    message: ProduceRequest = request.message
     for topic in message.topic_data:
         for data in topic.partition_data:
             records = cast("memoryview | None", data.records)
@@ -128,6 +221,21 @@ def _whole_request_refusal(message: ProduceRequest) -> tuple[ErrorCode, str | No
                 if message.transactional_id is None:
                     return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None
                 return ErrorCode.NOT_ENOUGH_REPLICAS, _NO_COORDINATOR
+    if request.version < 7:
+        return _unknown_codec(context, request)
+    return None
+
+
+def _unknown_codec(context: Context, request: Request) -> tuple[ErrorCode, str | None] | None:
+    """Versions without zstd have the codec looked at first, and one that does not exist ends it all."""
+    for topic in request.message.topic_data:
+        local = context.topics.get(topic.name)
+        for data in topic.partition_data:
+            if local is None or data.records is None or not 0 <= data.index < len(local.partitions):
+                continue
+            checked = check_framing(data.records, request.version)
+            if not isinstance(checked, int) and checked.whole_request:
+                return checked.error_code, checked.error_message
     return None
 
 

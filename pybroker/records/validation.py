@@ -173,6 +173,9 @@ _OLD_FORMAT: Final = Rejection(ErrorCode.INVALID_RECORD, plain=True, detail="rec
 _ZSTD_TOO_EARLY: Final = Rejection(
     ErrorCode.UNSUPPORTED_COMPRESSION_TYPE, plain=True, detail="zstd needs produce version 7"
 )
+_UNKNOWN_CODEC_TOO_EARLY: Final = Rejection(
+    ErrorCode.UNKNOWN_SERVER_ERROR, plain=True, whole_request=True, detail="unknown compression type"
+)
 _CORRUPT: Final = Rejection(ErrorCode.CORRUPT_MESSAGE, plain=True, detail="checksum or length does not fit")
 _CONTROL: Final = Rejection(ErrorCode.INVALID_RECORD, detail="control batch from a client")
 
@@ -207,27 +210,16 @@ def validate_produce(
     """
     if records is None:
         return _EMPTY
-    size = _batch_size(records, 0)
-    if size is None:
-        return _EMPTY
+    size = check_framing(records, version)
     if isinstance(size, Rejection):
         return size
-    if records[MAGIC_POSITION] != 2:
-        return _OLD_FORMAT
     if size < HEADER_SIZE:
-        # Kafka looks at the checksum of such a stump, if another batch does not come first.
-        second = _second_batch(records, size)
-        return second if second is not None else _CORRUPT
+        # Kafka looks at the checksum of such a stump.
+        return _CORRUPT
     header = BatchHeader._make(HEADER.unpack_from(records))
     attributes = header.attributes
     source = attributes & CODEC_MASK
-    if source == compression.ZSTD and version < 7:
-        return _ZSTD_TOO_EARLY
-    if len(records) != size:
-        second = _second_batch(records, size)
-        if second is not None:
-            return second
-        records = records[:size]
+    records = records[:size]
     if header.base_offset != 0:
         return Rejection(ErrorCode.INVALID_RECORD, detail=f"base offset {header.base_offset}")
     if size > rules.max_message_bytes:
@@ -262,6 +254,31 @@ def validate_produce(
     return ValidatedBatch(
         _writable(records), header, count, header.max_timestamp, header.last_offset_delta, walked=False
     )
+
+
+def check_framing(records: memoryview, version: int) -> int | Rejection:
+    """The size of the one batch in `records`, or why a request of this version may not carry them.
+
+    This is what Kafka looks at before the acks of the request and before the log is asked.
+    """
+    size = _batch_size(records, 0)
+    if size is None:
+        return _EMPTY
+    if isinstance(size, Rejection):
+        return size
+    if records[MAGIC_POSITION] != 2:
+        return _OLD_FORMAT
+    if version < 7:
+        source = records[ATTRIBUTES_POSITION + 1] & CODEC_MASK
+        if source > compression.ZSTD:
+            return _UNKNOWN_CODEC_TOO_EARLY
+        if source == compression.ZSTD:
+            return _ZSTD_TOO_EARLY
+    if len(records) != size:
+        second = _second_batch(records, size)
+        if second is not None:
+            return second
+    return size
 
 
 def _batch_size(records: memoryview, pos: int) -> int | Rejection | None:

@@ -226,7 +226,7 @@ class Partition:
 
     def check_leader_epoch(self, epoch: int) -> ErrorCode:
         """What a client gets that believes in this leader epoch; -1 means it did not say."""
-        if epoch < 0 or epoch == self.leader_epoch:
+        if epoch in (-1, self.leader_epoch):
             return _NONE
         if epoch < self.leader_epoch:
             return ErrorCode.FENCED_LEADER_EPOCH
