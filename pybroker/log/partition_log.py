@@ -218,9 +218,9 @@ class PartitionLog:
 
     @property
     def last_stable_offset(self) -> int:
-        """First offset of the oldest open transaction, or the high watermark."""
-        first = self.producers.first_open_offset
-        return self.high_watermark if first < 0 else min(first, self.high_watermark)
+        """First offset of the oldest transaction that is not ended by a committed marker, or the high
+        watermark."""
+        return self.producers.last_stable_offset(self.high_watermark)
 
     # ---- creation ------------------------------------------------------------------------------------
 
@@ -436,7 +436,11 @@ class PartitionLog:
             if marker is None:
                 return
             first_offset = self.producers.end_transaction(
-                marker.producer_id, marker.producer_epoch, marker.coordinator_epoch, marker.timestamp
+                marker.producer_id,
+                marker.producer_epoch,
+                marker.coordinator_epoch,
+                marker.timestamp,
+                header.last_offset,
             )
             if not marker.commit and first_offset >= 0:
                 entry = AbortedTransaction(
@@ -446,7 +450,7 @@ class PartitionLog:
                     entry = entry._replace(last_stable_offset=header.next_offset)
                 known = segment.txn_index.entries
                 if not known or known[-1].last_offset < entry.last_offset:
-                    segment.txn_index.append(entry)
+                    self._note_aborted(segment, entry)
             return
         self.producers.update(
             header.producer_id,
@@ -457,6 +461,18 @@ class PartitionLog:
             header.max_timestamp,
             header.is_transactional,
         )
+
+    def _note_aborted(self, segment: Segment, entry: AbortedTransaction) -> None:
+        """Into the segment's index; a disk that refuses gets it with the next flush."""
+        if not segment.txn_index.entries:
+            self._directory_dirty = True
+        path = segment.path(".txnindex")
+        if path not in self._paths_dirty:
+            self._paths_dirty.append(path)
+        try:
+            segment.txn_index.append(entry)
+        except OSError as error:
+            self.environment.report(f"{path}: cannot be written yet: {error}")
 
     def complete_producer_windows(self) -> None:
         """Read the end of the log again for the batches that a snapshot does not name."""
@@ -558,6 +574,7 @@ class PartitionLog:
     def save_indexes(self) -> None:
         """Write the index files of rolled segments, and extend or update those of the active one."""
         for segment in self.segments:
+            segment.save_txn_index()
             if segment.sealed:
                 if segment.index_dirty:
                     self._save_sealed(segment)
@@ -778,10 +795,16 @@ class PartitionLog:
         return self.segments[first].size - low + sum(s.size for s in self.segments[first + 1 : last]) + high
 
     def aborted_between(self, start_offset: int, end_offset: int) -> list[AbortedTransaction]:
-        """Aborted transactions with records in [start_offset, end_offset)."""
+        """Aborted transactions with records in [start_offset, end_offset). CorruptionError, StorageError."""
         found: list[AbortedTransaction] = []
-        for segment in self.segments[self.segment_for(start_offset) :]:
-            found += segment.txn_index.aborted_in(start_offset, end_offset)
+        try:
+            for segment in self.segments[self.segment_for(start_offset) :]:
+                entries, complete = segment.txn_index.aborted_in(start_offset, end_offset)
+                found += entries
+                if complete:
+                    break
+        except OSError as error:
+            raise self._storage_error("transaction index cannot be read", error) from error
         return found
 
     # ---- timestamps ----------------------------------------------------------------------------------

@@ -9,6 +9,10 @@ the batch is in the log, so state and log never disagree. What must hold: the la
 producer are remembered. A snapshot has only the last one; entries that came from a snapshot are `partial`
 until the log is read again for the others (`take_batches`), which is done when it matters: when a batch
 would be refused for its sequence.
+
+The first batch of a transaction is appended only with the `Verification` of its producer that was current
+when the transaction coordinator was asked (KIP-890): every append and marker of the producer makes it stale,
+so an answer of the coordinator that a marker has overtaken opens nothing.
 """
 
 from __future__ import annotations
@@ -68,6 +72,21 @@ class ProducerEntry:
         return self.batches[-1].last_sequence if self.batches else _NO_SEQUENCE
 
 
+class Verification:
+    """A question to the transaction coordinator, under way: may this producer open a transaction here?
+
+    Known by identity. `strict`: a producer of which nothing is known starts at sequence 0 (transactions v2).
+    """
+
+    __slots__ = ("epoch", "lowest_sequence", "strict")
+
+    def __init__(self, epoch: int, sequence: int, strict: bool) -> None:
+        self.epoch = epoch
+        # Of all batches that wait for an answer, the one that has to come first.
+        self.lowest_sequence = sequence
+        self.strict = strict
+
+
 def last_sequence(base_sequence: int, last_offset_delta: int) -> int:
     """The sequence of a batch's last record; after 2^31-1 comes 0."""
     return (base_sequence + last_offset_delta) & _SEQUENCE_MASK if base_sequence >= 0 else _NO_SEQUENCE
@@ -76,18 +95,97 @@ def last_sequence(base_sequence: int, last_offset_delta: int) -> int:
 class ProducerState:
     """All producers of one log."""
 
-    __slots__ = ("_expiration_ms", "_open_transactions", "entries")
+    __slots__ = ("_ended", "_expiration_ms", "_open_transactions", "_verifications", "entries")
 
     def __init__(self, expiration_ms: int = 86_400_000) -> None:
         self._expiration_ms = expiration_ms
         self.entries: dict[int, ProducerEntry] = {}
-        # producer id -> first offset of its open transaction.
+        # producer id -> first offset of its open transaction, lowest offset first.
         self._open_transactions: dict[int, int] = {}
+        # (first offset, marker offset) of ended transactions whose marker may lie above the high watermark.
+        self._ended: list[tuple[int, int]] = []
+        self._verifications: dict[int, Verification] = {}
 
     @property
     def first_open_offset(self) -> int:
-        """First offset of the oldest open transaction, -1 without one: the last stable offset."""
-        return min(self._open_transactions.values()) if self._open_transactions else -1
+        """First offset of the oldest open transaction, -1 without one."""
+        for offset in self._open_transactions.values():
+            return offset
+        return -1
+
+    def last_stable_offset(self, high_watermark: int) -> int:
+        """Below it there is nothing of a transaction that is open, or whose marker is not committed yet."""
+        stable = high_watermark
+        for offset in self._open_transactions.values():
+            if offset < stable:
+                stable = offset
+            break
+        if self._ended:
+            self._ended = [entry for entry in self._ended if entry[1] >= high_watermark]
+            for offset, _ in self._ended:
+                if offset < stable:
+                    stable = offset
+        return stable
+
+    def has_open_transaction(self, producer_id: int, epoch: int) -> bool:
+        entry = self.entries.get(producer_id)
+        return entry is not None and entry.transaction_first_offset >= 0 and entry.epoch == epoch
+
+    def in_open_transaction(self, producer_id: int) -> bool:
+        return producer_id in self._open_transactions
+
+    def start_verification(
+        self, producer_id: int, epoch: int, sequence: int, *, strict: bool
+    ) -> Verification | None:
+        """What the first batch of a transaction has to bring along; None when the transaction is open."""
+        if self.has_open_transaction(producer_id, epoch):
+            return None
+        verification = self._verifications.get(producer_id)
+        if verification is None:
+            verification = self._verifications[producer_id] = Verification(epoch, sequence, strict)
+        elif epoch > verification.epoch:
+            verification.epoch, verification.lowest_sequence = epoch, sequence
+        elif epoch == verification.epoch and sequence < verification.lowest_sequence:
+            verification.lowest_sequence = sequence
+        return verification
+
+    def check_transactional(
+        self, producer_id: int, epoch: int, sequence: int, verification: Verification | None
+    ) -> ErrorCode | None:
+        """Why a transactional batch that is no duplicate may not be appended, apart from what `check` finds.
+
+        The epoch comes first (KAFKA-19690): a producer that was fenced is told so, and can go on.
+        """
+        entry = self.entries.get(producer_id)
+        if entry is not None and epoch < entry.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if self.has_open_transaction(producer_id, epoch):
+            return None
+        current = self._verifications.get(producer_id)
+        if current is None or current is not verification:
+            return ErrorCode.INVALID_TXN_STATE
+        if current.strict and sequence and (entry is None or not entry.batches):
+            return _OUT_OF_ORDER
+        return _OUT_OF_ORDER if sequence > current.lowest_sequence else None
+
+    def check_marker(
+        self, producer_id: int, epoch: int, coordinator_epoch: int, transaction_version: int
+    ) -> ErrorCode | None:
+        """Why a marker may not be appended; None for one to append.
+
+        With transactions v2 every marker has a higher epoch than the records that it ends (KIP-1228). The one
+        with the same epoch, where nothing is open, repeats a marker that is here already (KAFKA-19999).
+        """
+        entry = self.entries.get(producer_id)
+        if entry is None:
+            return None
+        if epoch < entry.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if transaction_version >= 2 and epoch == entry.epoch and entry.transaction_first_offset >= 0:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
+        if coordinator_epoch < entry.coordinator_epoch:
+            return ErrorCode.TRANSACTION_COORDINATOR_FENCED
+        return None
 
     def check(
         self, producer_id: int, epoch: int, base_sequence: int, last_offset_delta: int
@@ -130,6 +228,8 @@ class ProducerState:
         transactional: bool,
     ) -> None:
         """A data batch of this producer is in the log at `base_offset`."""
+        if self._verifications:
+            self._verifications.pop(producer_id, None)
         entry = self.entries.get(producer_id)
         if entry is None:
             entry = self.entries[producer_id] = ProducerEntry(producer_id, epoch)
@@ -154,8 +254,11 @@ class ProducerState:
             entry.transaction_first_offset = base_offset
             self._open_transactions[producer_id] = base_offset
 
-    def end_transaction(self, producer_id: int, epoch: int, coordinator_epoch: int, timestamp: int) -> int:
-        """A marker is in the log. Returns the first offset of the transaction it ends, -1 for none."""
+    def end_transaction(
+        self, producer_id: int, epoch: int, coordinator_epoch: int, timestamp: int, offset: int
+    ) -> int:
+        """A marker is in the log at `offset`. Returns the first offset of the transaction it ends, or -1."""
+        self._verifications.pop(producer_id, None)
         entry = self.entries.get(producer_id)
         if entry is None:
             entry = self.entries[producer_id] = ProducerEntry(producer_id, epoch)
@@ -167,7 +270,9 @@ class ProducerState:
         entry.transaction_first_offset = -1
         entry.coordinator_epoch = max(entry.coordinator_epoch, coordinator_epoch)
         entry.last_timestamp = timestamp
-        self._open_transactions.pop(producer_id, None)
+        if first_offset >= 0:
+            self._open_transactions.pop(producer_id, None)
+            self._ended.append((first_offset, offset))
         return first_offset
 
     def expire(self, now_ms: int) -> int:
@@ -188,6 +293,8 @@ class ProducerState:
     def clear(self) -> None:
         self.entries.clear()
         self._open_transactions.clear()
+        self._ended.clear()
+        self._verifications.clear()
 
     def take_batches(self, found: dict[int, list[tuple[int, ProducerBatch]]]) -> None:
         """Complete the partial entries from older batches: (epoch, batch) per producer, oldest first."""
@@ -255,6 +362,7 @@ class ProducerState:
             self.entries[producer_id] = entry
             if first_offset >= 0:
                 self._open_transactions[producer_id] = first_offset
+        self._open_transactions = dict(sorted(self._open_transactions.items(), key=lambda item: item[1]))
 
 
 _OUT_OF_ORDER: Final = ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER

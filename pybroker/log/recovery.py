@@ -245,20 +245,22 @@ def _end_of_swap(environment: LogEnvironment, directory: str, base: int) -> int:
 def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, snapshots: list[int]) -> None:
     """Check everything from the recovery point's segment up; see the module."""
     environment = log.environment
-    files = environment.files
     first = len(segments) - 1
     while first > 0 and segments[first].base_offset > recovery_point:
         first -= 1
+    for index, segment in enumerate(segments[:first]):
+        try:
+            segment.txn_index.load()
+        except CorruptionError as error:
+            # Without it aborted records would be shown: make it anew, with what follows from the batches.
+            environment.report(f"{error}; recovered from there")
+            first = index
+            break
     # Segments below are trusted, as far as their companions are complete.
     for segment in segments[:first]:
         if not _has_whole_indexes(segment):
             segment.rebuild_indexes(log.config.index_interval_bytes)
             environment.report(f"{segment.path('.index')} was missing or not complete; rebuilt")
-        try:
-            segment.txn_index.load()
-        except CorruptionError as error:
-            environment.report(f"{error}; removed")
-            files.remove(segment.path(".txnindex"))
     start = segments[first].base_offset
     log.log_end_offset = start
     # Snapshots above are of a log that may not exist any more; the walk makes the state anew.
@@ -334,11 +336,8 @@ def _remove_segments(log: PartitionLog, segments: list[Segment], start: int) -> 
 
 def recover_segment(log: PartitionLog, segment: Segment) -> tuple[int, int]:
     """Walk a segment's batches, rebuilding its indexes; (valid bytes, offset after the last valid batch)."""
-    environment = log.environment
     segment.new_indexes()
-    txn_path = segment.path(".txnindex")
-    if environment.files.exists(txn_path):
-        environment.files.remove(txn_path)
+    segment.reset_txn_index()
     interval = log.config.index_interval_bytes
     next_offset = segment.base_offset
     base = segment.base_offset

@@ -264,6 +264,18 @@ class Segment:
             self._txn_index = index
         return self._txn_index
 
+    def reset_txn_index(self) -> None:
+        """Forget it and remove its file: recovery makes it anew."""
+        self._txn_index = None
+        files = self.environment.files
+        if files.exists(self.path(".txnindex")):
+            files.remove(self.path(".txnindex"))
+
+    def save_txn_index(self) -> None:
+        """Write what the disk refused when it came."""
+        if self._txn_index is not None:
+            self._txn_index.save()
+
     # ---- reading -------------------------------------------------------------------------------------
 
     def read_handle(self) -> File:

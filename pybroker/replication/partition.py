@@ -19,8 +19,14 @@ from typing import Final, NamedTuple
 from pybroker.common.errors import CorruptionError, ErrorCode, StorageError
 from pybroker.log.config import LONG_MAX, LogConfig
 from pybroker.log.partition_log import ColdRead, LogRead, PartitionLog
-from pybroker.log.producer_state import ProducerBatch
-from pybroker.records.batch import CREATE_TIME, LOG_APPEND_TIME, TRANSACTIONAL_BIT
+from pybroker.log.producer_state import ProducerBatch, ProducerEntry, Verification
+from pybroker.records.batch import (
+    CREATE_TIME,
+    LOG_APPEND_TIME,
+    TRANSACTIONAL_BIT,
+    iter_headers,
+)
+from pybroker.records.control import build_end_transaction
 from pybroker.records.validation import ProduceRules, Rejection, WalkPolicy, validate_produce
 
 LATEST: Final = -1
@@ -241,11 +247,15 @@ class Partition:
         version: int = 13,
         walk_policy: WalkPolicy | None = None,
         now_ms: int,
+        verification: Verification | None = None,
+        verify: bool = True,
     ) -> AppendOutcome:
         """Append the one batch in `records` (a produce's records field). Never raises for bad input.
 
         A writable view is stamped and corrected in place. When it is stored and `high_watermark` is still
         below the outcome's `end_offset`, an acknowledgement has to wait: see `on_high_watermark`.
+        The first batch of a transaction needs the `verification` that was started for it, unless told not to
+        `verify` (transaction.partition.verification.enable).
         """
         log = self.log
         if not self.is_leader:
@@ -258,7 +268,15 @@ class Partition:
             batch.header  # type: ignore[union-attr]
         )
         if producer_id >= 0:
-            answer = self._check_producer(producer_id, epoch, sequence, delta)
+            answer = self._check_producer(
+                producer_id,
+                epoch,
+                sequence,
+                delta,
+                attributes & TRANSACTIONAL_BIT != 0,
+                verification,
+                verify,
+            )
             if answer is not None:
                 return answer
         try:
@@ -351,20 +369,30 @@ class Partition:
         )
 
     def _check_producer(
-        self, producer_id: int, epoch: int, sequence: int, delta: int
+        self,
+        producer_id: int,
+        epoch: int,
+        sequence: int,
+        delta: int,
+        transactional: bool,
+        verification: Verification | None,
+        verify: bool,
     ) -> AppendOutcome | None:
         """The answer for a duplicate or a batch out of order; None for one to append."""
         log = self.log
         producers = log.producers
         verdict = producers.check(producer_id, epoch, sequence, delta)
-        if verdict is None:
-            return None
-        if verdict.__class__ is not ProducerBatch and producers.is_partial(producer_id):
-            try:
-                log.complete_producer_windows()
-            except (StorageError, CorruptionError, OSError) as error:
-                log.environment.report(f"{log.name}: producer windows cannot be completed: {error}")
-            verdict = producers.check(producer_id, epoch, sequence, delta)
+        if verdict.__class__ is not ProducerBatch:
+            if transactional and verify:
+                refusal = producers.check_transactional(producer_id, epoch, sequence, verification)
+                if refusal is not None:
+                    return AppendOutcome(refusal, log_start_offset=log.log_start_offset)
+            if verdict is not None and producers.is_partial(producer_id):
+                try:
+                    log.complete_producer_windows()
+                except (StorageError, CorruptionError, OSError) as error:
+                    log.environment.report(f"{log.name}: producer windows cannot be completed: {error}")
+                verdict = producers.check(producer_id, epoch, sequence, delta)
         if isinstance(verdict, ProducerBatch):
             return AppendOutcome(
                 _NONE,
@@ -374,8 +402,58 @@ class Partition:
                 verdict.last_offset + 1,
             )
         if verdict is None:
-            return None
+            if transactional or not producers.in_open_transaction(producer_id):
+                return None
+            verdict = ErrorCode.INVALID_TXN_STATE
         return AppendOutcome(verdict, log_start_offset=log.log_start_offset)
+
+    # ---- transactions --------------------------------------------------------------------------------
+
+    def start_verification(
+        self, producer_id: int, epoch: int, sequence: int, *, strict: bool
+    ) -> Verification | ErrorCode | None:
+        """Before the coordinator is asked whether a producer's transaction includes this partition; None when
+        it need not be asked, because the transaction is open here."""
+        if not self.is_leader:
+            return _STORAGE if self.log.offline else _NOT_LEADER
+        return self.log.producers.start_verification(producer_id, epoch, sequence, strict=strict)
+
+    def append_marker(
+        self,
+        producer_id: int,
+        producer_epoch: int,
+        *,
+        commit: bool,
+        coordinator_epoch: int,
+        transaction_version: int,
+        now_ms: int,
+    ) -> AppendOutcome:
+        """End the transaction of a producer here. Only WriteTxnMarkers and the coordinator come this way."""
+        log = self.log
+        if not self.is_leader:
+            return AppendOutcome(_STORAGE if log.offline else _NOT_LEADER)
+        refusal = log.producers.check_marker(
+            producer_id, producer_epoch, coordinator_epoch, transaction_version
+        )
+        if refusal is not None:
+            return AppendOutcome(refusal, log_start_offset=log.log_start_offset)
+        batch = build_end_transaction(
+            producer_id,
+            producer_epoch,
+            commit=commit,
+            timestamp=now_ms,
+            coordinator_epoch=coordinator_epoch,
+        )
+        try:
+            where = log.append_records(batch, leader_epoch=self.leader_epoch, assign_offsets=True)
+        except StorageError:
+            return AppendOutcome(_STORAGE)
+        self._stored(where.end_offset)
+        return AppendOutcome(_NONE, where.base_offset, -1, log.log_start_offset, where.end_offset)
+
+    def active_producers(self) -> list[ProducerEntry]:
+        """What is known of the producers that wrote here (DescribeProducers)."""
+        return list(self.log.producers.entries.values())
 
     def _appended(self, end_offset: int) -> None:
         """After an append where flushes count: ask for one, or move on when none is due yet."""
@@ -468,8 +546,12 @@ class Partition:
             )
             aborted: list[tuple[int, int]] | None = None
             if isolation == READ_COMMITTED and found.records:
+                entries = log.aborted_between(offset, bound)
+                end_offset = _end_of(found.records, bound) if entries else bound
                 aborted = [
-                    (entry.producer_id, entry.first_offset) for entry in log.aborted_between(offset, bound)
+                    (entry.producer_id, entry.first_offset)
+                    for entry in entries
+                    if entry.first_offset < end_offset
                 ]
         except StorageError:
             return ReadOutcome(_STORAGE)
@@ -538,3 +620,11 @@ class Partition:
             return ErrorCode.OFFSET_OUT_OF_RANGE, -1
         log.increment_log_start(offset)
         return _NONE, log.log_start_offset
+
+
+def _end_of(records: bytes, bound: int) -> int:
+    """The offset after the last whole batch in what was read; `bound` if the first one is cut."""
+    end_offset = bound
+    for _, header in iter_headers(records):
+        end_offset = header.next_offset
+    return end_offset

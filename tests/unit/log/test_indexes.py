@@ -145,8 +145,8 @@ def test_transaction_index_round_trip_and_lookup(files):
     again = TransactionIndex(files, "/d/a.txnindex", 0)
     again.load()
     assert again.entries == entries
-    assert again.aborted_in(11, 100) == entries[1:]
-    assert again.aborted_in(0, 12) == entries[:1]
+    assert again.aborted_in(11, 100) == (entries[1:], False)
+    assert again.aborted_in(0, 12) == (entries[:1], True)
     again.truncate_to(20)
     assert files.file_size("/d/a.txnindex") == 34
     overwrite(files, "/d/a.txnindex", 34, b"xx")

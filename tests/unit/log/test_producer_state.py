@@ -146,9 +146,9 @@ def test_transactions_hold_the_last_stable_offset():
     add(state, 0, offset=8, producer=9, transactional=True)
     add(state, 1, offset=9, transactional=True)
     assert state.first_open_offset == 5
-    assert state.end_transaction(PRODUCER, 0, 1, 200) == 5
+    assert state.end_transaction(PRODUCER, 0, 1, 200, 10) == 5
     assert state.first_open_offset == 8
-    assert state.end_transaction(9, 1, 1, 200) == 8
+    assert state.end_transaction(9, 1, 1, 200, 11) == 8
     assert state.first_open_offset == -1
     assert state.check(9, 1, 1, 0) == OUT_OF_ORDER
     assert state.check(9, 1, 0, 0) is None
