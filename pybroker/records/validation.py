@@ -11,7 +11,7 @@ The order of the checks is Kafka's, because a batch that is wrong in two ways mu
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from crc32c import crc32c
@@ -36,6 +36,7 @@ from pybroker.records.batch import (
     BatchHeader,
     Record,
     build_batch,
+    iter_records,
     read_varint,
     read_varlong,
     recompute_crc,
@@ -369,6 +370,8 @@ def _validate_records(
     try:
         largest, offset_of_max, smallest, keyless = walk_records(data, count)
     except _OffsetDeltaError as error:
+        if convert:
+            return _renumbered(records, header, rules, now_ms)
         # Kafka checks it in compressed batches only; there it is an error without a number of its own.
         code = ErrorCode.INVALID_RECORD if source == compression.NONE else ErrorCode.UNKNOWN_SERVER_ERROR
         return Rejection(code, detail=str(error))
@@ -398,19 +401,42 @@ def _validate_records(
         # Kafka starts its search for the maximum at -1.
         largest = NO_TIMESTAMP
     if convert:
-        return _converted(data, header, rules, now_ms)
+        return _converted(_records(data, header), header, rules, now_ms)
     if not create_time:
         return _store(records, header, LOG_APPEND_TIME, now_ms, header.last_offset_delta, walked=True)
     return _store(records, header, CREATE_TIME, largest, offset_of_max, walked=True)
 
 
+def _renumbered(
+    batch: memoryview, header: BatchHeader, rules: ProduceRules, now_ms: int
+) -> ValidatedBatch | Rejection:
+    """A converted batch: Kafka numbers its records anew, whatever numbers they had."""
+    max_bytes = rules.max_message_bytes * _CONTENT_FACTOR
+    try:
+        records = list(iter_records(batch, header=header, max_bytes=max_bytes))
+    except CorruptionError as error:
+        return Rejection(ErrorCode.INVALID_RECORD, detail=str(error))
+    append_time_bit = header.attributes & LOG_APPEND_TIME_BIT != 0
+    rejection = _record_errors(records, rules, now_ms, append_time_bit)
+    if rejection is not None:
+        return rejection
+    renumbered = [replace(record, offset=index) for index, record in enumerate(records)]
+    return _converted(renumbered, header, rules, now_ms)
+
+
 def _converted(
-    data: bytes, header: BatchHeader, rules: ProduceRules, now_ms: int
+    records: list[Record], header: BatchHeader, rules: ProduceRules, now_ms: int
 ) -> ValidatedBatch | Rejection:
     """A batch with the same records and the topic's codec."""
     target = rules.target_codec or compression.NONE
     append_time = rules.timestamp_type == LOG_APPEND_TIME
-    records = _records(data, header)
+    # What Kafka's writer of batches does not take, although batches that stay as they are may have it.
+    if header.producer_id != -1 and (header.producer_epoch == -1 or header.base_sequence < 0):
+        return Rejection(ErrorCode.UNKNOWN_SERVER_ERROR, detail="half a producer identity in a conversion")
+    if header.producer_id == -1 and header.is_transactional:
+        return Rejection(ErrorCode.UNKNOWN_SERVER_ERROR, detail="transactional without a producer id")
+    if any(record.timestamp < NO_TIMESTAMP for record in records):
+        return Rejection(ErrorCode.UNKNOWN_SERVER_ERROR, detail="negative timestamp in a conversion")
     batch = bytearray(
         build_batch(
             records,
@@ -595,8 +621,7 @@ def _record_errors(
     errors: list[tuple[int, str]] = []
     bad_timestamp = False
     create_time = rules.timestamp_type == CREATE_TIME
-    for record in records:
-        index = record.offset
+    for index, record in enumerate(records):
         timestamp = record.timestamp
         if rules.compaction and record.key is None:
             where = f"{rules.topic}-{rules.partition}"
@@ -612,14 +637,14 @@ def _record_errors(
                 errors.append(
                     (
                         index,
-                        f"Timestamp {timestamp} of message with offset {index} is out of range. "
+                        f"Timestamp {timestamp} of message with offset {record.offset} is out of range. "
                         f"The timestamp should be within [{first}, {last}]",
                     )
                 )
         elif append_time_bit:
             bad_timestamp = True
             shown = (
-                f"DefaultRecord(offset={index}, timestamp={timestamp}, "
+                f"DefaultRecord(offset={record.offset}, timestamp={timestamp}, "
                 f"key={len(record.key or b'')} bytes, value={len(record.value or b'')} bytes)"
             )
             errors.append(

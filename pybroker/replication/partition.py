@@ -612,7 +612,7 @@ class Partition:
         log = self.log
         if not self.is_leader or log.offline:
             return (_STORAGE if log.offline else _NOT_LEADER), -1
-        if not log.config.deletes:
+        if log.config.compacts and not log.config.deletes:
             return ErrorCode.POLICY_VIOLATION, -1
         if offset == -1:
             offset = log.high_watermark

@@ -5,13 +5,16 @@ program.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 import tempfile
 from pathlib import Path
 
 from tests.conformance import docs
 from tests.conformance.run import PROPERTIES, Difference, run, short
+from tests.conformance.symbols import Records
 from tests.processes import KafkaProcess, PybrokerProcess
+from tests.protocol.raw import Batch
 
 
 def show(difference: Difference) -> str:
@@ -27,8 +30,25 @@ def show(difference: Difference) -> str:
 
 
 def short_values(values: object) -> str:
-    text = repr(values)
-    return text if len(text) <= 900 else f"{text[:897]}..."
+    text = repr(_summary(values))
+    return text if len(text) <= 1500 else f"{text[:1497]}..."
+
+
+def _summary(value: object) -> object:
+    """The same without the contents of records."""
+    if isinstance(value, Batch):
+        fields = dataclasses.asdict(value)
+        plain = dataclasses.asdict(Batch())
+        shown = {name: item for name, item in fields.items() if name != "records" and item != plain[name]}
+        return f"Batch of {[len(r) for r in value.records]} {shown}"
+    if isinstance(value, Records):
+        extra = {"tail": value.tail, "keep": value.keep} if value.tail or value.keep is not None else ""
+        return [*map(_summary, value.batches), *([extra] if extra else [])]
+    if isinstance(value, dict):
+        return {name: _summary(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_summary(item) for item in value]
+    return value
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -40,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--examples", type=int, default=1, help="examples shown of every group of differences"
     )
+    parser.add_argument("--in-order", type=int, metavar="N", help="show the first N differences instead")
     parser.add_argument(
         "--nodes", nargs=2, metavar="HOST:PORT", help="running nodes, fresh ones, instead of new ones"
     )
@@ -67,7 +88,10 @@ def main(arguments: list[str] | None = None) -> int:
         f"\n{options.requests} requests, seed {options.seed}, {len(report.versions)} versions, "
         f"{report.seconds:.0f} s\n"
     )
-    for signature, group in report.groups().items():
+    if options.in_order:
+        for difference in report.found[: options.in_order]:
+            print(show(difference))
+    for signature, group in report.groups().items() if not options.in_order else ():
         print(f"{len(group)} x {signature}")
         for difference in group[: options.examples]:
             print(show(difference))

@@ -68,6 +68,7 @@ class Harness:
         register=True,
         previous_epoch=-1,
     ):
+        self.seed = seed
         self.files = files or MemoryFileSystem()
         self.files.make_dirs(METADATA_DIR)
         self.log = log or MemoryRaftLog(directory=METADATA_DIR)
@@ -91,9 +92,12 @@ class Harness:
         return self.controller.image
 
     def restart(self, data=None, **options):
-        """A new controller on the same files and on what the log holds, or on `data`."""
+        """A new controller on the same files and on what the log holds, or on `data`.
+
+        Its ids are drawn from another seed: no topic ever gets the id of an earlier one.
+        """
         log = MemoryRaftLog(bytes(self.log.data) if data is None else data, directory=METADATA_DIR)
-        return Harness(log=log, files=self.files, **options)
+        return Harness(log=log, files=self.files, **{"seed": self.seed + 1, **options})
 
     def create_raw(self, *topics, version=7, timeout=5000, validate_only=False):
         request = CreateTopicsRequest(topics=list(topics), timeout=timeout, validate_only=validate_only)
