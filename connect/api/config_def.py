@@ -24,6 +24,7 @@ __all__ = [
     "Password",
     "Recommender",
     "Type",
+    "UnparsableError",
     "Validator",
     "Width",
     "at_least",
@@ -91,6 +92,10 @@ class Password:
         return self.HIDDEN
 
     __repr__ = __str__
+
+
+class UnparsableError(ConfigError):
+    """Raised by the validator of a CLASS key that names no class: counts as a value that did not parse."""
 
 
 # Called with the key's name and its parsed value (None when absent); raises ConfigError.
@@ -358,6 +363,8 @@ class ConfigDef:
                     key.validator(key.name, result.value)
                 except ConfigError as error:
                     result.add_error_message(str(error))
+                    if isinstance(error, UnparsableError):
+                        result.value = None
         for key in self.keys.values():
             if key.recommender is None:
                 continue

@@ -22,7 +22,7 @@ RawHeaders = list[tuple[str, bytes | None]]
 
 
 class Converter(Plugin, abc.ABC):
-    def configure(self, configs: Mapping[str, Any], is_key: bool) -> None:
+    def configure(self, configs: Mapping[str, Any], is_key: bool = False) -> None:
         """Called once before use; keys come without their prefix (`schemas.enable`)."""
 
     def config_def(self) -> ConfigDef:
@@ -43,7 +43,7 @@ class Converter(Plugin, abc.ABC):
 
 
 class HeaderConverter(Plugin, abc.ABC):
-    def configure(self, configs: Mapping[str, Any]) -> None: ...
+    def configure(self, configs: Mapping[str, Any], is_key: bool = False) -> None: ...
 
     def config_def(self) -> ConfigDef:
         return ConfigDef()
