@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tools.record_schemas import METADATA_RECORDS
+from tools.record_schemas import GROUP_RECORDS, METADATA_RECORDS
 
 ROOT = Path(__file__).resolve().parent.parent
 NEVER = 32767
@@ -362,6 +362,22 @@ def record_module() -> str:
     return module + f"\n\nRECORD_TYPES: dict[int, type[Message]] = {{\n{table}\n}}\n"
 
 
+def group_record_module() -> str:
+    structs = []
+    for number, name, key_rows, last, flexible_from, nested, rows in GROUP_RECORDS:
+        key = StructModel(f"{name}Key", 0, 0, NEVER)
+        key.fields = [parse_row(row, 0) for row in key_rows]
+        structs.append(key)
+        for nested_name, nested_rows in [*nested.items(), (f"{name}Value", rows)]:
+            struct = StructModel(nested_name, 0, last, flexible_from)
+            struct.fields = [parse_row(row, last) for row in nested_rows]
+            structs.append(struct)
+    module = render_module("The records of `__consumer_offsets`, as of Kafka 4.3.", structs)
+    table = "\n".join(f"    {number}: ({name}Key, {name}Value)," for number, name, *_ in GROUP_RECORDS)
+    kind = "dict[int, tuple[type[Message], type[Message]]]"
+    return module + f"\n\nRECORD_TYPES: {kind} = {{\n{table}\n}}\n"
+
+
 def parse_row(row: str, last: int) -> FieldModel:
     """`name type first-last [tag=N] [null=V] [default=X]`; see `tools/record_schemas.py`."""
     name, type_name, versions, *options = row.split()
@@ -413,6 +429,7 @@ def generate() -> dict[str, str]:
         "The default principal, as Envelope requests carry it.", {"default_principal_data": "Principal"}
     )
     files[f"{folder}/metadata_record_types.py"] = record_module()
+    files[f"{folder}/coordinator_record_types.py"] = group_record_module()
     return files
 
 

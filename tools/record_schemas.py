@@ -1,11 +1,11 @@
-"""The metadata records of Kafka 4.3, which kio does not have, for `tools/generate_wire.py`.
+"""The metadata and group records of Kafka 4.3, which kio does not have, for `tools/generate_wire.py`.
 
 One entry per record: (record key, class name, last version, nested structs, fields). A field is one line:
 
     name type versions [tag=N] [null=V] [default=X]
 
 `versions` is `first` (to the last version of the record) or `first-last`; `null=V` allows null from version V
-on. All of these records are flexible from version 0. Without `default` the value is Kafka's zero of the type.
+on. All metadata records are flexible from version 0. Without `default` the value is Kafka's zero of the type.
 Key 29 is left out on purpose: development versions of Kafka contest it, and 4.3.0 does not have it.
 """
 
@@ -192,4 +192,157 @@ METADATA_RECORDS: list[tuple[int, str, int, dict[str, Fields], Fields]] = [
         ],
     ),
     (28, "ClearElrRecord", 0, {}, ["topic_name string 0"]),
+]
+
+
+def _assigned_partitions() -> Fields:
+    return ["topic_id uuid 0", "partitions []int32 0", "assignment_epochs []int32 0 tag=0 null=0 default=null"]
+
+
+# The records of `__consumer_offsets`: (record type, name, fields of the key, last version of the value, its
+# first flexible version, nested structs of the value, fields of the value). Keys have one version and are not
+# flexible. Types 10 to 15 (share groups) and 17 to 23 (streams groups) are not declared.
+GROUP_RECORDS: list[tuple[int, str, Fields, int, int, dict[str, Fields], Fields]] = [
+    (
+        0,
+        "LegacyOffsetCommit",
+        ["group string 0", "topic string 0", "partition int32 0"],
+        0,
+        32767,
+        {},
+        ["offset int64 0", "metadata string 0", "commit_timestamp int64 0"],
+    ),
+    (
+        1,
+        "OffsetCommit",
+        ["group string 0", "topic string 0", "partition int32 0"],
+        4,
+        4,
+        {},
+        [
+            "offset int64 0",
+            "leader_epoch int32 3 default=-1",
+            "metadata string 0",
+            "commit_timestamp int64 0",
+            "expire_timestamp int64 1-1 default=-1",
+            "topic_id uuid 4 tag=0",
+        ],
+    ),
+    (
+        2,
+        "GroupMetadata",
+        ["group string 0"],
+        4,
+        4,
+        {
+            "GroupMetadataMember": [
+                "member_id string 0",
+                "group_instance_id string 3 null=3 default=null",
+                "client_id string 0",
+                "client_host string 0",
+                "rebalance_timeout int32 1",
+                "session_timeout int32 0",
+                "subscription bytes 0",
+                "assignment bytes 0",
+            ]
+        },
+        [
+            "protocol_type string 0",
+            "generation int32 0",
+            "protocol string 0 null=0",
+            "leader string 0 null=0",
+            "current_state_timestamp int64 2 default=-1",
+            "members []GroupMetadataMember 0",
+        ],
+    ),
+    (
+        3,
+        "ConsumerGroupMetadata",
+        ["group_id string 0"],
+        0,
+        0,
+        {},
+        ["epoch int32 0", "metadata_hash int64 0 tag=0"],
+    ),
+    (
+        4,
+        "ConsumerGroupPartitionMetadata",
+        ["group_id string 0"],
+        0,
+        0,
+        {
+            "PartitionRacks": ["partition int32 0", "racks []string 0"],
+            "GroupTopicMetadata": [
+                "topic_id uuid 0",
+                "topic_name string 0",
+                "num_partitions int32 0",
+                "partition_metadata []PartitionRacks 0",
+            ],
+        },
+        ["topics []GroupTopicMetadata 0"],
+    ),
+    (
+        5,
+        "ConsumerGroupMemberMetadata",
+        ["group_id string 0", "member_id string 0"],
+        0,
+        0,
+        {
+            "ClassicProtocol": ["name string 0", "metadata bytes 0"],
+            "ClassicMemberMetadata": ["session_timeout_ms int32 0", "supported_protocols []ClassicProtocol 0"],
+        },
+        [
+            "instance_id string 0 null=0",
+            "rack_id string 0 null=0",
+            "client_id string 0",
+            "client_host string 0",
+            "subscribed_topic_names []string 0",
+            "subscribed_topic_regex string 0 null=0",
+            "rebalance_timeout_ms int32 0 default=-1",
+            "server_assignor string 0 null=0",
+            "classic_member_metadata ClassicMemberMetadata 0 tag=0 null=0 default=null",
+        ],
+    ),
+    (
+        6,
+        "ConsumerGroupTargetAssignmentMetadata",
+        ["group_id string 0"],
+        0,
+        0,
+        {},
+        ["assignment_epoch int32 0", "assignment_timestamp int64 0 tag=0"],
+    ),
+    (
+        7,
+        "ConsumerGroupTargetAssignmentMember",
+        ["group_id string 0", "member_id string 0"],
+        0,
+        0,
+        {"TargetPartitions": ["topic_id uuid 0", "partitions []int32 0"]},
+        ["topic_partitions []TargetPartitions 0"],
+    ),
+    (
+        8,
+        "ConsumerGroupCurrentMemberAssignment",
+        ["group_id string 0", "member_id string 0"],
+        0,
+        0,
+        {"CurrentPartitions": _assigned_partitions()},
+        [
+            "member_epoch int32 0",
+            "previous_member_epoch int32 0",
+            "state int8 0",
+            "assigned_partitions []CurrentPartitions 0",
+            "partitions_pending_revocation []CurrentPartitions 0",
+        ],
+    ),
+    (
+        16,
+        "ConsumerGroupRegularExpression",
+        ["group_id string 0", "regular_expression string 0"],
+        0,
+        0,
+        {},
+        ["topics []string 0", "version int64 0", "timestamp int64 0"],
+    ),
 ]
