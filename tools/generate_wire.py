@@ -364,7 +364,7 @@ def record_module() -> str:
 
 def group_record_module() -> str:
     structs = []
-    for number, name, key_rows, last, flexible_from, nested, rows in GROUP_RECORDS:
+    for _, name, key_rows, last, flexible_from, nested, rows in GROUP_RECORDS:
         key = StructModel(f"{name}Key", 0, 0, NEVER)
         key.fields = [parse_row(row, 0) for row in key_rows]
         structs.append(key)

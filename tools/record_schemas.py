@@ -196,7 +196,11 @@ METADATA_RECORDS: list[tuple[int, str, int, dict[str, Fields], Fields]] = [
 
 
 def _assigned_partitions() -> Fields:
-    return ["topic_id uuid 0", "partitions []int32 0", "assignment_epochs []int32 0 tag=0 null=0 default=null"]
+    return [
+        "topic_id uuid 0",
+        "partitions []int32 0",
+        "assignment_epochs []int32 0 tag=0 null=0 default=null",
+    ]
 
 
 # The records of `__consumer_offsets`: (record type, name, fields of the key, last version of the value, its
@@ -289,7 +293,10 @@ GROUP_RECORDS: list[tuple[int, str, Fields, int, int, dict[str, Fields], Fields]
         0,
         {
             "ClassicProtocol": ["name string 0", "metadata bytes 0"],
-            "ClassicMemberMetadata": ["session_timeout_ms int32 0", "supported_protocols []ClassicProtocol 0"],
+            "ClassicMemberMetadata": [
+                "session_timeout_ms int32 0",
+                "supported_protocols []ClassicProtocol 0",
+            ],
         },
         [
             "instance_id string 0 null=0",

@@ -1,8 +1,8 @@
 """The records of `__consumer_offsets`, with their framing.
 
 In: key and value objects, or the bytes of a record. Out: the bytes, or objects. What must hold: what is
-written here is byte for byte what Kafka 4.3 writes; a key of an unknown type is told apart from a damaged one,
-because records of newer brokers are tolerated.
+written here is byte for byte what Kafka 4.3 writes; a key of an unknown type is told apart from a damaged
+one, because records of newer brokers are tolerated.
 
     key:   record type (int16) | body of the key
     value: version (int16)     | body of the value in that version

@@ -1,0 +1,1 @@
+"""Classic groups: the members choose the assignment, the coordinator keeps them in step."""
