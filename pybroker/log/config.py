@@ -47,10 +47,14 @@ class LogConfig:
     deletes: bool = field(init=False, default=True)
     compacts: bool = field(init=False, default=False)
     log_append_time: bool = field(init=False, default=False)
+    # segment.ms, or the compaction lag where that is shorter: what is not rolled cannot be cleaned.
+    roll_ms: int = field(init=False, default=604_800_000)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "deletes", "delete" in self.cleanup_policy)
         object.__setattr__(self, "compacts", "compact" in self.cleanup_policy)
+        roll_ms = min(self.segment_ms, self.max_compaction_lag_ms) if self.compacts else self.segment_ms
+        object.__setattr__(self, "roll_ms", roll_ms)
         object.__setattr__(self, "log_append_time", self.message_timestamp_type == "LogAppendTime")
 
     @classmethod

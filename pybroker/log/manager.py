@@ -27,6 +27,7 @@ from pybroker.common.clock import Clock
 from pybroker.common.errors import ConfigError, CorruptionError, ErrorCode, StorageError
 from pybroker.common.files import FileSystem, read_file, write_file, write_fully
 from pybroker.log import checkpoints, meta_properties, recovery, retention
+from pybroker.log.cleaner.cleaner import CleanerSettings, LogCleaner
 from pybroker.log.config import LONG_MAX, LogConfig
 from pybroker.log.environment import DISK_FULL, NO_DESCRIPTORS, LogEnvironment
 from pybroker.log.meta_properties import MetaProperties
@@ -85,6 +86,7 @@ class LogDirectory:
         "background",
         "background_under_way",
         "clean",
+        "clean_offsets",
         "directory_id",
         "due_removals",
         "full",
@@ -132,6 +134,8 @@ class LogDirectory:
         self.recovery_points: checkpoints.Offsets = {}
         self.start_offsets: checkpoints.Offsets = {}
         self.watermarks: checkpoints.Offsets = {}
+        # How far each log is clean, kept up to date by the cleaner.
+        self.clean_offsets: checkpoints.Offsets = {}
 
     @property
     def urgent_ready(self) -> bool:
@@ -231,6 +235,7 @@ class LogManager:
         ballast_bytes: int = 4 * 1024 * 1024,
         max_open_read_files: int = 512,
         max_open_write_files: int = 4096,
+        cleaner: CleanerSettings | None = None,
         report: Callable[[str], None] | None = None,
     ) -> None:
         self.environment = LogEnvironment(
@@ -246,6 +251,7 @@ class LogManager:
             self.environment.report = report
         self.defaults = defaults or LogConfig()
         self.directories = [LogDirectory(path.rstrip("/") or "/") for path in log_dirs]
+        self.cleaner = LogCleaner(self, cleaner or CleanerSettings())
         self.cluster_id = ""
         self.node_id = -1
         self.broker_epoch = -1
@@ -356,6 +362,9 @@ class LogManager:
         )
         directory.start_offsets = checkpoints.read_or_drop(
             files, f"{directory.path}/{checkpoints.LOG_START}", report
+        )
+        directory.clean_offsets = checkpoints.read_or_drop(
+            files, f"{directory.path}/{checkpoints.CLEANER}", report
         )
         directory.watermarks = checkpoints.read_or_drop(
             files, f"{directory.path}/{checkpoints.HIGH_WATERMARK}", report
@@ -502,6 +511,7 @@ class LogManager:
     def update_config(self, log: PartitionLog, config: LogConfig) -> None:
         """New configuration for one log."""
         log.config = config
+        self.cleaner.wake()
         if config.flush_ms != LONG_MAX:
             self._timed[log] = None
         else:
@@ -517,6 +527,8 @@ class LogManager:
         directory.urgent.pop(log, None)
         directory.background.pop(log, None)
         self._timed.pop(log, None)
+        if directory.clean_offsets.pop((topic, partition), None) is not None:
+            directory.wanted_checkpoints[checkpoints.CLEANER] = None
         log.on_work = None
         log.mark_deleted()
         if directory.offline:
@@ -596,6 +608,7 @@ class LogManager:
                     log.producers.expire(wall_ms)
         for directory in self.directories:
             self._tick_directory(directory, now_ms, wall_ms)
+        self.cleaner.tick(now_ms)
         if now_ms >= self._next_resume_ms:
             self._next_resume_ms = now_ms + _RESUME_INTERVAL_MS
             self._release_under_way = False
@@ -692,6 +705,10 @@ class LogManager:
                 key: log.log_start_offset
                 for key, log in logs
                 if log.log_start_offset > log.segments[0].base_offset and key[0] != METADATA_TOPIC
+            }
+        elif name == checkpoints.CLEANER:
+            offsets = {
+                key: offset for key, offset in directory.clean_offsets.items() if key in directory.logs
             }
         else:
             offsets = {key: log.high_watermark for key, log in logs if key[0] != METADATA_TOPIC}
@@ -924,6 +941,7 @@ class LogManager:
         left without its clean-shutdown marker, which makes the next start recover it.
         """
         files = self.environment.files
+        self.cleaner.stop()
         for directory in self.directories:
             if clean and not directory.offline:
                 try:
@@ -949,7 +967,7 @@ class LogManager:
             except StorageError as error:
                 refused = True
                 self.environment.report(f"{log.name}: not closed cleanly: {error}")
-        for name in (checkpoints.RECOVERY_POINT, checkpoints.LOG_START, checkpoints.HIGH_WATERMARK):
+        for name in checkpoints.ALL:
             content = self._checkpoint_content(directory, name)
             if content is not None:
                 write_file(files, f"{directory.path}/{name}", content)

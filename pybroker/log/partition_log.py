@@ -17,7 +17,7 @@ import base64
 import errno
 import struct
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from pybroker.common.errors import CorruptionError, StorageError
@@ -297,7 +297,7 @@ class PartitionLog:
             size + total > config.segment_bytes
             or segment.index_full
             or last_offset - segment.base_offset > _MAX_RELATIVE_OFFSET
-            or self._waited(segment, max_timestamp) > config.segment_ms - segment.roll_jitter_ms
+            or self._waited(segment, max_timestamp) > config.roll_ms - segment.roll_jitter_ms
         ):
             self.roll()
             segment = self.segments[-1]
@@ -401,7 +401,7 @@ class PartitionLog:
             segment.size + header.size > config.segment_bytes
             or segment.index_full
             or header.last_offset - segment.base_offset > _MAX_RELATIVE_OFFSET
-            or self._waited(segment, header.max_timestamp) > config.segment_ms - segment.roll_jitter_ms
+            or self._waited(segment, header.max_timestamp) > config.roll_ms - segment.roll_jitter_ms
         ):
             self.roll()
             segment = self.active
@@ -913,6 +913,42 @@ class PartitionLog:
                 raise self._storage_error("cannot rename a deleted segment", error) from error
             self._deleted_files.append((due, path + DELETED))
 
+    def replace_segments(self, cleaned: Sequence[tuple[Segment, tuple[int, ...]]]) -> None:
+        """Put cleaned segments, in `.swap` files, in the place of those with the base offsets given."""
+        replaced = {base: segment for segment, bases in cleaned for base in bases}
+        segments: list[Segment] = []
+        for old in self.segments:
+            new = replaced.get(old.base_offset)
+            if new is None:
+                segments.append(old)
+            elif new.base_offset == old.base_offset:
+                segments.append(new)
+        gone = [segment for segment in self.segments if segment.base_offset in replaced]
+        self.take_segments(segments)
+        for old in gone:
+            # The state of producers at the start of a segment that stays is still of use.
+            self._discard(old, keep_snapshot=replaced[old.base_offset].base_offset == old.base_offset)
+        self._directory_dirty = True
+        self._want_work(False)
+
+    def settle_swapped_segments(self) -> None:
+        """Give the cleaned segments their final names. The directory was synced since they were put in."""
+        files = self.environment.files
+        for segment in self.segments:
+            if not segment.suffix:
+                continue
+            for extension in (".log", ".index", ".timeindex", ".txnindex"):
+                path = segment.path(extension)
+                try:
+                    files.rename(path, path.removesuffix(segment.suffix))
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise self._storage_error("cannot rename a cleaned segment", error) from error
+            segment.put_in_place()
+            self._directory_dirty = True
+        self._want_work(False)
+
     @property
     def has_deleted_files(self) -> bool:
         return bool(self._deleted_files)
@@ -1035,6 +1071,13 @@ class PartitionLog:
         Indexes of the active segment and an empty snapshot are written but not synced: after a power loss
         they are found to be wrong and made anew.
         """
+        if any(segment.suffix for segment in self.segments):
+            # A cleaning that is not quite over: what replaced the old segments must be there without them.
+            try:
+                self.environment.files.sync_dir(self.directory)
+            except OSError as error:
+                raise self._storage_error("clean close failed", error) from error
+            self.settle_swapped_segments()
         if self.settled_end_offset != self.log_end_offset or self.needs_sync:
             try:
                 for segment in self.segments:

@@ -62,6 +62,7 @@ class Segment:
         "roll_jitter_ms",
         "sealed",
         "size",
+        "suffix",
         "synced_size",
     )
 
@@ -80,6 +81,8 @@ class Segment:
         self.environment = environment
         self.directory = directory
         self.base_offset = base_offset
+        # After the extension of every file: the cleaner's segments have one until they are in place.
+        self.suffix = ""
         self.size = size
         # Bytes of it that survive a power loss.
         self.synced_size = size
@@ -100,7 +103,7 @@ class Segment:
         self._recent: dict[int, int] = {}
 
     def path(self, extension: str) -> str:
-        return f"{self.directory}/{self.base_offset:020d}{extension}"
+        return f"{self.directory}/{self.base_offset:020d}{extension}{self.suffix}"
 
     # ---- indexes -------------------------------------------------------------------------------------
 
@@ -270,6 +273,12 @@ class Segment:
         files = self.environment.files
         if files.exists(self.path(".txnindex")):
             files.remove(self.path(".txnindex"))
+
+    def put_in_place(self) -> None:
+        """The files lost their suffix; what knew the old names is read again."""
+        self.suffix = ""
+        self._txn_index = None
+        self.environment.forget_file(self)
 
     def save_txn_index(self) -> None:
         """Write what the disk refused when it came."""

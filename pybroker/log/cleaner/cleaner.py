@@ -1,0 +1,415 @@
+"""The cleaner's state: which logs are clean up to where, the pass under way, and putting its outcome in
+place.
+
+In: ticks, outcomes of effects. Out: effects, at most one at a time. What must hold: whatever moment the
+process dies in, the next start finds the log before the pass or after it (storage.md section 6.2); a log that
+cannot be cleaned is marked, shown and left alone, and never takes the broker down.
+
+A pass has five steps; the first, second and fourth are effects, because they block:
+
+    clean      a `CleaningPass` writes `.cleaned` files and syncs them
+    to swap    they are renamed `.swap`, the directory is synced: from now on a start completes the pass
+    replace    the old segments are renamed `.deleted`, readers see the new ones
+    sync       the directory again: no old segment can come back beside a new one
+    in place   the suffix goes; checkpoint
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pybroker.common.effects import BlockingCall, Effect
+from pybroker.common.errors import CorruptionError, StorageError
+from pybroker.common.files import FileSystem
+from pybroker.log import checkpoints
+from pybroker.log.cleaner import policy
+from pybroker.log.cleaner.cleaning import (
+    CLEANED,
+    EXTENSIONS,
+    SWAP,
+    CleaningJob,
+    CleaningResult,
+    SourceSegment,
+    clean,
+)
+from pybroker.log.environment import DISK_FULL, NO_DESCRIPTORS
+from pybroker.log.partition_log import PartitionLog
+from pybroker.log.segment import Segment
+
+if TYPE_CHECKING:
+    from pybroker.log.manager import LogDirectory, LogManager
+
+QUEUE: Final = "cleaner"
+
+
+@dataclass(frozen=True, slots=True)
+class CleanerSettings:
+    """log.cleaner.*: the pause when nothing is dirty, the memory of the offset map, the speed of a pass."""
+
+    enabled: bool = True
+    backoff_ms: int = 15_000
+    map_bytes: int = 128 * 1024 * 1024
+    max_bytes_per_second: float = float("inf")
+
+
+class CleanerMetrics(NamedTuple):
+    """What operators watch."""
+
+    passes: int
+    failures: int
+    uncleanable_partitions: int
+    uncleanable_bytes: int
+    max_dirty_ratio: float
+    # Bytes written by bytes read, of the last pass.
+    recopy_ratio: float
+    bytes_read: int
+    bytes_written: int
+
+
+class CleaningPass:
+    """The effect that does one pass. `runner` decides where: in this thread, or in another process."""
+
+    __slots__ = ("_complete", "_runner", "cancelled", "job", "max_bytes_per_second", "queue", "result")
+
+    def __init__(
+        self,
+        job: CleaningJob,
+        max_bytes_per_second: float,
+        runner: Callable[[CleaningPass], CleaningResult],
+        complete: Callable[[BaseException | None], None],
+    ) -> None:
+        self.queue = QUEUE
+        self.job = job
+        self.max_bytes_per_second = max_bytes_per_second
+        # Set on the loop thread when the result is not wanted any more.
+        self.cancelled = False
+        self.result: CleaningResult | None = None
+        self._runner = runner
+        self._complete = complete
+
+    def run(self) -> None:
+        self.result = self._runner(self)
+
+    def complete(self, error: BaseException | None) -> None:
+        self._complete(error)
+
+
+def run_here(files: FileSystem) -> Callable[[CleaningPass], CleaningResult]:
+    """The runner that does a pass in the calling thread."""
+
+    def run(task: CleaningPass) -> CleaningResult:
+        steps = clean(files, task.job)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                result: CleaningResult = end.value
+                return result
+            if task.cancelled:
+                raise InterruptedError("the cleaning pass was stopped")
+
+    return run
+
+
+class LogCleaner:
+    """Cleans the logs of one `LogManager`, one after the other."""
+
+    def __init__(self, manager: LogManager, settings: CleanerSettings) -> None:
+        self.settings = settings
+        self.runner: Callable[[CleaningPass], CleaningResult] = run_here(manager.environment.files)
+        # Where nothing may block, as in memory: passes are done in slices by `tick` and there are no effects.
+        self.sliced = False
+        self._manager = manager
+        self._next_ms = 0.0
+        self._task: CleaningPass | None = None
+        self._steps: Generator[int, None, CleaningResult] | None = None
+        self._log: PartitionLog | None = None
+        self._directory: LogDirectory | None = None
+        self._effects: list[Effect] = []
+        # Why a log is left alone, by log: until the next start.
+        self._uncleanable: dict[PartitionLog, str] = {}
+        self._passes = self._failures = 0
+        self._bytes_read = self._bytes_written = 0
+        self._recopy_ratio = 0.0
+        self._max_dirty_ratio = 0.0
+
+    # ---- choosing --------------------------------------------------------------------------------------
+
+    @property
+    def busy(self) -> bool:
+        return self._log is not None
+
+    def tick(self, now_ms: float) -> None:
+        """Start a pass if one is due. Monotonic milliseconds; cheap when there is nothing to do."""
+        if self._log is not None or now_ms < self._next_ms or not self.settings.enabled:
+            return
+        if not self._start():
+            self._next_ms = now_ms + self.settings.backoff_ms
+
+    def wake(self) -> None:
+        """Look for work with the next tick."""
+        self._next_ms = 0.0
+
+    def candidates(self) -> list[policy.Cleanable]:
+        """All logs that compaction applies to and that can be cleaned."""
+        wall_ms = self._manager.environment.clock.wall_ms()
+        found = []
+        for directory in self._manager.directories:
+            if directory.offline or directory.full:
+                continue
+            for key, log in directory.logs.items():
+                if log.config.compacts and log not in self._uncleanable and len(log.segments) > 1:
+                    found.append(policy.examine(log, directory.clean_offsets.get(key), wall_ms))
+        return found
+
+    def _start(self) -> bool:
+        candidates = self.candidates()
+        self._max_dirty_ratio = max((candidate.dirty_ratio for candidate in candidates), default=0.0)
+        chosen = policy.choose(candidates)
+        if chosen is None:
+            return False
+        log = chosen.log
+        self._log = log
+        self._directory = self._manager.directory_of(log.topic, log.partition)
+        try:
+            job = self._job(chosen)
+        except (OSError, CorruptionError, StorageError) as error:
+            self._failed(error)
+            return True
+        if self.sliced:
+            self._steps = clean(self._manager.environment.files, job)
+            return True
+        self._task = CleaningPass(job, self.settings.max_bytes_per_second, self.runner, self._cleaned)
+        self._submit(self._task)
+        return True
+
+    def _job(self, chosen: policy.Cleanable) -> CleaningJob:
+        log = chosen.log
+        config = log.config
+        files = self._manager.environment.files
+        sources = []
+        for index, segment in enumerate(log.segments[:-1]):
+            if segment.base_offset >= chosen.first_uncleanable_offset:
+                break
+            sources.append(
+                SourceSegment(
+                    segment.base_offset,
+                    log.segments[index + 1].base_offset,
+                    segment.size,
+                    files.file_size(segment.path(".index")),
+                    files.file_size(segment.path(".timeindex")),
+                )
+            )
+        log.producers.expire(self._manager.environment.clock.wall_ms())
+        return CleaningJob(
+            name=log.name,
+            directory=log.directory,
+            sources=tuple(sources),
+            first_dirty_offset=chosen.first_dirty_offset,
+            aborted=tuple(log.aborted_between(sources[0].base_offset, sources[-1].next_offset)),
+            last_batches={
+                producer_id: (entry.epoch, entry.batches[-1].last_offset if entry.batches else -1)
+                for producer_id, entry in log.producers.entries.items()
+            },
+            now_ms=self._manager.environment.clock.wall_ms(),
+            delete_retention_ms=config.delete_retention_ms,
+            segment_bytes=config.segment_bytes,
+            segment_index_bytes=config.segment_index_bytes,
+            index_interval_bytes=config.index_interval_bytes,
+            map_bytes=self.settings.map_bytes,
+        )
+
+    # ---- effects ---------------------------------------------------------------------------------------
+
+    def take_effects(self) -> list[Effect]:
+        """The blocking work to be done now."""
+        effects, self._effects = self._effects, []
+        return effects
+
+    def _submit(self, effect: Effect) -> None:
+        self._effects.append(effect)
+        if self._manager.on_work is not None:
+            self._manager.on_work()
+
+    def _call(self, function: Callable[[], None], done: Callable[[BaseException | None], None]) -> None:
+        if not self.sliced:
+            self._submit(BlockingCall(QUEUE, function, done))
+            return
+        error: BaseException | None = None
+        try:
+            function()
+        except OSError as caught:
+            error = caught
+        done(error)
+
+    def advance(self, done: Callable[[], bool]) -> bool:
+        """In sliced mode: go on with the pass until `done()`; True when there is more to do."""
+        steps = self._steps
+        if steps is None:
+            return False
+        try:
+            while not done():
+                next(steps)
+        except StopIteration as end:
+            self._steps = None
+            self._take(end.value)
+        except (OSError, CorruptionError) as error:
+            self._steps = None
+            self._cleaned(error)
+        return self._steps is not None
+
+    def stop(self) -> None:
+        """No more passes; the one under way ends soon, without effect."""
+        self.settings = CleanerSettings(enabled=False)
+        self._steps = None
+        if self._task is not None:
+            self._task.cancelled = True
+
+    # ---- the steps after a pass ------------------------------------------------------------------------
+
+    def _cleaned(self, error: BaseException | None) -> None:
+        task, self._task = self._task, None
+        if error is not None or task is None or task.result is None:
+            self._failed(error or RuntimeError("the pass gave no result"))
+            return
+        self._take(task.result)
+
+    def _take(self, result: CleaningResult) -> None:
+        log = self._log
+        assert log is not None
+        if not self.settings.enabled or not self._still_there(log, result):
+            self._finish(remove=CLEANED)
+            return
+        files = self._manager.environment.files
+        directory = log.directory
+        renames = [
+            f"{directory}/{segment.base_offset:020d}{extension}"
+            for segment in result.segments
+            for extension in reversed(EXTENSIONS)
+            if extension != ".txnindex" or segment.has_txn_index
+        ]
+
+        def to_swap() -> None:
+            for path in renames:
+                files.rename(path + CLEANED, path + SWAP)
+            files.sync_dir(directory)
+
+        self._call(to_swap, lambda error: self._swapped(result, error))
+
+    def _still_there(self, log: PartitionLog, result: CleaningResult) -> bool:
+        """Whether the log still has every segment that was cleaned (retention may have taken some)."""
+        if log.deleted or log.offline:
+            return False
+        present = {segment.base_offset for segment in log.segments[:-1]}
+        return all(base in present for segment in result.segments for base in segment.sources)
+
+    def _swapped(self, result: CleaningResult, error: BaseException | None) -> None:
+        log = self._log
+        assert log is not None
+        if error is not None:
+            self._failed(error)
+            return
+        if not self._still_there(log, result):
+            self._finish(remove=SWAP)
+            return
+        new: list[tuple[Segment, tuple[int, ...]]] = []
+        for cleaned in result.segments:
+            segment = Segment(
+                log.environment,
+                log.directory,
+                cleaned.base_offset,
+                index_max_bytes=log.config.segment_index_bytes,
+                size=cleaned.size,
+                sealed=True,
+                created_ms=self._manager.environment.clock.wall_ms(),
+            )
+            segment.suffix = SWAP
+            new.append((segment, cleaned.sources))
+        try:
+            log.replace_segments(new)
+        except StorageError as failure:
+            self._failed(failure)
+            return
+        self._call(
+            lambda: self._manager.environment.files.sync_dir(log.directory),
+            lambda error: self._in_place(result, error),
+        )
+
+    def _in_place(self, result: CleaningResult, error: BaseException | None) -> None:
+        log, directory = self._log, self._directory
+        assert log is not None
+        assert directory is not None
+        if error is None and not log.deleted:
+            try:
+                log.settle_swapped_segments()
+            except StorageError as failure:
+                error = failure
+        if error is not None:
+            self._failed(error)
+            return
+        self._passes += 1
+        self._bytes_read += result.bytes_read
+        self._bytes_written += result.bytes_written
+        self._recopy_ratio = result.bytes_written / result.bytes_read if result.bytes_read else 0.0
+        if not log.deleted:
+            directory.clean_offsets[log.topic, log.partition] = result.end_offset
+            directory.wanted_checkpoints[checkpoints.CLEANER] = None
+        if result.keyless_count:
+            self._manager.environment.report(
+                f"{log.name}: compaction removed {result.keyless_count} records without a key"
+            )
+        self._finish(remove=None)
+
+    def _failed(self, error: BaseException) -> None:
+        """A pass went wrong: tried again later if the disk was full, else the log is left alone."""
+        log = self._log
+        assert log is not None
+        if log.deleted or isinstance(error, InterruptedError):
+            self._finish(remove=CLEANED)
+            return
+        self._failures += 1
+        number = getattr(error, "errno", None)
+        if number in DISK_FULL or number in NO_DESCRIPTORS:
+            self._manager.environment.report(f"{log.name}: cleaning is put off: {error}")
+            self._next_ms = self._manager.environment.clock.monotonic_ms() + self.settings.backoff_ms
+        else:
+            self._uncleanable[log] = str(error)
+            self._manager.environment.report(f"{log.name}: cannot be cleaned, until the next start: {error}")
+        self._finish(remove=CLEANED)
+
+    def _finish(self, *, remove: str | None) -> None:
+        """The pass is over; files with the suffix `remove` are of no use."""
+        log, self._log = self._log, None
+        self._directory = None
+        if log is None or remove is None:
+            return
+        files = self._manager.environment.files
+        try:
+            for name in files.list_dir(log.directory):
+                if name.endswith(remove):
+                    files.remove(f"{log.directory}/{name}")
+        except OSError as error:
+            # The next pass or start removes them.
+            self._manager.environment.report(f"{log.directory}: {remove} files are left behind: {error}")
+
+    # ---- seen from outside -----------------------------------------------------------------------------
+
+    @property
+    def uncleanable(self) -> dict[str, str]:
+        """Names of the logs that cannot be cleaned, with the reason."""
+        return {log.name: reason for log, reason in self._uncleanable.items() if not log.deleted}
+
+    def metrics(self) -> CleanerMetrics:
+        uncleanable = [log for log in self._uncleanable if not log.deleted]
+        return CleanerMetrics(
+            self._passes,
+            self._failures,
+            len(uncleanable),
+            sum(log.size for log in uncleanable),
+            self._max_dirty_ratio,
+            self._recopy_ratio,
+            self._bytes_read,
+            self._bytes_written,
+        )

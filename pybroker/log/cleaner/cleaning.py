@@ -1,0 +1,404 @@
+"""One pass over a log's files: find the last offset of each key, then write what stays beside the old
+segments.
+
+In: a job (numbers and paths, so that it can be sent to another process) and a file system. Out: `.cleaned`
+files, synced, and a result that says which segments they stand for. What must hold: the old files are only
+read; a pass that fails leaves nothing but `.cleaned` files, which any start removes; offsets never change;
+memory is the map's budget plus a few batches.
+
+`clean` is a generator that yields the bytes it has read or written since the last time, so that whoever
+drives it may pause (a throttle), stop it (a shutdown) or go on with something else (one slice of it at a
+time).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Generator, Iterator
+from typing import Final, NamedTuple
+
+from pybroker.common.clock import ManualClock
+from pybroker.common.errors import CorruptionError
+from pybroker.common.files import Buffer, FileSystem, write_fully
+from pybroker.log.cleaner import filtering
+from pybroker.log.cleaner.offset_map import OffsetMap
+from pybroker.log.environment import LogEnvironment
+from pybroker.log.segment import Segment
+from pybroker.log.txn_index import AbortedTransaction
+from pybroker.records.batch import (
+    HEADER_SIZE,
+    LOG_OVERHEAD,
+    BatchHeader,
+    batch_body,
+    crc_matches,
+    iter_records,
+    read_header,
+)
+from pybroker.records.control import ControlType, decode_key
+
+CLEANED: Final = ".cleaned"
+SWAP: Final = ".swap"
+EXTENSIONS: Final = (".log", ".index", ".timeindex", ".txnindex")
+_READ_CHUNK: Final = 1024 * 1024
+_WRITE_CHUNK: Final = 1024 * 1024
+_MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
+_INDEX_ENTRY_SIZES: Final = 8, 12
+
+
+class SourceSegment(NamedTuple):
+    """One segment to be cleaned: [base_offset, next_offset), `size` bytes, index files of these sizes."""
+
+    base_offset: int
+    next_offset: int
+    size: int
+    index_size: int
+    time_index_size: int
+
+
+class CleaningJob(NamedTuple):
+    """Everything a pass needs to know. `sources` are the log's segments from its first up to the first
+    uncleanable one; `aborted` the aborted transactions with records in them; `last_batches` gives for each
+    live producer (epoch, last data offset or -1)."""
+
+    name: str
+    directory: str
+    sources: tuple[SourceSegment, ...]
+    first_dirty_offset: int
+    aborted: tuple[AbortedTransaction, ...]
+    last_batches: dict[int, tuple[int, int]]
+    now_ms: int
+    delete_retention_ms: int
+    segment_bytes: int
+    segment_index_bytes: int
+    index_interval_bytes: int
+    map_bytes: int
+
+
+class CleanedSegment(NamedTuple):
+    """A new segment, in `.cleaned` files, that stands for the segments with these base offsets."""
+
+    base_offset: int
+    size: int
+    sources: tuple[int, ...]
+    has_txn_index: bool
+
+
+class CleaningResult(NamedTuple):
+    """What a pass did; everything below `end_offset` is clean now."""
+
+    end_offset: int
+    segments: tuple[CleanedSegment, ...]
+    bytes_read: int
+    bytes_written: int
+    records_read: int
+    records_kept: int
+    keyless_count: int
+
+
+class TransactionFilter:
+    """Follows the transactions of a log from its start on: which batches were aborted, which markers are
+    still needed. Batches must be shown to it in the order of the log.
+
+    A marker stays as long as a batch of its transaction was seen in this pass: readers of older fetch
+    answers, and the index entry of an abort, need it. After that it gets a delete horizon, and goes when that
+    is past.
+    """
+
+    __slots__ = ("_aborted", "_next", "_ongoing_aborted", "_ongoing_committed", "kept")
+
+    def __init__(self, aborted: tuple[AbortedTransaction, ...]) -> None:
+        self._aborted = sorted(aborted, key=lambda entry: entry.first_offset)
+        self._next = 0
+        # producer id -> [its aborted transaction, whether a batch of it was seen].
+        self._ongoing_aborted: dict[int, tuple[AbortedTransaction, bool]] = {}
+        self._ongoing_committed: set[int] = set()
+        # Index entries of abort markers that stay; taken by the writer.
+        self.kept: list[AbortedTransaction] = []
+
+    def _advance(self, offset: int) -> None:
+        while self._next < len(self._aborted) and self._aborted[self._next].first_offset <= offset:
+            entry = self._aborted[self._next]
+            self._ongoing_aborted.setdefault(entry.producer_id, (entry, False))
+            self._next += 1
+
+    def is_aborted(self, header: BatchHeader) -> bool:
+        """Take in a data batch: whether its transaction was aborted, so that nothing of it is needed."""
+        self._advance(header.last_offset)
+        if not header.is_transactional:
+            return False
+        ongoing = self._ongoing_aborted.get(header.producer_id)
+        if ongoing is None:
+            self._ongoing_committed.add(header.producer_id)
+            return False
+        self._ongoing_aborted[header.producer_id] = ongoing[0], True
+        return True
+
+    def is_superfluous(self, header: BatchHeader, batch: Buffer) -> bool:
+        """Take in a control batch: whether nothing is left of the transaction it ends."""
+        self._advance(header.last_offset)
+        if header.record_count == 0:
+            return True
+        kind = decode_key(next(iter_records(batch, header=header)).key)[1]
+        if kind == ControlType.ABORT:
+            ongoing = self._ongoing_aborted.pop(header.producer_id, None)
+            if ongoing is None or not ongoing[1]:
+                return True
+            self.kept.append(ongoing[0])
+            return False
+        if kind == ControlType.COMMIT:
+            if header.producer_id in self._ongoing_committed:
+                self._ongoing_committed.discard(header.producer_id)
+                return False
+            return True
+        return False
+
+
+def clean(files: FileSystem, job: CleaningJob) -> Generator[int, None, CleaningResult]:
+    """Do the pass. OSError when the disk refuses; CorruptionError when a segment cannot be read."""
+    environment = LogEnvironment(files, ManualClock(job.now_ms), random.Random(0))
+    segments = [
+        Segment(environment, job.directory, source.base_offset, size=source.size, sealed=True)
+        for source in job.sources
+    ]
+    try:
+        offsets = yield from _read_keys(job, segments)
+        return (yield from _write(environment, job, segments, offsets))
+    finally:
+        for segment in segments:
+            segment.close_file()
+
+
+def _read_keys(job: CleaningJob, segments: list[Segment]) -> Generator[int, None, OffsetMap]:
+    """The last offset of each key from the first dirty offset on, as far as the map's budget goes."""
+    offsets = OffsetMap(job.map_bytes)
+    offsets.latest_offset = job.first_dirty_offset - 1
+    transactions = TransactionFilter(job.aborted)
+    for segment, source in zip(segments, job.sources, strict=True):
+        if source.next_offset <= job.first_dirty_offset:
+            continue
+        for header, batch in _batches(segment):
+            if header.is_control:
+                transactions.is_superfluous(header, batch)
+            elif (
+                not transactions.is_aborted(header)
+                and header.record_count
+                and header.last_offset >= job.first_dirty_offset
+            ):
+                offsets.add_batch(batch_body(batch, header), header.record_count, header.base_offset)
+            offsets.latest_offset = max(offsets.latest_offset, header.last_offset)
+            yield header.size
+            if offsets.full:
+                return offsets
+        # Offsets that were compacted away at the segment's end count as read.
+        offsets.latest_offset = max(offsets.latest_offset, source.next_offset - 1)
+    return offsets
+
+
+def _write(
+    environment: LogEnvironment, job: CleaningJob, segments: list[Segment], offsets: OffsetMap
+) -> Generator[int, None, CleaningResult]:
+    end_offset = offsets.latest_offset + 1
+    transactions = TransactionFilter(job.aborted)
+    by_base = {segment.base_offset: segment for segment in segments}
+    results: list[CleanedSegment] = []
+    totals = _Totals()
+    for group in _groups(job, end_offset):
+        writer = _Writer(environment, job, group[0].base_offset)
+        try:
+            for source in group:
+                for header, batch in _batches(by_base[source.base_offset]):
+                    kept = _kept(job, header, batch, offsets, transactions, end_offset, totals)
+                    if kept:
+                        writer.add(header, kept)
+                    for entry in transactions.kept:
+                        writer.segment.txn_index.append(entry)
+                    transactions.kept.clear()
+                    totals.bytes_read += header.size
+                    totals.bytes_written += len(kept)
+                    yield header.size + len(kept)
+            writer.finish()
+        finally:
+            writer.segment.close_file()
+        results.append(
+            CleanedSegment(
+                group[0].base_offset,
+                writer.segment.size,
+                tuple(source.base_offset for source in group),
+                bool(writer.segment.txn_index.entries),
+            )
+        )
+    environment.files.sync_dir(job.directory)
+    return CleaningResult(
+        end_offset,
+        tuple(results),
+        totals.bytes_read,
+        totals.bytes_written,
+        totals.records_read,
+        totals.records_kept,
+        totals.keyless,
+    )
+
+
+class _Totals:
+    __slots__ = ("bytes_read", "bytes_written", "keyless", "records_kept", "records_read")
+
+    def __init__(self) -> None:
+        self.bytes_read = self.bytes_written = 0
+        self.records_read = self.records_kept = self.keyless = 0
+
+
+def _kept(
+    job: CleaningJob,
+    header: BatchHeader,
+    batch: Buffer,
+    offsets: OffsetMap,
+    transactions: TransactionFilter,
+    end_offset: int,
+    totals: _Totals,
+) -> Buffer:
+    """What stays of a batch; empty when nothing does."""
+    totals.records_read += header.record_count
+    horizon_ms = header.delete_horizon_ms
+    expired = horizon_ms is not None and horizon_ms <= job.now_ms
+    marker_of_nothing = False
+    if header.is_control:
+        marker_of_nothing = transactions.is_superfluous(header, batch)
+        discard = marker_of_nothing and (expired or header.record_count == 0)
+    else:
+        discard = transactions.is_aborted(header)
+    if discard or header.record_count == 0:
+        return _shell(job, header, end_offset)
+    new_horizon_ms = None
+    if header.is_control:
+        totals.records_kept += header.record_count
+        if not marker_of_nothing or horizon_ms is not None:
+            return batch
+        data = batch_body(batch, header)
+        return filtering.rebuilt(header, data, [(0, len(data))], job.now_ms + job.delete_retention_ms)
+    data = batch_body(batch, header)
+    found = filtering.survivors(data, header, offsets, keep_tombstones=not expired)
+    totals.keyless += found.keyless_count
+    totals.records_kept += len(found.ranges)
+    if not found.ranges:
+        return _shell(job, header, end_offset)
+    if found.has_tombstones and horizon_ms is None:
+        new_horizon_ms = job.now_ms + job.delete_retention_ms
+    if new_horizon_ms is None and len(found.ranges) == header.record_count:
+        return batch
+    return filtering.rebuilt(header, data, found.ranges, new_horizon_ms)
+
+
+def _shell(job: CleaningJob, header: BatchHeader, end_offset: int) -> Buffer:
+    """A batch without records, where the header alone is still needed: it is the last of a live producer, or
+    of the pass (so that the log's end survives)."""
+    if header.next_offset != end_offset:
+        last = job.last_batches.get(header.producer_id) if header.producer_id >= 0 else None
+        if last is None:
+            return b""
+        epoch, last_data_offset = last
+        if last_data_offset >= 0:
+            if header.last_offset != last_data_offset:
+                return b""
+        elif not header.is_control or header.producer_epoch != epoch:
+            return b""
+    return filtering.emptied(header)
+
+
+def _groups(job: CleaningJob, end_offset: int) -> list[list[SourceSegment]]:
+    """Neighbouring segments that fit into one together, by their present sizes."""
+    groups: list[list[SourceSegment]] = []
+    sizes = (0, 0, 0)
+    for source in job.sources:
+        if source.base_offset >= end_offset:
+            break
+        added = (sizes[0] + source.size, sizes[1] + source.index_size, sizes[2] + source.time_index_size)
+        if (
+            groups
+            and added[0] <= job.segment_bytes
+            and added[1] <= job.segment_index_bytes
+            and added[2] <= job.segment_index_bytes
+            and source.next_offset - groups[-1][0].base_offset <= _MAX_RELATIVE_OFFSET
+        ):
+            groups[-1].append(source)
+            sizes = added
+        else:
+            groups.append([source])
+            sizes = source.size, source.index_size, source.time_index_size
+    return groups
+
+
+class _Writer:
+    """Writes one `.cleaned` segment, in large pieces."""
+
+    def __init__(self, environment: LogEnvironment, job: CleaningJob, base_offset: int) -> None:
+        self._files = environment.files
+        self._interval = job.index_interval_bytes
+        self._parts: list[Buffer] = []
+        self._pending = 0
+        segment = self.segment = Segment(
+            environment, job.directory, base_offset, index_max_bytes=job.segment_index_bytes
+        )
+        segment.suffix = CLEANED
+        for extension in EXTENSIONS:
+            if self._files.exists(segment.path(extension)):
+                self._files.remove(segment.path(extension))
+        segment.new_indexes()
+        segment.open_for_write()
+
+    def add(self, header: BatchHeader, batch: Buffer) -> None:
+        size = len(batch)
+        max_timestamp = read_header(batch).max_timestamp
+        position = self.segment.size + self._pending
+        self.segment.note_batch(position, size, header.last_offset, max_timestamp, self._interval)
+        self._parts.append(batch)
+        self._pending += size
+        if self._pending >= _WRITE_CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._pending:
+            write_fully(self.segment.open_for_write(), [b"".join(self._parts)], self.segment.size)
+            self.segment.size += self._pending
+            self._parts = []
+            self._pending = 0
+
+    def finish(self) -> None:
+        """Write the rest, close the indexes, sync everything."""
+        self._flush()
+        segment = self.segment
+        segment.open_for_write().sync()
+        segment.save_indexes(trim=True)
+        for extension in EXTENSIONS[1:]:
+            if self._files.exists(segment.path(extension)):
+                file = self._files.open(segment.path(extension))
+                try:
+                    file.sync()
+                finally:
+                    file.close()
+
+
+def _batches(segment: Segment) -> Iterator[tuple[BatchHeader, Buffer]]:
+    """All batches of a segment, checked. CorruptionError at the first that is not sound."""
+    position = 0
+    size = segment.size
+    while position < size:
+        data = segment.pread(_READ_CHUNK, position)
+        if len(data) < HEADER_SIZE:
+            raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
+        first = read_header(data).size
+        if first > len(data):
+            data = segment.pread(first, position)
+            if len(data) < first:
+                raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
+        view = memoryview(data)
+        here = 0
+        while len(data) - here >= HEADER_SIZE:
+            header = read_header(data, here)
+            end = here + header.length + LOG_OVERHEAD
+            if end > len(data):
+                break
+            if not crc_matches(data, here):
+                raise CorruptionError(f"{segment.path('.log')}: wrong checksum at {position + here}")
+            yield header, view[here:end]
+            here = end
+        position += here

@@ -1,0 +1,181 @@
+"""What stays of one batch.
+
+In: a batch, the offset map, whether the batch's tombstones have expired. Out: the batch as it is, a smaller
+one, or nothing. What must hold (storage.md section 9): base offset, last offset, sequence and epochs stay,
+and so do the bytes of surviving records; only where a delete horizon is set are their timestamp deltas
+rewritten, because the horizon takes the base timestamp's place (KIP-534).
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from pybroker.common.errors import CorruptionError
+from pybroker.log.cleaner.offset_map import OffsetMap, stored_key
+from pybroker.records import compression
+from pybroker.records.batch import (
+    DELETE_HORIZON_BIT,
+    HEADER,
+    HEADER_SIZE,
+    LOG_APPEND_TIME_BIT,
+    LOG_OVERHEAD,
+    NO_TIMESTAMP,
+    BatchHeader,
+    read_varint,
+    read_varlong,
+    recompute_crc,
+    write_varint,
+)
+
+_TIMESTAMP_MASK: Final = (1 << 64) - 1
+
+
+class Survivors(NamedTuple):
+    """The records of a batch that stay: (start, end) in the uncompressed records, in order."""
+
+    ranges: list[tuple[int, int]]
+    has_tombstones: bool
+    keyless_count: int
+
+
+def survivors(data: bytes, header: BatchHeader, offsets: OffsetMap, *, keep_tombstones: bool) -> Survivors:
+    """Which records stay: the last of each key, everything beyond the map, tombstones while they are kept."""
+    get = offsets.entries.get
+    latest_offset = offsets.latest_offset
+    base_offset = header.base_offset
+    ranges: list[tuple[int, int]] = []
+    has_tombstones = False
+    keyless = 0
+    position = 0
+    size = len(data)
+    try:
+        for _ in range(header.record_count):
+            start = position
+            number = data[position]
+            position += 1
+            if number & 0x80:
+                length, position = read_varint(data, position - 1)
+            else:
+                length = number >> 1 ^ -(number & 1)
+            end = position + length
+            if length < 0 or end > size:
+                raise CorruptionError(f"record of {length} bytes is beyond its batch")
+            position += 1
+            while data[position] & 0x80:
+                position += 1
+            position += 1
+            number = data[position]
+            position += 1
+            if number & 0x80:
+                delta, position = read_varint(data, position - 1)
+            else:
+                delta = number >> 1 ^ -(number & 1)
+            offset = base_offset + delta
+            number = data[position]
+            position += 1
+            if number & 0x80:
+                length, position = read_varint(data, position - 1)
+            else:
+                length = number >> 1 ^ -(number & 1)
+            beyond = offset > latest_offset
+            if length < 0:
+                # A compacted topic takes no such record; one that had another policy before may hold them.
+                if beyond:
+                    ranges.append((start, end))
+                else:
+                    keyless += 1
+                position = end
+                continue
+            key = data[position : position + length]
+            position += length
+            tombstone = data[position] == 1
+            if beyond or (
+                get(key if length <= 32 else stored_key(key), -1) <= offset
+                and (keep_tombstones or not tombstone)
+            ):
+                ranges.append((start, end))
+                if tombstone:
+                    has_tombstones = True
+            position = end
+    except IndexError:
+        raise CorruptionError("batch ends within a record") from None
+    if position != size:
+        raise CorruptionError(f"{size - position} bytes follow the last record")
+    return Survivors(ranges, has_tombstones, keyless)
+
+
+def rebuilt(
+    header: BatchHeader, data: bytes, ranges: list[tuple[int, int]], delete_horizon_ms: int | None
+) -> bytes:
+    """The batch with only these records; with a delete horizon (None: as it was) in its base timestamp."""
+    attributes = header.attributes
+    append_time = attributes & LOG_APPEND_TIME_BIT
+    base_timestamp = header.base_timestamp
+    max_timestamp = NO_TIMESTAMP
+    parts: list[bytes | bytearray] = []
+    for start, end in ranges:
+        _, position = read_varint(data, start)
+        timestamp_delta, after = read_varlong(data, position + 1)
+        max_timestamp = max(max_timestamp, base_timestamp + timestamp_delta)
+        if delete_horizon_ms is None:
+            parts.append(data[start:end])
+            continue
+        body = bytearray(data[position : position + 1])
+        write_varint(body, _wrapped(base_timestamp + timestamp_delta - delete_horizon_ms))
+        body += data[after:end]
+        record = bytearray()
+        write_varint(record, len(body))
+        record += body
+        parts.append(record)
+    if delete_horizon_ms is not None:
+        attributes |= DELETE_HORIZON_BIT
+        base_timestamp = delete_horizon_ms
+    if append_time:
+        max_timestamp = header.max_timestamp
+    records: bytes = b"".join(parts)
+    if header.codec:
+        records = compression.compress(header.codec, records)
+    return _batch(header, attributes, base_timestamp, max_timestamp, len(ranges), records)
+
+
+def emptied(header: BatchHeader) -> bytes:
+    """The header alone: it keeps a producer's sequence and epoch, or the end offset of the pass."""
+    # As Kafka writes an empty batch: no codec, no delete horizon, and no base timestamp.
+    attributes = header.attributes & ~DELETE_HORIZON_BIT & ~0x07
+    return _batch(header, attributes, NO_TIMESTAMP, header.max_timestamp, 0, b"")
+
+
+def _batch(
+    header: BatchHeader,
+    attributes: int,
+    base_timestamp: int,
+    max_timestamp: int,
+    record_count: int,
+    records: bytes,
+) -> bytes:
+    out = bytearray(HEADER_SIZE + len(records))
+    HEADER.pack_into(
+        out,
+        0,
+        header.base_offset,
+        len(out) - LOG_OVERHEAD,
+        header.leader_epoch,
+        header.magic,
+        0,
+        attributes,
+        header.last_offset_delta,
+        base_timestamp,
+        max_timestamp,
+        header.producer_id,
+        header.producer_epoch,
+        header.base_sequence,
+        record_count,
+    )
+    out[HEADER_SIZE:] = records
+    recompute_crc(out)
+    return bytes(out)
+
+
+def _wrapped(value: int) -> int:
+    """As a Java long after overflow."""
+    return (value + (1 << 63) & _TIMESTAMP_MASK) - (1 << 63)
