@@ -32,6 +32,8 @@ from pybroker.handlers import registry
 from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request
 from pybroker.handlers.fetch_sessions import FetchSessionCache
 from pybroker.log import LogConfig, LogManager
+from pybroker.log.cleaner.cleaner import CleanerSettings, CleaningPass
+from pybroker.log.cleaner.cleaning import CleaningResult
 from pybroker.log.manager import LogDirectory
 from pybroker.log.partition_log import PartitionLog, decode_uuid
 from pybroker.metadata.delta import MetadataDelta
@@ -56,6 +58,9 @@ __all__ = ["CLOSE", "Broker"]
 
 _API_VERSIONS = 18
 _TICK_INTERVAL_MS = 1_000
+# In memory: how long a slice of compaction may take, and the pause after it.
+_CLEANING_SLICE_MS = 2
+_CLEANING_PAUSE_MS = 4
 _SECURITY_PROTOCOL_NUMBERS = {"PLAINTEXT": 0, "SSL": 1, "SASL_PLAINTEXT": 2, "SASL_SSL": 3}
 
 # name, type, help, samples
@@ -92,6 +97,10 @@ class Broker:
         self.on_effects: Callable[[], None] | None = None
         self.report: Callable[[str], None] = _ignore
         """Called with one line for things an operator should know."""
+        self.run_cleaning_pass: Callable[[CleaningPass], CleaningResult] | None = None
+        """Where compaction is done, None: by the thread that runs its effect. To be set before `start`."""
+        self.clean_in_slices = False
+        """Compact in small slices between requests, without effects: for files in memory."""
         self._static_config = config
         self._files = files
         self._open_files_max = (open_read_files_max, open_write_files_max)
@@ -151,6 +160,10 @@ class Broker:
     def node_id(self) -> int:
         return self._static_config.node_id
 
+    def stop_cleaning(self) -> None:
+        """No more compaction; a pass under way ends soon. To be called before the last effects are run."""
+        self._context.logs.cleaner.stop()
+
     @property
     def cluster_id(self) -> str:
         return self._context.logs.cluster_id
@@ -185,8 +198,12 @@ class Broker:
             producer_id_expiration_check_interval_ms=config["producer.id.expiration.check.interval.ms"],
             max_open_read_files=self._open_files_max[0],
             max_open_write_files=self._open_files_max[1],
+            cleaner=self._cleaner_settings(),
             report=lambda line: self.report(line),
         )
+        if self.run_cleaning_pass is not None:
+            logs.cleaner.runner = self.run_cleaning_pass
+        logs.cleaner.sliced = self.clean_in_slices
         cluster_id = logs.open(self.node_id)
         logs.on_work = self._effects_wait
         directory_ids = [decode_uuid(directory.directory_id) or bytes(16) for directory in logs.directories]
@@ -265,6 +282,8 @@ class Broker:
             return
         self._next_tick_ms = now_ms + _TICK_INTERVAL_MS
         self._context.logs.tick(now_ms)
+        if self.clean_in_slices and self._context.logs.cleaner.busy:
+            self._clean_slice()
         for topic in list(self._incomplete.values()):
             self._host(self._context.metadata, topic)
 
@@ -273,6 +292,7 @@ class Broker:
         effects, self._calls = self._calls, []
         while (flush_round := self._context.logs.take_flush_round()) is not None:
             effects.append(flush_round)
+        effects += self._context.logs.cleaner.take_effects()
         effect = self._context.controller.take_effect()
         if effect is not None:
             effects.append(effect)
@@ -335,6 +355,21 @@ class Broker:
         image = self._context.metadata
         yield "pybroker_metadata_offset", "gauge", "Newest committed metadata record.", [({}, image.offset)]
 
+    def _cleaner_settings(self) -> CleanerSettings:
+        config = self._context.config
+        return CleanerSettings(
+            enabled=config["log.cleaner.enable"] and config["log.cleaner.threads"] > 0,
+            backoff_ms=config["log.cleaner.backoff.ms"],
+            map_bytes=config["log.cleaner.dedupe.buffer.size"],
+            max_bytes_per_second=config["log.cleaner.io.max.bytes.per.second"],
+        )
+
+    def _clean_slice(self) -> None:
+        now_ms = self.clock.monotonic_ms
+        end_ms = now_ms() + _CLEANING_SLICE_MS
+        if self._context.logs.cleaner.advance(lambda: now_ms() >= end_ms):
+            self.timers.schedule(now_ms() + _CLEANING_PAUSE_MS, self._clean_slice)
+
     # --- metadata ---
 
     def _apply(self, image: MetadataImage, delta: MetadataDelta) -> None:
@@ -359,6 +394,7 @@ class Broker:
             image.config(BROKER_RESOURCE, str(self.node_id)), image.config(BROKER_RESOURCE, "")
         )
         self._context.config = config
+        self._context.logs.cleaner.configure(self._cleaner_settings())
         for topic in self._context.topics.values():
             self._configure_topic(image, topic)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from pybroker.common.clock import Clock
     from pybroker.common.config import BrokerConfig
     from pybroker.common.files import FileSystem
+    from pybroker.log.cleaner.cleaner import CleaningPass
+    from pybroker.log.cleaner.cleaning import CleaningResult
 
 logger = logging.getLogger("pybroker.runtime")
 
@@ -123,7 +125,7 @@ class RunningBroker:
         from pybroker.broker import Broker
 
         _, read, write = self._open_files
-        return Broker(
+        broker = Broker(
             self.config,
             self._files,
             self._clock,
@@ -131,6 +133,14 @@ class RunningBroker:
             open_read_files_max=read,
             open_write_files_max=write,
         )
+        broker.clean_in_slices = self._in_memory
+        broker.run_cleaning_pass = self._run_cleaning_pass
+        return broker
+
+    def _run_cleaning_pass(self, task: CleaningPass) -> CleaningResult:
+        from pybroker.runtime.cleaner_process import run_in_process
+
+        return run_in_process(self._files, task)
 
     def _advertised(self) -> dict[str, tuple[str, int]]:
         """What clients are told for each listener: host and port."""
@@ -199,6 +209,7 @@ class RunningBroker:
 
     def _stop_broker(self) -> None:
         self._broker_started = False
+        self.broker.stop_cleaning()
         if self._driver is not None:
             self._driver.stop()
         if self.fatal is None:

@@ -122,6 +122,7 @@ class LogCleaner:
         # Where nothing may block, as in memory: passes are done in slices by `tick` and there are no effects.
         self.sliced = False
         self._manager = manager
+        self._stopped = False
         self._next_ms = 0.0
         self._task: CleaningPass | None = None
         self._steps: Generator[int, None, CleaningResult] | None = None
@@ -260,8 +261,14 @@ class LogCleaner:
             self._cleaned(error)
         return self._steps is not None
 
+    def configure(self, settings: CleanerSettings) -> None:
+        """New settings, for the passes that start from now on."""
+        if not self._stopped:
+            self.settings = settings
+
     def stop(self) -> None:
         """No more passes; the one under way ends soon, without effect."""
+        self._stopped = True
         self.settings = CleanerSettings(enabled=False)
         self._steps = None
         if self._task is not None:

@@ -112,6 +112,9 @@ class FakeBroker:
     def start(self):
         self.started = True
 
+    def stop_cleaning(self):
+        pass
+
     def shutdown(self):
         self.stopped = True
 
