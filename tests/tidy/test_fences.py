@@ -212,7 +212,16 @@ def test_file_calls_of_the_shell_are_in_disk(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             assert node.func.id != "open", f"{name}:{node.lineno}"
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
-            assert node.attr in {"fspath", "path", "pathsep", "PathLike", "environ", "getpid", "nice", "_exit"}, f"{name}:{node.lineno}"
+            assert node.attr in {
+                "fspath",
+                "path",
+                "pathsep",
+                "PathLike",
+                "environ",
+                "getpid",
+                "nice",
+                "_exit",
+            }, f"{name}:{node.lineno}"
 
 
 @pytest.mark.parametrize(
