@@ -25,19 +25,20 @@ from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
 from pybroker.controller.metadata_log import open_metadata_log
 from pybroker.controller.producer_ids import ProducerIdBlock
-from pybroker.controller.topic_names import CONSUMER_OFFSETS
+from pybroker.controller.topic_names import CONSUMER_OFFSETS, TRANSACTION_STATE
 from pybroker.coordinator.host import CoordinatorHost, HostEnvironment, HostSettings
 from pybroker.groups.shard import GroupShard
 from pybroker.handlers import registry
 from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request
 from pybroker.handlers.fetch_sessions import FetchSessionCache
+from pybroker.handlers.transaction_markers import append_markers
 from pybroker.log import LogConfig, LogManager
 from pybroker.log.cleaner.cleaner import CleanerSettings, CleaningPass
 from pybroker.log.cleaner.cleaning import CleaningResult
 from pybroker.log.manager import LogDirectory
 from pybroker.log.partition_log import PartitionLog, decode_uuid
 from pybroker.metadata.delta import MetadataDelta
-from pybroker.metadata.features import SUPPORTED_FEATURES
+from pybroker.metadata.features import SUPPORTED_FEATURES, TRANSACTION_VERSION
 from pybroker.metadata.image import (
     BROKER_RESOURCE,
     TOPIC_RESOURCE,
@@ -46,6 +47,7 @@ from pybroker.metadata.image import (
 )
 from pybroker.records.validation import WalkPolicy
 from pybroker.replication.partition import Partition
+from pybroker.transactions.coordinator import TransactionCoordinator
 from pybroker.wire import codec
 from pybroker.wire.headers import parse_request_header, response_header
 from pybroker.wire.messages.broker_registration import (
@@ -134,6 +136,16 @@ class Broker:
             self._host_environment(),
             lambda index, timers: GroupShard(config, lambda: context.metadata, timers, rng),
         )
+        context.transactions = TransactionCoordinator(
+            HostSettings(TRANSACTION_STATE),
+            self._host_environment(),
+            config,
+            level=lambda: context.metadata.features.get(TRANSACTION_VERSION, 0),
+            take_producer_id=context.producer_ids.take,
+            # All leaders are here as long as there is one broker.
+            send_markers=lambda marker, partitions, done: append_markers(context, marker, partitions, done),
+        )
+        self._coordinators[TRANSACTION_STATE] = context.transactions.host
 
     def _host_environment(self) -> HostEnvironment:
         context = self._context

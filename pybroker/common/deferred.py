@@ -7,7 +7,7 @@ without a loop in the simulation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
 from pybroker.common.errors import InvariantError
@@ -66,3 +66,21 @@ def resolved(value: T) -> Deferred[T]:
     deferred: Deferred[T] = Deferred()
     deferred.resolve(value)
     return deferred
+
+
+def gather(parts: Sequence[Deferred[T]]) -> Deferred[list[T]]:
+    """A Deferred of the values of all parts, in their order."""
+    result: Deferred[list[T]] = Deferred()
+    missing = len(parts)
+
+    def arrived(value: T) -> None:
+        nonlocal missing
+        missing -= 1
+        if missing == 0:
+            result.resolve([part.value for part in parts])
+
+    if not parts:
+        result.resolve([])
+    for part in parts:
+        part.then(arrived)
+    return result

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pybroker.metadata.image import MetadataImage
     from pybroker.records.validation import WalkPolicy
     from pybroker.replication.partition import Partition
+    from pybroker.transactions.coordinator import TransactionCoordinator
 
 CLOSE: Final = object()
 """A reply that means: close the connection without answering (Kafka's way with acks=0 errors)."""
@@ -40,6 +41,7 @@ class Connection:
         "listener",
         "peer_host",
         "peer_port",
+        "produce_queue",
         "walk_policy",
     )
 
@@ -51,6 +53,8 @@ class Connection:
         self.client_software_name = "unknown"
         self.client_software_version = "unknown"
         self.closed = False
+        # Transactional produces behind one that waits for the transaction coordinator; None without one.
+        self.produce_queue: deque[Callable[[], None]] | None = None
         self._on_close: dict[object, Callable[[], None]] = {}
 
     def on_close(self, key: object, callback: Callable[[], None]) -> None:
@@ -111,6 +115,7 @@ class Context:
         "timers",
         "topics",
         "topics_by_id",
+        "transactions",
     )
 
     clock: Clock
@@ -121,6 +126,7 @@ class Context:
     fetch_sessions: FetchSessionCache
     producer_ids: ProducerIds
     groups: CoordinatorHost[GroupShard]
+    transactions: TransactionCoordinator
     topics: dict[str, LocalTopic]
     topics_by_id: dict[bytes, LocalTopic]
     run_blocking: Callable[[str, Callable[[], None], Callable[[BaseException | None], None]], None]

@@ -5,7 +5,7 @@ never answers (and closes the connection after an error), acks=1 and acks=all an
 has passed the batch, which on a single replica is at once with `pybroker.durability=os` and after the group
 commit with `fsync`. One partition named twice in a request gets one answer, for the last batch, as in Kafka.
 Deviations: null records are answered with INVALID_RECORD, where Kafka never answers.
-Transactional batches are refused: there is no transaction coordinator yet.
+A request with a transactional id is admitted by the transaction coordinator first: `produce_transactions`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import CLOSE, Context, Request
+from pybroker.handlers.produce_transactions import Admission, in_order
 from pybroker.records.validation import check_framing, has_transactional_batch, preflight
 from pybroker.wire.messages.produce import (
     BatchIndexAndErrorMessage,
@@ -32,13 +33,18 @@ if TYPE_CHECKING:
 
 _ADMIN_CLIENT = "__admin_client"
 """The client id that may write to internal topics."""
-_NO_COORDINATOR = (
-    "Unable to verify the partition has been added to the transaction. "
-    "Underlying error: COORDINATOR_NOT_AVAILABLE"
-)
 
 
 def handle(context: Context, request: Request) -> ProduceResponse | Deferred[ProduceResponse] | object | None:
+    if request.message.transactional_id is not None:
+        reply: Deferred[ProduceResponse] = in_order(context, request, _append)
+        return reply
+    return _append(context, request, None)
+
+
+def _append(
+    context: Context, request: Request, admission: Admission | None
+) -> ProduceResponse | Deferred[ProduceResponse] | object | None:
     message: ProduceRequest = request.message
     acks = message.acks
     by_id = request.version >= 13
@@ -77,12 +83,19 @@ def handle(context: Context, request: Request) -> ProduceResponse | Deferred[Pro
                 answers.append(_refused_internal(data, request.version))
                 failed = True
                 continue
+            if admission is not None and (local.name, index) in admission.errors:
+                error, text = admission.errors[local.name, index]
+                answers.append(_refused(index, error, text))
+                failed = True
+                continue
             partition = local.partitions[index]
             outcome = partition.append(
                 cast("memoryview | None", data.records),
                 version=request.version,
                 walk_policy=request.connection.walk_policy,
                 now_ms=context.clock.wall_ms(),
+                verification=None if admission is None else admission.verifications.get((local.name, index)),
+                verify=admission is None or admission.verify,
             )
             answer = PartitionProduceResponse(
                 index=index,
@@ -217,10 +230,8 @@ def _whole_request_refusal(context: Context, request: Request) -> tuple[ErrorCod
             rejection = preflight(records)
             if rejection is not None and rejection.whole_request:
                 return rejection.error_code, rejection.error_message
-            if has_transactional_batch(records):
-                if message.transactional_id is None:
-                    return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None
-                return ErrorCode.NOT_ENOUGH_REPLICAS, _NO_COORDINATOR
+            if message.transactional_id is None and has_transactional_batch(records):
+                return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None
     if request.version < 7:
         return _unknown_codec(context, request)
     return None

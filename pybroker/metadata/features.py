@@ -11,6 +11,7 @@ from typing import Final
 METADATA_VERSION: Final = "metadata.version"
 KRAFT_VERSION: Final = "kraft.version"
 ELIGIBLE_LEADER_REPLICAS: Final = "eligible.leader.replicas.version"
+TRANSACTION_VERSION: Final = "transaction.version"
 
 METADATA_VERSION_4_3: Final = 30
 """4.3-IV0."""
@@ -19,11 +20,13 @@ SUPPORTED_FEATURES: Final[dict[str, tuple[int, int]]] = {
     METADATA_VERSION: (7, METADATA_VERSION_4_3),
     KRAFT_VERSION: (0, 1),
     ELIGIBLE_LEADER_REPLICAS: (0, 1),
+    TRANSACTION_VERSION: (0, 2),
 }
 """Name to (lowest, highest) level."""
 
 BOOTSTRAP_FEATURES: Final[dict[str, int]] = {
     METADATA_VERSION: METADATA_VERSION_4_3,
     ELIGIBLE_LEADER_REPLICAS: 1,
+    TRANSACTION_VERSION: 2,
 }
 """What a new cluster finalizes. `kraft.version` is stated by the quorum's own control record."""

@@ -1,0 +1,52 @@
+"""DescribeProducers (key 61), version 0.
+
+Behaviour: the producers that a partition's leader knows, with the start of the transaction that each has
+open: this is how a transaction that hangs is found (KIP-664).
+"""
+
+from __future__ import annotations
+
+from pybroker.common.errors import ErrorCode
+from pybroker.handlers.context import Context, Request
+from pybroker.wire.messages.describe_producers import (
+    DescribeProducersRequest,
+    DescribeProducersResponse,
+    PartitionResponse,
+    ProducerState,
+    TopicResponse,
+)
+
+
+def handle(context: Context, request: Request) -> DescribeProducersResponse:
+    message: DescribeProducersRequest = request.message
+    return DescribeProducersResponse(
+        topics=[
+            TopicResponse(
+                name=topic.name,
+                partitions=[_partition(context, topic.name, index) for index in topic.partition_indexes],
+            )
+            for topic in message.topics
+        ]
+    )
+
+
+def _partition(context: Context, topic: str, index: int) -> PartitionResponse:
+    answer = PartitionResponse(partition_index=index)
+    partition = context.partition(topic, index)
+    if partition is None:
+        answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+    elif not partition.is_leader:
+        answer.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
+    else:
+        answer.active_producers = [
+            ProducerState(
+                producer_id=entry.producer_id,
+                producer_epoch=entry.epoch,
+                last_sequence=entry.last_sequence,
+                last_timestamp=entry.last_timestamp,
+                coordinator_epoch=entry.coordinator_epoch,
+                current_txn_start_offset=entry.transaction_first_offset,
+            )
+            for entry in partition.active_producers()
+        ]
+    return answer
