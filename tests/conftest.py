@@ -18,8 +18,8 @@ from tests import facilities
 from tests.processes import KafkaProcess, KafkaTools, PybrokerProcess, Server
 
 # The broker that most client tests share is as Kafka comes, but deleted files go soon, so that a long run
-# does not fill the disk.
-SHARED_PROPERTIES = {"log.segment.delete.delay.ms": "1000"}
+# does not fill the disk, and a new group does not wait for more members.
+SHARED_PROPERTIES = {"log.segment.delete.delay.ms": "1000", "group.initial.rebalance.delay.ms": "0"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

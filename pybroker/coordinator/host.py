@@ -246,6 +246,11 @@ class CoordinatorHost(Generic[S]):
         return (ErrorCode.NONE, leader) if leader >= 0 else (ErrorCode.COORDINATOR_NOT_AVAILABLE, -1)
 
     @property
+    def partitions(self) -> list[int]:
+        """The partitions that this broker leads, loaded or not."""
+        return sorted(self._hosted)
+
+    @property
     def active_shards(self) -> list[tuple[int, S]]:
         """(partition, shard) of everything that is loaded here, in partition order."""
         return [
@@ -516,7 +521,11 @@ class CoordinatorHost(Generic[S]):
         if found.cold is not None:
             self._read_cold(hosted, found.cold)
             return True
-        hosted.pending = self._replayed(hosted, found.records)
+        if found.records:
+            hosted.pending = self._replayed(hosted, found.records)
+        else:
+            # Compaction left nothing up to the end.
+            hosted.position = hosted.partition.log_end_offset
         return False
 
     def _read_cold(self, hosted: _Hosted[S], cold: ColdRead) -> None:

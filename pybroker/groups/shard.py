@@ -20,7 +20,6 @@ from pybroker.groups.classic.coordinator import ClassicGroups, JoinContext
 from pybroker.groups.classic.group import ClassicGroup, from_record, refused_join
 from pybroker.groups.group import DEAD, STABLE, Group
 from pybroker.groups.offsets import OffsetStore, no_offset
-from pybroker.wire.messages.delete_groups import DeletableGroupResult
 from pybroker.wire.messages.describe_groups import DescribedGroup, DescribedGroupMember
 from pybroker.wire.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
 from pybroker.wire.messages.join_group import JoinGroupRequest, JoinGroupResponse
@@ -374,20 +373,11 @@ class GroupShard:
             ],
         )
 
-    def delete_groups(self, group_ids: list[str]) -> Result[list[DeletableGroupResult]]:
-        """DeleteGroups: each group gets its own answer."""
-        records: list[CoordinatorRecord] = []
-        answers = []
-        for group_id in group_ids:
-            error = ErrorCode.NONE
-            try:
-                group = self.group(group_id)
-                group.validate_delete()
-                records += [*self.offsets.delete_all(group_id), *group.tombstones()]
-            except ApiError as refusal:
-                error = refusal.code
-            answers.append(DeletableGroupResult(group_id=group_id, error_code=error))
-        return Result(answers, records, atomic=False)
+    def delete_group(self, group_id: str) -> Result[None]:
+        """DeleteGroups of one group, with its offsets."""
+        group = self.group(group_id)
+        group.validate_delete()
+        return Result(None, [*self.offsets.delete_all(group_id), *group.tombstones()], atomic=False)
 
 
 def _expire(shard: GroupShard, now_ms: int) -> Result[None]:

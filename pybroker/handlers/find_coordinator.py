@@ -1,8 +1,10 @@
 """FindCoordinator (key 10), versions 0-6.
 
-Behaviour: the broker that leads the internal topic's partition of a transactional id (type 1). The first
-question creates the topic and is answered with COORDINATOR_NOT_AVAILABLE, as are groups (type 0) and share
-groups (type 2), whose coordinators are not there yet. Any other type is INVALID_REQUEST.
+Behaviour: the leader of the internal topic's partition that owns the key. The topic is created on first need,
+and until it is there the answer is COORDINATOR_NOT_AVAILABLE. From v4 on many keys are asked for at once. Key
+type 0 is a group, 1 a transactional id, 2 (v6) a share group's partition, which no broker of this version
+coordinates: its well formed keys are answered with COORDINATOR_NOT_AVAILABLE, as Kafka does while the topic
+for them does not exist. An unknown type is INVALID_REQUEST.
 """
 
 from __future__ import annotations
@@ -11,49 +13,65 @@ from typing import Final
 
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import Context, Request
+from pybroker.log.partition_log import decode_uuid
 from pybroker.wire.messages.find_coordinator import (
     Coordinator,
     FindCoordinatorRequest,
     FindCoordinatorResponse,
 )
 
-_GROUP: Final = 0
-_TRANSACTION: Final = 1
-_SHARE: Final = 2
-_FIRST_BATCHED: Final = 4
+GROUP: Final = 0
+TRANSACTION: Final = 1
+SHARE: Final = 2
+
+_BATCHED_FROM: Final = 4
+_SHARE_FROM: Final = 6
 _NOT_AVAILABLE: Final = "The coordinator is not available."
 
 
 def handle(context: Context, request: Request) -> FindCoordinatorResponse:
     message: FindCoordinatorRequest = request.message
-    listener = request.connection.listener
-    if request.version >= _FIRST_BATCHED:
-        return FindCoordinatorResponse(
-            coordinators=[_find(context, message.key_type, key, listener) for key in message.coordinator_keys]
-        )
-    found = _find(context, message.key_type, message.key, listener)
-    text = "NONE"
-    if found.error_code == ErrorCode.COORDINATOR_NOT_AVAILABLE:
-        text = _NOT_AVAILABLE
-    elif found.error_code:
-        text = f"Unknown coordinator type {message.key_type}"
-    return FindCoordinatorResponse(
-        error_code=found.error_code,
-        error_message=text,
-        node_id=found.node_id,
-        host=found.host,
-        port=found.port,
-    )
+    host, port = context.endpoints[request.connection.listener]
+    if request.version < _BATCHED_FROM:
+        error, node_id, text = _find(context, request.version, message.key_type, message.key)
+        response = FindCoordinatorResponse(error_code=error, error_message=text, node_id=node_id)
+        response.host, response.port = ("", -1) if error else (host, port)
+        return response
+    answers = []
+    for key in message.coordinator_keys:
+        error, node_id, text = _find(context, request.version, message.key_type, key)
+        answer = Coordinator(key=key, node_id=node_id, error_code=error)
+        answer.host, answer.port = ("", -1) if error else (host, port)
+        # Kafka has a text here only for what is wrong with the request.
+        answer.error_message = text if error == ErrorCode.INVALID_REQUEST else ""
+        answers.append(answer)
+    return FindCoordinatorResponse(coordinators=answers)
 
 
-def _find(context: Context, key_type: int, key: str, listener: str) -> Coordinator:
-    node = -1
-    if key_type == _TRANSACTION:
-        error, node = context.transactions.host.find(key)
+def _find(context: Context, version: int, key_type: int, key: str) -> tuple[ErrorCode, int, str]:
+    """(error, node id, text) for one key."""
+    if key_type == GROUP:
+        error, node_id = context.groups.find(key)
+    elif key_type == TRANSACTION:
+        error, node_id = context.transactions.host.find(key)
+    elif key_type == SHARE and version >= _SHARE_FROM and _is_share_key(key):
+        error, node_id = ErrorCode.COORDINATOR_NOT_AVAILABLE, -1
     else:
-        known = key_type in (_GROUP, _SHARE)
-        error = ErrorCode.COORDINATOR_NOT_AVAILABLE if known else ErrorCode.INVALID_REQUEST
-    if error:
-        return Coordinator(key=key, node_id=-1, host="", port=-1, error_code=error, error_message="")
-    host, port = context.endpoints[listener]
-    return Coordinator(key=key, node_id=node, host=host, port=port, error_message="")
+        error, node_id = ErrorCode.INVALID_REQUEST, -1
+    return error, node_id, _text(error)
+
+
+def _text(error: ErrorCode) -> str:
+    match error:
+        case ErrorCode.NONE:
+            return "NONE"
+        case ErrorCode.COORDINATOR_NOT_AVAILABLE:
+            return _NOT_AVAILABLE
+        case _:
+            return ""
+
+
+def _is_share_key(key: str) -> bool:
+    """group:topic id:partition"""
+    parts = key.rsplit(":", 2)
+    return len(parts) == 3 and bool(parts[0]) and decode_uuid(parts[1]) is not None and parts[2].isdecimal()
