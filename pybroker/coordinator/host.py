@@ -308,7 +308,7 @@ class CoordinatorHost(Generic[S]):
     def _find(self, key: str | int) -> _Hosted[S] | ApiError:
         index = self.partition_for(key) if isinstance(key, str) else key
         if index < 0:
-            return ApiError(ErrorCode.COORDINATOR_NOT_AVAILABLE)
+            return ApiError(ErrorCode.NOT_COORDINATOR)
         hosted = self._hosted.get(index)
         if hosted is None or hosted.state is FAILED:
             return ApiError(ErrorCode.NOT_COORDINATOR)

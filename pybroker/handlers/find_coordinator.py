@@ -26,49 +26,46 @@ SHARE: Final = 2
 
 _BATCHED_FROM: Final = 4
 _SHARE_FROM: Final = 6
-_NOT_AVAILABLE: Final = "The coordinator is not available."
+_TYPES: Final = (GROUP, TRANSACTION, SHARE)
+_TEXTS: Final = {
+    ErrorCode.NONE: "NONE",
+    ErrorCode.COORDINATOR_NOT_AVAILABLE: "The coordinator is not available.",
+    ErrorCode.INVALID_REQUEST: (
+        "This most likely occurs because of a request being malformed by the client library or the message "
+        "was sent to an incompatible broker. See the broker logs for more details."
+    ),
+}
 
 
 def handle(context: Context, request: Request) -> FindCoordinatorResponse:
     message: FindCoordinatorRequest = request.message
+    version = request.version
     host, port = context.endpoints[request.connection.listener]
-    if request.version < _BATCHED_FROM:
-        error, node_id, text = _find(context, request.version, message.key_type, message.key)
-        response = FindCoordinatorResponse(error_code=error, error_message=text, node_id=node_id)
+    if version < _BATCHED_FROM:
+        error, node_id = _find(context, version, message.key_type, message.key)
+        response = FindCoordinatorResponse(error_code=error, error_message=_TEXTS[error], node_id=node_id)
         response.host, response.port = ("", -1) if error else (host, port)
         return response
     answers = []
     for key in message.coordinator_keys:
-        error, node_id, text = _find(context, request.version, message.key_type, key)
+        error, node_id = _find(context, version, message.key_type, key)
         answer = Coordinator(key=key, node_id=node_id, error_code=error)
         answer.host, answer.port = ("", -1) if error else (host, port)
-        # Kafka has a text here only for what is wrong with the request.
-        answer.error_message = text if error == ErrorCode.INVALID_REQUEST else ""
+        # Kafka says it in words only when the type, not the key, is wrong.
+        answer.error_message = _TEXTS[error] if message.key_type not in _TYPES else ""
         answers.append(answer)
     return FindCoordinatorResponse(coordinators=answers)
 
 
-def _find(context: Context, version: int, key_type: int, key: str) -> tuple[ErrorCode, int, str]:
-    """(error, node id, text) for one key."""
+def _find(context: Context, version: int, key_type: int, key: str) -> tuple[ErrorCode, int]:
+    """(error, node id) for one key."""
     if key_type == GROUP:
-        error, node_id = context.groups.find(key)
-    elif key_type == TRANSACTION:
-        error, node_id = context.transactions.host.find(key)
-    elif key_type == SHARE and version >= _SHARE_FROM and _is_share_key(key):
-        error, node_id = ErrorCode.COORDINATOR_NOT_AVAILABLE, -1
-    else:
-        error, node_id = ErrorCode.INVALID_REQUEST, -1
-    return error, node_id, _text(error)
-
-
-def _text(error: ErrorCode) -> str:
-    match error:
-        case ErrorCode.NONE:
-            return "NONE"
-        case ErrorCode.COORDINATOR_NOT_AVAILABLE:
-            return _NOT_AVAILABLE
-        case _:
-            return ""
+        return context.groups.find(key)
+    if key_type == TRANSACTION:
+        return context.transactions.host.find(key)
+    if key_type == SHARE and version >= _SHARE_FROM and _is_share_key(key):
+        return ErrorCode.COORDINATOR_NOT_AVAILABLE, -1
+    return ErrorCode.INVALID_REQUEST, -1
 
 
 def _is_share_key(key: str) -> bool:

@@ -72,6 +72,7 @@ def test_find_coordinator_of_an_unknown_type(connection, group, version):
     if version >= 4:
         (answer,) = answer["coordinators"]
     assert (answer["error_code"], answer["node_id"], answer["host"], answer["port"]) == (42, -1, "", -1)
+    assert answer["error_message"].startswith("This most likely occurs because of a request being malformed")
 
 
 @pytest.mark.parametrize("key", ["", "g", "a:b:c", "g:AAAAAAAAAAAAAAAAAAAAAQ:x"])

@@ -146,7 +146,7 @@ def test_missing_topic_is_created_on_first_need():
     world = World(partitions=0)
     assert world.host.find(KEY) == (E.COORDINATOR_NOT_AVAILABLE, -1)
     assert world.created == ["T"]
-    assert failure(world.host.write(KEY, None)) == E.COORDINATOR_NOT_AVAILABLE
+    assert failure(world.host.write(KEY, None)) == E.NOT_COORDINATOR
 
 
 def test_operations_find_their_shard():
