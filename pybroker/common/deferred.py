@@ -61,23 +61,6 @@ class Deferred(Generic[T]):
         return result
 
 
-def gather(parts: Sequence[Deferred[T]]) -> Deferred[list[T]]:
-    """A Deferred of all values, in the order of `parts`; given when the last of them is there."""
-    result: Deferred[list[T]] = Deferred()
-    missing = [len(parts)]
-
-    def arrived(_: T) -> None:
-        missing[0] -= 1
-        if not missing[0]:
-            result.resolve([part.value for part in parts])
-
-    if not parts:
-        result.resolve([])
-    for part in parts:
-        part.then(arrived)
-    return result
-
-
 def resolved(value: T) -> Deferred[T]:
     """A Deferred that already has its value."""
     deferred: Deferred[T] = Deferred()
