@@ -72,6 +72,8 @@ class Task(abc.ABC):
     `SourceTask.stop` comes from another."""
 
     version: str = "undefined"
+    # The full name of the Java class that a Java worker would write into `task.class`.
+    java_class_name: str | None = None
 
     @abc.abstractmethod
     def start(self, props: dict[str, str]) -> None:

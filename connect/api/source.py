@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from connect.api.connector import Connector, ConnectorTransactionBoundaries, ExactlyOnceSupport, Task
 from connect.api.records import SourceRecord
@@ -58,7 +58,7 @@ class SourceTaskContext(Protocol):
         """None unless exactly-once is on and the task's boundary is `connector`."""
 
 
-class RecordMetadata(Protocol):
+class RecordMetadata(NamedTuple):
     """Where a record went."""
 
     topic: str

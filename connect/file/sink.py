@@ -45,6 +45,7 @@ class FileStreamSinkConnector(SinkConnector):
 
 
 class FileStreamSinkTask(SinkTask):
+    java_class_name = "org.apache.kafka.connect.file.FileStreamSinkTask"
     version = "4.3.0"
 
     def __init__(self) -> None:

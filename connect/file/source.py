@@ -102,6 +102,7 @@ class FileStreamSourceConnector(SourceConnector):
 
 
 class FileStreamSourceTask(SourceTask):
+    java_class_name = "org.apache.kafka.connect.file.FileStreamSourceTask"
     version = "4.3.0"
 
     def __init__(self) -> None:

@@ -1,0 +1,1 @@
+"""The REST API of a worker, the same as Kafka Connect's."""
