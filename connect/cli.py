@@ -43,6 +43,15 @@ def standalone(worker_properties: Path, connectors: tuple[Path, ...]) -> None:
     _run(lambda config: run_standalone(config, connectors), worker_properties, False)
 
 
+@main.command(short_help="One worker of a group that shares connectors and tasks.")
+@click.argument("worker_properties", type=_FILE)
+def distributed(worker_properties: Path) -> None:
+    """Run one worker of a group; connectors are added by REST."""
+    from connect.runtime.process import run_distributed
+
+    _run(run_distributed, worker_properties, True)
+
+
 def _run(start: Any, properties: Path, distributed: bool) -> None:
     try:
         config = WorkerConfig(parse_properties(properties.read_text(encoding="utf-8")), distributed)

@@ -96,7 +96,7 @@ class SessionKey:
 class ConfigState:
     """The state at an offset. Readers get a `snapshot`, which never changes."""
 
-    offset: int = 0  # Of the next record.
+    offset: int = -1  # Of the next record; -1 before the first, as Java's workers tell each other.
     session_key: SessionKey | None = None
     connectors: dict[str, dict[str, str]] = field(default_factory=dict)
     target_states: dict[str, str] = field(default_factory=dict)

@@ -30,7 +30,7 @@ from connect.core.signatures import session_key_bits
 from connect.core.status import Status
 from connect.core.worker_config import WorkerConfig
 from connect.runtime.blocking import run_blocking
-from connect.runtime.membership import Membership
+from connect.runtime.membership import Assigned, Membership
 from connect.runtime.stores import ConfigStore, StatusStore
 from connect.runtime.worker import Worker
 
@@ -40,6 +40,7 @@ Result = TypeVar("Result")
 _RETRY_FIRST_S: Final = 0.25
 _RETRY_MAX_S: Final = 60.0
 _READ_TIMEOUT_S: Final = 30.0
+_REBALANCE_WAIT_S: Final = 60.0
 
 
 class RestError(ConnectError):
@@ -226,6 +227,8 @@ class Herder:
             for _ in range(20):
                 state = self.config_store.snapshot()
                 assigned = self.membership.assigned(state)
+                if assigned is None:
+                    return
                 running = Running(self._running_connectors, self._running_tasks, self._targets)
                 plan = make_plan(state, assigned.connectors, assigned.tasks, running)
                 if not plan:
@@ -403,12 +406,18 @@ class Herder:
 
     # Requests.
 
-    def _require_settled(self) -> None:
-        if self.membership.rebalancing:
-            raise RestError(409, "Request cannot be completed because a rebalance is expected")
+    async def _require_settled(self) -> None:
+        """Waits for a rebalance to end, as long as the client waits (and some at most)."""
+        self.stage = "waiting for a rebalance to complete"
+        try:
+            await asyncio.wait_for(self.membership.settled(), _REBALANCE_WAIT_S)
+        except TimeoutError:
+            raise RestError(409, "Request cannot be completed because a rebalance is expected") from None
+        finally:
+            self.stage = "idle"
 
-    def _require_leader(self) -> None:
-        self._require_settled()
+    async def _require_leader(self) -> None:
+        await self._require_settled()
         if not self.membership.is_leader:
             raise NotHereError("Only the leader can do this request.", self.membership.leader_url)
 
@@ -514,8 +523,9 @@ class Herder:
     ) -> tuple[bool, dict[str, Any]]:
         """(created, info)."""
         await self._require_valid(config)
+        await self._require_leader()
         async with self._lock:
-            self._require_leader()
+            await self._require_leader()
             state = self.config_store.snapshot()
             exists = name in state.connectors
             if exists and not replace:
@@ -527,7 +537,7 @@ class Herder:
         return not exists, self._info(name, config, state)
 
     async def patch_config(self, name: str, patch: Mapping[str, str | None]) -> dict[str, Any]:
-        self._require_leader()
+        await self._require_leader()
         state = self._state_of(name)
         config = dict(state.connectors[name])
         for key, value in patch.items():
@@ -537,7 +547,7 @@ class Herder:
                 config[key] = value
         await self._require_valid(config)
         async with self._lock:
-            self._require_leader()
+            await self._require_leader()
             state = self._state_of(name)
             await self._store(self.config_store.put_connector, name, config, None)
         if not self.config.distributed:
@@ -547,7 +557,7 @@ class Herder:
 
     async def delete_connector(self, name: str) -> None:
         async with self._lock:
-            self._require_leader()
+            await self._require_leader()
             self._state_of(name)
             await self._store(self.config_store.remove_connector, name)
         if not self.config.distributed:
@@ -562,7 +572,7 @@ class Herder:
 
     async def stop_connector(self, name: str) -> None:
         async with self._lock:
-            self._require_leader()
+            await self._require_leader()
             message = "Unknown connector {}"
             if not self.config.distributed and name not in self.config_store.snapshot().connectors:
                 raise RestError(500, message.format(name))
@@ -575,11 +585,12 @@ class Herder:
 
     async def restart_connector(self, name: str) -> None:
         """The plain restart, of the connector alone, by the worker that runs it."""
-        self._require_settled()
+        await self._require_settled()
         state = self.config_store.snapshot()
         if name not in state.connectors:
             raise RestError(404 if self.config.distributed else 500, f"Unknown connector: {name}")
-        if name not in self.membership.assigned(state).connectors:
+        assigned = self.membership.assigned(state)
+        if assigned is None or name not in assigned.connectors:
             raise NotHereError(
                 "Cannot restart connector since it is not assigned to this worker",
                 self.membership.owner_of_connector(name),
@@ -592,7 +603,7 @@ class Herder:
             await self._start_connector(name, state)
 
     async def restart_task(self, name: str, number: int) -> None:
-        self._require_settled()
+        await self._require_settled()
         task = TaskId(name, number)
         state = self.config_store.snapshot()
         if name not in state.connectors:
@@ -601,7 +612,8 @@ class Herder:
             if not self.config.distributed:
                 raise RestError(404, f"Task {task} not found")
             raise RestError(404, f"Unknown task: {task}")
-        if task not in self.membership.assigned(state).tasks:
+        assigned = self.membership.assigned(state)
+        if assigned is None or task not in assigned.tasks:
             raise NotHereError(
                 "Cannot restart task since it is not assigned to this worker",
                 self.membership.owner_of_task(task),
@@ -616,7 +628,7 @@ class Herder:
         """Asks all workers, by the config topic, to restart what they run of it. The status that is answered
         shows what will be restarted."""
         async with self._lock:
-            self._require_leader()
+            await self._require_leader()
             self._state_of(name, "Unknown connector: {}")
             shown = self.connector_status(name)
             status = self.status.connector(name)
@@ -636,7 +648,7 @@ class Herder:
         if event.name not in state.connectors or status is None:
             return
         plan = restart_plan(event.include_tasks, event.only_failed, status, self.status.tasks(event.name))
-        assigned = self.membership.assigned(state)
+        assigned = self.membership.assigned(state) or Assigned((), ())
         connector = plan.connector and event.name in assigned.connectors
         tasks = [task for task in plan.tasks if task in assigned.tasks and task in state.tasks(event.name)]
         if not connector and not tasks:
@@ -662,10 +674,10 @@ class Herder:
 
     async def alter_offsets(self, name: str, offsets: list[tuple[Any, Any]] | None) -> str:
         """The message of success. None resets all."""
-        self._require_settled()
+        await self._require_settled()
         state = self._state_of(name)
         async with self._lock:
-            self._require_leader()
+            await self._require_leader()
             await run_blocking(self.config_store.refresh, _READ_TIMEOUT_S)
             state = self._state_of(name)
             what = "reset" if offsets is None else "altered"
@@ -715,7 +727,7 @@ class Herder:
     async def fence_zombies(self, name: str) -> None:
         """Only the leader: no older task of this connector can commit a transaction after this."""
         async with self._lock:
-            self._require_leader()
+            await self._require_leader()
             await run_blocking(self.config_store.refresh, _READ_TIMEOUT_S)
             self._state_of(name)
             state = self.config_store.snapshot()
@@ -741,7 +753,7 @@ class Herder:
     async def put_task_configs(self, name: str, configs: list[dict[str, str]]) -> None:
         """From a follower that runs the connector."""
         async with self._lock:
-            self._require_leader()
+            await self._require_leader()
             self._state_of(name)
             await self._store(self.config_store.put_tasks, name, configs)
 

@@ -32,7 +32,9 @@ class Membership(Protocol):
     def rebalancing(self) -> bool:
         """Whether this worker has no valid assignment right now, or is about to lose it."""
 
-    def assigned(self, state: ConfigState) -> Assigned: ...
+    def assigned(self, state: ConfigState) -> Assigned | None:
+        """What this worker is to run; None while that cannot be told, because it has not read the
+        configuration that the assignment is about."""
 
     def owner_of_connector(self, name: str) -> str | None:
         """The URL of the worker that runs it."""
@@ -40,6 +42,9 @@ class Membership(Protocol):
     def owner_of_task(self, task: TaskId) -> str | None: ...
 
     def request_rejoin(self, reason: str) -> None: ...
+
+    async def settled(self) -> None:
+        """Returns when no rebalance is under way."""
 
     @property
     def sessioned(self) -> bool:
@@ -57,7 +62,7 @@ class Alone:
     def __init__(self, url: str) -> None:
         self.leader_url: str | None = url
 
-    def assigned(self, state: ConfigState) -> Assigned:
+    def assigned(self, state: ConfigState) -> Assigned | None:
         names = list(state.connectors)
         return Assigned(names, [task for name in names for task in state.tasks(name)])
 
@@ -68,3 +73,6 @@ class Alone:
         return self.leader_url
 
     def request_rejoin(self, reason: str) -> None: ...
+
+    async def settled(self) -> None:
+        return

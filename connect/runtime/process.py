@@ -8,65 +8,92 @@ returns.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import hashlib
 import json
 import logging
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from connect.api.errors import ConfigError, ConnectError
-from connect.core.config_state import TaskId
+from connect.core import signatures
+from connect.core.config_state import ConfigEvent, TaskId
 from connect.core.connector_config import NAME
+from connect.core.java import json_bytes
 from connect.core.metrics import Sample
 from connect.core.worker_config import WorkerConfig, parse_properties
 from connect.rest.app import RestServer, RestTimeouts
 from connect.runtime.blocking import run_blocking
 from connect.runtime.clients import make_admin, worker_client_props
+from connect.runtime.group import GroupMembership
 from connect.runtime.herder import Herder, RestError
 from connect.runtime.loggers import Loggers
-from connect.runtime.membership import Alone
+from connect.runtime.membership import Alone, Membership
 from connect.runtime.plugins import load_plugins, make_transformer
-from connect.runtime.stores import ConfigStore, FileOffsetStore, StatusStore
+from connect.runtime.stores import (
+    ConfigStore,
+    FileOffsetStore,
+    KafkaConfigStore,
+    KafkaOffsetStore,
+    KafkaStatusStore,
+    OffsetStore,
+    StatusStore,
+)
 from connect.runtime.worker import Worker
 
 log = logging.getLogger(__name__)
 
 
-class StandaloneProcess:
-    """One worker on its own: states in memory, source offsets in a file."""
+class WorkerProcess:
+    """What both modes share. `start` returns when the REST API answers; `stop` undoes it."""
 
     def __init__(self, config: WorkerConfig, timeouts: RestTimeouts | None = None) -> None:
         self.config = config
         self.loggers = Loggers()
         self.rest = RestServer(config, self.loggers, build_id(), self._samples, timeouts)
-        self.herder: Herder | None = None
+        self._herder: Herder | None = None
+        self._membership: Membership | None = None
+
+    @property
+    def herder(self) -> Herder:
+        assert self._herder is not None
+        return self._herder
 
     def _samples(self) -> list[Sample]:
-        return self.herder.worker.samples() if self.herder is not None else []
+        if self._herder is None:
+            return []
+        samples = self._herder.worker.samples()
+        membership = self._membership
+        if isinstance(membership, GroupMembership):
+            samples += membership.samples()
+        return samples
 
-    async def start(self) -> None:
+    # The worker and the stores tell the herder, which needs them to be made.
+
+    def _on_events(self, events: list[ConfigEvent]) -> None:
+        if self._herder is not None:
+            self._herder.on_events(events)
+
+    def _reconfigure(self, name: str) -> None:
+        if self._herder is not None:
+            self._herder.request_reconfiguration(name)
+
+    def _generation(self) -> int:
+        return self._membership.generation if self._membership is not None else 0
+
+    async def _assemble(
+        self,
+        config_store: ConfigStore,
+        status: StatusStore,
+        offsets: OffsetStore,
+        make_membership: Callable[[Worker], Membership],
+    ) -> Herder:
         config = self.config
-        await self.rest.bind()
         plugins = await run_blocking(load_plugins, config["plugin.path"])
         transformer = make_transformer(config)
-        later: list[Herder] = []
-
-        # The worker and the stores tell the herder, which needs them to be made.
-        def on_events(events: list[Any]) -> None:
-            if later:
-                later[0].on_events(events)
-
-        def reconfigure(name: str) -> None:
-            if later:
-                later[0].request_reconfiguration(name)
-
-        config_store = ConfigStore(on_events)
-        status = StatusStore()
-        offsets = FileOffsetStore(Path(config["offset.storage.file.filename"]))
-        await run_blocking(offsets.start)
 
         def current(task: TaskId) -> dict[str, str]:
             return config_store.snapshot().task_configs.get(task, {})
@@ -78,10 +105,11 @@ class StandaloneProcess:
             transformer,
             status,
             offsets,
-            lambda: 0,
+            self._generation,
             current,
-            reconfigure,
+            self._reconfigure,
         )
+        self._membership = make_membership(worker)
         cluster_id = await run_blocking(find_cluster_id, config)
         herder = Herder(
             config,
@@ -89,17 +117,37 @@ class StandaloneProcess:
             config_store,
             status,
             worker,
-            Alone(self.rest.advertised_url),
+            self._membership,
             set_level(self.loggers),
             cluster_id,
         )
-        later.append(herder)
-        self.herder = self.rest.herder = herder
+        self._herder = self.rest.herder = herder
+        return herder
+
+    async def start(self) -> None:
+        raise NotImplementedError
+
+    async def stop(self) -> None:
+        if self._herder is not None:
+            await self._herder.stop()
+        await self.rest.close()
+
+
+class StandaloneProcess(WorkerProcess):
+    """One worker on its own: states in memory, source offsets in a file."""
+
+    async def start(self) -> None:
+        await self.rest.bind()
+        offsets = FileOffsetStore(Path(self.config["offset.storage.file.filename"]))
+        await run_blocking(offsets.start)
+        url = self.rest.advertised_url
+        herder = await self._assemble(
+            ConfigStore(self._on_events), StatusStore(), offsets, lambda worker: Alone(url)
+        )
         herder.start()
 
     async def create(self, file: Path) -> None:
         """Creates the connector of a file. ConfigError when the file or the configuration is no good."""
-        assert self.herder is not None
         config, initial = read_connector_file(file)
         name = config.get(NAME, "")
         try:
@@ -108,10 +156,75 @@ class StandaloneProcess:
             raise ConfigError(f"Connector {name or file} cannot be created: {error}") from error
         log.info("Created connector %s", name)
 
+
+class DistributedProcess(WorkerProcess):
+    """One worker of a group: everything is in Kafka's topics."""
+
+    def __init__(self, config: WorkerConfig, timeouts: RestTimeouts | None = None) -> None:
+        super().__init__(config, timeouts)
+        self._group: GroupMembership | None = None
+        self._group_task: asyncio.Task[None] | None = None
+        self._stores: list[ConfigStore | StatusStore | OffsetStore] = []
+
+    async def start(self) -> None:
+        config = self.config
+        await self.rest.bind()
+        admin = make_admin(
+            {**worker_client_props(config.strings), "client.id": f"{config['group.id']}-shared-admin"}
+        )
+        config_store = KafkaConfigStore(config, admin, self._on_events)
+        status = KafkaStatusStore(config, admin)
+        offsets = KafkaOffsetStore.of_worker(config, admin)
+        self._stores = [offsets, status, config_store]
+        # Before anything is said about them in the herder: it needs the state to be complete.
+        for store in self._stores:
+            await run_blocking(store.start)
+        client_id = config["client.id"] or f"connect-{self.rest.worker_id}"
+        url = self.rest.advertised_url
+
+        def join(worker: Worker) -> Membership:
+            self._group = GroupMembership(config, url, client_id, config_store, worker.metrics)
+            return self._group
+
+        herder = await self._assemble(config_store, status, offsets, join)
+        assert self._group is not None
+        self._group.revoke = herder.revoke
+        self._group.changed = herder.wake
+        herder.publish_tasks = self._publish_tasks
+        herder.request_fencing = self._request_fencing
+        herder.fence_producers = self._group.fence_producers
+        self._group_task = asyncio.create_task(self._group.run(), name="group")
+        await self._group.settled()
+        herder.start()
+
+    def _signed(self, body: bytes) -> dict[str, str]:
+        membership = self._membership
+        if membership is None or not membership.sessioned:
+            return {}
+        key = self.herder.config_store.snapshot().session_key
+        if key is None:
+            raise RestError(503, "No session key has been read yet")
+        algorithm = self.config["inter.worker.signature.algorithm"]
+        signature = base64.b64encode(signatures.sign(key, algorithm, body)).decode()
+        return {signatures.SIGNATURE_HEADER: signature, signatures.ALGORITHM_HEADER: algorithm}
+
+    async def _publish_tasks(self, url: str, name: str, configs: Sequence[Mapping[str, str]]) -> None:
+        body = json_bytes(list(configs))
+        await self.rest.call_worker("POST", url, ["connectors", name, "tasks"], body, self._signed(body))
+
+    async def _request_fencing(self, url: str, name: str) -> None:
+        await self.rest.call_worker("PUT", url, ["connectors", name, "fence"], b"", self._signed(b""))
+
     async def stop(self) -> None:
-        if self.herder is not None:
-            await self.herder.stop()
-        await self.rest.close()
+        await super().stop()
+        if self._group is not None:
+            await self._group.close()
+        if self._group_task is not None:
+            self._group_task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._group_task
+        for store in self._stores:
+            await run_blocking(store.stop)
 
 
 def set_level(loggers: Loggers) -> Callable[[str, str], None]:
@@ -197,6 +310,16 @@ async def run_standalone(config: WorkerConfig, files: Sequence[Path]) -> None:
         await process.start()
         for file in files:
             await process.create(file)
+        log.info("Kafka Connect started: %s", process.rest.advertised_url)
+
+    await run_until_signal(start, process.stop)
+
+
+async def run_distributed(config: WorkerConfig) -> None:
+    process = DistributedProcess(config)
+
+    async def start() -> None:
+        await process.start()
         log.info("Kafka Connect started: %s", process.rest.advertised_url)
 
     await run_until_signal(start, process.stop)

@@ -10,7 +10,7 @@ import click
 from pybroker.version import VERSION
 
 # command name: module in this package, which has a click command of the same name
-_COMMANDS: Final = {"start": "start", "dump-log": "dump_log"}
+_COMMANDS: Final = {"start": "start", "dump-log": "dump_log", "connect": "connect"}
 
 
 class _LazyGroup(click.Group):
