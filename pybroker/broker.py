@@ -13,13 +13,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from pybroker.common.clock import Clock
 from pybroker.common.config import BrokerConfig, log_config_from
 from pybroker.common.deferred import Deferred
 from pybroker.common.effects import BlockingCall, Effect
-from pybroker.common.errors import ConfigError, ErrorCode, InvariantError, ProtocolError, StorageError
+from pybroker.common.errors import (
+    ConfigError,
+    ErrorCode,
+    InvariantError,
+    ProtocolError,
+    StorageError,
+    TooManyElements,
+)
 from pybroker.common.files import Buffer, FileSystem
 from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
@@ -29,9 +37,10 @@ from pybroker.controller.topic_names import CONSUMER_OFFSETS, TRANSACTION_STATE
 from pybroker.coordinator.host import CoordinatorHost, HostEnvironment, HostSettings
 from pybroker.groups.shard import GroupShard
 from pybroker.handlers import registry
-from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request
+from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request, Steps
 from pybroker.handlers.fetch_sessions import FetchSessionCache
 from pybroker.handlers.transaction_markers import append_markers
+from pybroker.large_requests import LargeRequests
 from pybroker.log import LogConfig, LogManager
 from pybroker.log.cleaner.cleaner import CleanerSettings, CleaningPass
 from pybroker.log.cleaner.cleaning import CleaningResult
@@ -49,7 +58,8 @@ from pybroker.records.validation import WalkPolicy
 from pybroker.replication.partition import Partition
 from pybroker.transactions.coordinator import TransactionCoordinator
 from pybroker.wire import codec
-from pybroker.wire.headers import parse_request_header, response_header
+from pybroker.wire.headers import RequestHeader, parse_request_header, response_header
+from pybroker.wire.limits import MAX_DECODED_OBJECTS, SMALL_REQUEST_OBJECTS
 from pybroker.wire.messages.broker_registration import (
     BrokerRegistrationRequest,
     Feature,
@@ -125,6 +135,7 @@ class Broker:
         context.run_blocking = self._run_blocking
         context.fetch_sessions = FetchSessionCache(config["max.incremental.fetch.session.cache.slots"], rng)
         context.producer_ids = ProducerIds(self._allocate_producer_ids)
+        self._large = LargeRequests(clock, self.timers, self._run_blocking)
         # Internal topic -> the coordinator that lives in it.
         self._coordinators: dict[str, CoordinatorHost[Any]] = {}
         context.groups = self._coordinators[CONSUMER_OFFSETS] = CoordinatorHost(
@@ -490,13 +501,42 @@ class Broker:
                     return self._unsupported_api_versions(correlation_id)
                 raise ProtocolError(f"request with api key {api_key} and version {version} is not served")
             self._routes[api_key << 16 | version] = route
-        message = route.decode(frame, header.body_offset)
-        reply = route.handle(self._context, Request(api_key, version, header.client_id, message, connection))
+        try:
+            message = route.decode(frame, header.body_offset, SMALL_REQUEST_OBJECTS)
+        except TooManyElements:
+            return self._large.queue(connection, self._serve_large(route, header, connection, frame))
+        request = Request(api_key, version, header.client_id, message, connection)
+        if route.steps is not None:
+            finish = partial(self._finish_large, route, correlation_id)
+            ended, reply = self._large.run(connection, route.steps(self._context, request), finish)
+            if not ended:
+                return reply
+        else:
+            reply = route.handle(self._context, request)
         if isinstance(reply, Deferred):
             if not reply.done:
                 return reply.map(lambda late: self._encoded(route, correlation_id, late))
             reply = reply.value
         return self._encoded(route, correlation_id, reply)
+
+    def _serve_large(
+        self, route: registry.Route, header: RequestHeader, connection: Connection, frame: memoryview
+    ) -> Steps[Any]:
+        """As `handle`, for a request whose arrays have many elements."""
+        message = yield partial(route.decode, frame, header.body_offset, MAX_DECODED_OBJECTS)
+        request = Request(route.api_key, route.version, header.client_id, message, connection)
+        if route.large_steps is not None:
+            reply = yield from route.large_steps(self._context, request)
+        else:
+            reply = route.handle(self._context, request)
+        return (yield from self._finish_large(route, header.correlation_id, reply))
+
+    def _finish_large(self, route: registry.Route, correlation_id: int, reply: Any) -> Steps[Any]:
+        if isinstance(reply, Deferred):
+            if not reply.done:
+                return reply.map(lambda late: self._encoded(route, correlation_id, late))
+            reply = reply.value
+        return (yield partial(self._encoded, route, correlation_id, reply))
 
     def _encoded(self, route: registry.Route, correlation_id: int, reply: Any) -> Any:
         if reply is None or reply is CLOSE:

@@ -32,8 +32,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # What the issue in hand still owes: shown as xfailed in every run, to be emptied.
 OPEN_FAILURES = {
-    "tests/faults/test_hostile.py::test_giant_lists": "the largest requests stall the loop for too long",
-    "tests/faults/test_hostile.py::test_slow_readers": "memory of replies that are not taken",
     "tests/conformance/test_conformance.py::test_nothing_differs": "differences being removed",
 }
 

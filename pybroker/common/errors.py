@@ -210,6 +210,10 @@ class ProtocolError(PybrokerError):
     """The peer broke framing or encoding: its connection is closed, counted and logged once."""
 
 
+class TooManyElements(ProtocolError):
+    """The arrays of one message have more elements than whoever decodes it wants at once."""
+
+
 class StorageError(PybrokerError):
     """The disk refused an operation. `errno` is the system's number, when there is one."""
 

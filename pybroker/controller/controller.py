@@ -30,7 +30,7 @@ from pybroker.controller.broker_settings import BrokerSettings
 from pybroker.controller.decision import Decision
 from pybroker.controller.loader import load
 from pybroker.controller.producer_ids import ProducerIdBlock
-from pybroker.controller.topics import TopicControl, as_creatable, random_id
+from pybroker.controller.topics import TOO_MANY_RECORDS, TopicControl, as_creatable, random_id
 from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.features import BOOTSTRAP_FEATURES, KRAFT_VERSION, METADATA_VERSION, SUPPORTED_FEATURES
 from pybroker.metadata.image import ControllerImage, EndpointImage, MetadataImage, empty_image
@@ -66,6 +66,8 @@ from pybroker.wire.schemas.metadata_records import (
 
 R = TypeVar("R")
 
+MAX_ENTRIES: Final = 10_000
+"""Kafka's limit for the records of one request, which is what as many entries would become."""
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 _TRANSACTION_FRAME: Final = (BeginTransactionRecord, EndTransactionRecord, AbortTransactionRecord)
 _KEPT_SNAPSHOTS: Final = 2
@@ -303,12 +305,14 @@ class Controller:
         return self._submit(
             lambda image: self._topics.create_partitions(image, request),
             lambda code, message=None: topics.refuse_create_partitions(request, code, message),
+            entries=len(request.topics),
         )
 
     def delete_topics(self, request: DeleteTopicsRequest, version: int) -> Deferred[DeleteTopicsResponse]:
         return self._submit(
             lambda image: self._topics.delete(image, request, version),
             lambda code, message=None: topics.refuse_delete(request, code, message),
+            entries=len(request.topics) + len(request.topic_names),
         )
 
     def incremental_alter_configs(
@@ -317,12 +321,14 @@ class Controller:
         return self._submit(
             lambda image: self._configs.alter_incrementally(image, request),
             lambda code, message=None: configs.refuse_incremental(request, code, message),
+            entries=len(request.resources),
         )
 
     def alter_configs(self, request: AlterConfigsRequest, version: int = 2) -> Deferred[AlterConfigsResponse]:
         return self._submit(
             lambda image: self._configs.replace(image, request),
             lambda code, message=None: configs.refuse_replace(request, code, message),
+            entries=len(request.resources),
         )
 
     def allocate_producer_ids(self) -> Deferred[ProducerIdBlock]:
@@ -342,7 +348,12 @@ class Controller:
 
     # Commit
 
-    def _submit(self, decide: Callable[[MetadataImage], Decision[R]], refuse: _Refuse[R]) -> Deferred[R]:
+    def _submit(
+        self, decide: Callable[[MetadataImage], Decision[R]], refuse: _Refuse[R], entries: int = 1
+    ) -> Deferred[R]:
+        """`entries` is how many things the request names: each costs microseconds on the loop."""
+        if entries > MAX_ENTRIES:
+            return resolved(refuse(ErrorCode.POLICY_VIOLATION, TOO_MANY_RECORDS).response)
         if self._failure is not None:
             return resolved(refuse(ErrorCode.KAFKA_STORAGE_ERROR).response)
         decision = decide(self._latest)

@@ -50,7 +50,7 @@ from pybroker.wire.schemas.metadata_records import RemoveTopicRecord
 MAX_PARTITIONS_PER_REQUEST: Final = 10_000
 MAX_RECORDS_PER_REQUEST: Final = 10_000
 _TOO_MANY_PARTITIONS: Final = "Excessively large number of partitions per request."
-_TOO_MANY_RECORDS: Final = "Unable to perform excessively large batch operation."
+TOO_MANY_RECORDS: Final = "Unable to perform excessively large batch operation."
 _ZERO_ID: Final = bytes(16)
 # Ids with a meaning: none, and that of the metadata topic.
 _RESERVED_IDS: Final = frozenset({_ZERO_ID, bytes(15) + b"\x01"})
@@ -133,7 +133,7 @@ class TopicControl:
                     continue
                 records.extend(topic_records(created, configs))
                 if len(records) > MAX_RECORDS_PER_REQUEST:
-                    return refuse_create(request, ErrorCode.POLICY_VIOLATION, _TOO_MANY_RECORDS)
+                    return refuse_create(request, ErrorCode.POLICY_VIOLATION, TOO_MANY_RECORDS)
                 results.append(
                     CreatableTopicResult(
                         name=name,
@@ -321,7 +321,7 @@ class TopicControl:
             )
         if added > room:
             # Kafka fails with an unknown error here, after it has made a part of them.
-            raise ApiError(ErrorCode.POLICY_VIOLATION, _TOO_MANY_RECORDS)
+            raise ApiError(ErrorCode.POLICY_VIOLATION, TOO_MANY_RECORDS)
         factor = len(topic.partitions[0].replicas)
         if assignments is not None:
             for assignment in assignments:

@@ -7,8 +7,9 @@ of its own: what lives longer than a request is in one of the rooms that Context
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Generator
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pybroker.controller.topic_names import INTERNAL_TOPICS
 
@@ -28,6 +29,30 @@ if TYPE_CHECKING:
 
 CLOSE: Final = object()
 """A reply that means: close the connection without answering (Kafka's way with acks=0 errors)."""
+
+
+R = TypeVar("R")
+Steps = Generator[Any, Any, R]
+"""A handler's work, cut wherever others may have a turn; the value is the reply."""
+Handler = Callable[["Context", "Request"], R]
+
+
+def in_slices(steps: Callable[[Context, Request], Steps[R]]) -> Handler[R]:
+    """Make a handler of a generator function that yields, once for each element it answers, where the state
+    of the broker may change. The broker takes `handle.steps` slice by slice; `handle` goes to the end."""
+
+    @wraps(steps)
+    def handle(context: Context, request: Request) -> R:
+        work = steps(context, request)
+        while True:
+            try:
+                next(work)
+            except StopIteration as stop:
+                reply: R = stop.value
+                return reply
+
+    handle.steps = steps  # type: ignore[attr-defined]
+    return handle
 
 
 class Connection:

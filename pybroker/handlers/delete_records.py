@@ -7,7 +7,7 @@ low watermark. A topic that is only compacted refuses (POLICY_VIOLATION).
 from __future__ import annotations
 
 from pybroker.common.errors import ErrorCode
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.delete_records import (
     DeleteRecordsPartitionResult,
     DeleteRecordsRequest,
@@ -16,12 +16,15 @@ from pybroker.wire.messages.delete_records import (
 )
 
 
-def handle(context: Context, request: Request) -> DeleteRecordsResponse:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[DeleteRecordsResponse]:
     message: DeleteRecordsRequest = request.message
     topics = []
     for topic in message.topics:
         answers = []
+        yield
         for asked in topic.partitions:
+            yield
             partition = context.partition(topic.name, asked.partition_index)
             if partition is None:
                 error, low_watermark = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1

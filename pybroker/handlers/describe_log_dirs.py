@@ -6,7 +6,7 @@ topics are null; unknown ones are left out. A directory that failed has KAFKA_ST
 
 from __future__ import annotations
 
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.handlers.describe_configs import effective_config
 from pybroker.wire.messages.describe_log_dirs import (
     DescribeLogDirsPartition,
@@ -17,18 +17,21 @@ from pybroker.wire.messages.describe_log_dirs import (
 )
 
 
-def handle(context: Context, request: Request) -> DescribeLogDirsResponse:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[DescribeLogDirsResponse]:
     message: DescribeLogDirsRequest = request.message
     asked: dict[str, set[int]] | None = None
     if message.topics is not None:
         asked = {}
         for wanted in message.topics:
+            yield
             asked.setdefault(wanted.topic, set()).update(wanted.partitions)
     cordoned = effective_config(context.config, context.metadata, context.broker_id)["cordoned.log.dirs"]
     results = []
     for report in context.logs.log_dirs_report():
         topics: dict[str, DescribeLogDirsTopic] = {}
         for log in report.logs:
+            yield
             if asked is not None and log.partition not in asked.get(log.topic, ()):
                 continue
             topic = topics.setdefault(log.topic, DescribeLogDirsTopic(name=log.topic))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pybroker.common.errors import ErrorCode
 from pybroker.controller.topic_names import INTERNAL_TOPICS, topic_name_problem
 from pybroker.handlers.authorized_operations import ALL_TOPIC_OPERATIONS
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.describe_topic_partitions import (
     DescribeTopicPartitionsRequest,
     DescribeTopicPartitionsResponse,
@@ -19,7 +19,8 @@ from pybroker.wire.messages.describe_topic_partitions import (
 )
 
 
-def handle(context: Context, request: Request) -> DescribeTopicPartitionsResponse:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[DescribeTopicPartitionsResponse]:
     message: DescribeTopicPartitionsRequest = request.message
     cursor = message.cursor
     image = context.metadata
@@ -42,6 +43,7 @@ def handle(context: Context, request: Request) -> DescribeTopicPartitionsRespons
     answers = []
     next_cursor = None
     for name in names:
+        yield
         if room == 0:
             next_cursor = ResponseCursor(topic_name=name, partition_index=0)
             break

@@ -10,11 +10,13 @@ Deviations: none known. A fetch as a replica is refused, for no broker here has 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
-from pybroker.handlers.context import Context, LocalTopic, Request
-from pybroker.handlers.fetch_sessions import FetchContext, SessionPartition
+from pybroker.handlers.context import Context, LocalTopic, Request, Steps
+from pybroker.handlers.fetch_sessions import SESSION_PARTITIONS_MAX, FetchContext, SessionPartition
+from pybroker.handlers.parts import join, parts
 from pybroker.log.partition_log import ColdRead
 from pybroker.wire.messages.fetch import (
     AbortedTransaction,
@@ -22,6 +24,7 @@ from pybroker.wire.messages.fetch import (
     FetchableTopicResponse,
     FetchRequest,
     FetchResponse,
+    FetchTopic,
     PartitionData,
 )
 
@@ -289,3 +292,56 @@ def _wait(
         if local is not None and 0 <= entry.asked.partition < len(local.partitions):
             watches.append(local.partitions[entry.asked.partition].on_append(woken))
     return reply
+
+
+def large_steps(context: Context, request: Request) -> Steps[FetchResponse | Deferred[FetchResponse]]:
+    """A request with very many partitions. With more than a session may have it is served in parts, as if the
+    client had sent several, without a session and without waiting."""
+    message: FetchRequest = request.message
+    asked = sum(len(topic.partitions) for topic in message.topics)
+    if asked <= SESSION_PARTITIONS_MAX:
+        return handle(context, request)
+    if message.session_epoch > 0:
+        return FetchResponse(error_code=ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
+    responses: list[FetchableTopicResponse] = []
+    room = min(message.max_bytes, context.config["fetch.max.bytes"])
+    for topics in parts(message.topics, lambda topic: len(topic.partitions), _cut):
+        part = FetchRequest(
+            replica_id=message.replica_id,
+            replica_state=message.replica_state,
+            isolation_level=message.isolation_level,
+            max_wait=0,
+            min_bytes=0,
+            max_bytes=max(room, 0),
+            session_id=message.session_id,
+            session_epoch=-1,
+            topics=topics,
+        )
+        reply: Any = handle(
+            context, Request(request.api_key, request.version, request.client_id, part, request.connection)
+        )
+        if isinstance(reply, Deferred):
+            reply = yield reply
+        if reply.error_code:
+            return FetchResponse(error_code=reply.error_code)
+        for topic in reply.responses:
+            for data in topic.partitions:
+                if room <= 0:
+                    # Each part gives one batch whatever the limit is; this one is for the next request.
+                    data.records = b""
+                room -= len(data.records or b"")
+        join(responses, reply.responses, _same_topic, _add_partitions)
+        yield
+    return FetchResponse(responses=responses)
+
+
+def _cut(topic: FetchTopic, start: int, end: int) -> FetchTopic:
+    return FetchTopic(topic=topic.topic, topic_id=topic.topic_id, partitions=topic.partitions[start:end])
+
+
+def _same_topic(one: FetchableTopicResponse, other: FetchableTopicResponse) -> bool:
+    return one.topic == other.topic and one.topic_id == other.topic_id
+
+
+def _add_partitions(one: FetchableTopicResponse, other: FetchableTopicResponse) -> None:
+    one.partitions += other.partitions

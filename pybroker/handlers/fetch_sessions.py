@@ -20,6 +20,10 @@ _EPOCH_MAX = 2**31 - 1
 _INITIAL_EPOCH = 0
 _FINAL_EPOCH = -1
 _EVICTABLE_AFTER_MS = 120_000
+# A session is remembered without end and read whole by requests that are small: what does not fit is answered
+# without a session.
+SESSION_PARTITIONS_MAX = 10_000
+_ALL_PARTITIONS_MAX = 200_000
 _SESSION_ID_SHARD = (2**31 - 1) // 8
 _SESSION_ID_END = _SESSION_ID_SHARD * 8
 
@@ -123,10 +127,12 @@ class FetchContext:
 class FetchSessionCache:
     """All sessions of the broker, at most `slots`; the one unused longest is evicted after two minutes."""
 
-    __slots__ = ("_rng", "_sessions", "slots")
+    __slots__ = ("_rng", "_sessions", "partition_count", "slots")
 
     def __init__(self, slots: int, rng: random.Random) -> None:
         self.slots = slots
+        # Of all sessions together.
+        self.partition_count = 0
         self._rng = rng
         self._sessions: OrderedDict[int, FetchSession] = OrderedDict()
 
@@ -148,7 +154,7 @@ class FetchSessionCache:
         if epoch in (_INITIAL_EPOCH, _FINAL_EPOCH):
             # Epoch -1 closes a session and epoch 0 replaces it; both are answered in full.
             if session_id:
-                self._sessions.pop(session_id, None)
+                self._remove(session_id)
             asked = list(_asked_partitions(message, by_id, topics_by_id).values())
             create_in = self if epoch == _INITIAL_EPOCH else None
             return FetchContext(asked, by_id=by_id, create_in=create_in)
@@ -160,9 +166,14 @@ class FetchSessionCache:
         if session.by_id != by_id:
             return FetchContext([], error=ErrorCode.FETCH_SESSION_TOPIC_ID_ERROR)
         new = _asked_partitions(message, by_id, topics_by_id)
+        before = len(session.partitions)
         _update(session, new, message)
+        self.partition_count += len(session.partitions) - before
+        if len(session.partitions) > max(before, self._room()):
+            self._remove(session_id)
+            return FetchContext([], error=ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
         if not session.partitions:
-            self._sessions.pop(session_id)
+            self._remove(session_id)
             return FetchContext(list(new.values()), by_id=by_id)
         session.epoch = 1 if epoch >= _EPOCH_MAX else epoch + 1
         session.last_used_ms = now_ms
@@ -174,17 +185,28 @@ class FetchSessionCache:
                     entry.name = topic.name
         return FetchContext(partitions, session, by_id=by_id)
 
+    def _room(self) -> int:
+        """How many partitions one more session may have."""
+        return min(SESSION_PARTITIONS_MAX, _ALL_PARTITIONS_MAX - self.partition_count)
+
+    def _remove(self, session_id: int) -> None:
+        session = self._sessions.pop(session_id, None)
+        if session is not None:
+            self.partition_count -= len(session.partitions)
+
     def create(
         self, by_id: bool, results: list[tuple[SessionPartition, PartitionData]], now_ms: float
     ) -> FetchSession | None:
         """A session with the partitions of a full answer; None when there is no room for it."""
-        if len(self._sessions) >= self.slots:
-            if not self._sessions:
+        if len(self._sessions) >= self.slots or len(results) > self._room():
+            if not self._sessions or len(results) > SESSION_PARTITIONS_MAX:
                 return None
             oldest = next(iter(self._sessions.values()))
             if now_ms - oldest.last_used_ms <= _EVICTABLE_AFTER_MS:
                 return None
-            del self._sessions[oldest.session_id]
+            self._remove(oldest.session_id)
+            if len(results) > self._room():
+                return None
         session_id = 0
         while session_id == 0 or session_id in self._sessions:
             session_id = self._rng.randrange(1, _SESSION_ID_END)
@@ -196,6 +218,7 @@ class FetchSessionCache:
         session = FetchSession(session_id, by_id, partitions)
         session.last_used_ms = now_ms
         self._sessions[session_id] = session
+        self.partition_count += len(partitions)
         return session
 
 

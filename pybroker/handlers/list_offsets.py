@@ -8,10 +8,8 @@ answered once; a topic named twice is one topic.
 
 from __future__ import annotations
 
-from collections import Counter
-
 from pybroker.common.errors import ErrorCode
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.list_offsets import (
     ListOffsetsPartition,
     ListOffsetsPartitionResponse,
@@ -23,18 +21,25 @@ from pybroker.wire.messages.list_offsets import (
 _FIRST_VERSION_OF = {-1: 1, -2: 1, -3: 7, -4: 8, -5: 9, -6: 11}
 
 
-def handle(context: Context, request: Request) -> ListOffsetsResponse:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[ListOffsetsResponse]:
     message: ListOffsetsRequest = request.message
     if message.isolation_level not in (0, 1):
         return _refuse_all(message, ErrorCode.UNKNOWN_SERVER_ERROR)
-    times_named = Counter(
-        (topic.name, partition.partition_index) for topic in message.topics for partition in topic.partitions
-    )
-    answers: dict[str, dict[int, ListOffsetsPartitionResponse]] = {}
+    named: set[tuple[str, int]] = set()
+    repeated: set[tuple[str, int]] = set()
     for topic in message.topics:
         for asked in topic.partitions:
+            yield
+            key = topic.name, asked.partition_index
+            (repeated if key in named else named).add(key)
+    answers: dict[str, dict[int, ListOffsetsPartitionResponse]] = {}
+    for topic in message.topics:
+        yield
+        for asked in topic.partitions:
+            yield
             index = asked.partition_index
-            if times_named[topic.name, index] > 1:
+            if (topic.name, index) in repeated:
                 answer = ListOffsetsPartitionResponse(
                     partition_index=index, error_code=ErrorCode.INVALID_REQUEST
                 )

@@ -16,7 +16,7 @@ from pybroker.handlers.authorized_operations import (
     ALL_TOPIC_OPERATIONS,
     NOT_ASKED,
 )
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.metadata.image import PartitionImage, TopicImage
 from pybroker.wire.messages.metadata import (
     MetadataRequest,
@@ -30,7 +30,8 @@ from pybroker.wire.messages.metadata import (
 _ZERO_ID = bytes(16)
 
 
-def handle(context: Context, request: Request) -> MetadataResponse:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[MetadataResponse]:
     message: MetadataRequest = request.message
     version = request.version
     asked = message.topics
@@ -46,12 +47,15 @@ def handle(context: Context, request: Request) -> MetadataResponse:
         )
     image = context.metadata
     if everything:
-        topics = [_topic(version, topic) for _, topic in sorted(image.topics.items())]
+        topics = []
+        for _, topic in sorted(image.topics.items()):
+            topics.append((yield from _topic(topic)))
     else:
         assert asked is not None
-        topics = _named(context, version, message, asked)
+        topics = yield from _named(context, version, message, asked)
     if message.include_topic_authorized_operations:
         for answer in topics:
+            yield
             # Also of topics that are not there, but not of unknown ids: those have no name to look up.
             if answer.name is not None:
                 answer.topic_authorized_operations = ALL_TOPIC_OPERATIONS
@@ -80,7 +84,7 @@ def _refusal(asked: list[MetadataRequestTopic], version: int) -> ErrorCode:
 
 def _named(
     context: Context, version: int, message: MetadataRequest, asked: list[MetadataRequestTopic]
-) -> list[MetadataResponseTopic]:
+) -> Steps[list[MetadataResponseTopic]]:
     image = context.metadata
     answers: list[MetadataResponseTopic] = []
     unknown: list[MetadataResponseTopic] = []
@@ -89,6 +93,7 @@ def _named(
     missing: list[str] = []
     by_id = any(entry.topic_id != _ZERO_ID for entry in asked)
     for entry in asked:
+        yield
         if by_id and entry.topic_id == _ZERO_ID:
             continue
         key: object = entry.topic_id if by_id else entry.name
@@ -97,7 +102,7 @@ def _named(
         seen.add(key)
         topic = image.topics_by_id.get(entry.topic_id) if by_id else image.topics.get(entry.name or "")
         if topic is not None:
-            answers.append(_topic(version, topic))
+            answers.append((yield from _topic(topic)))
         elif by_id:
             unknown.append(
                 MetadataResponseTopic(
@@ -119,12 +124,16 @@ def _named(
     return answers + unknown
 
 
-def _topic(version: int, topic: TopicImage) -> MetadataResponseTopic:
+def _topic(topic: TopicImage) -> Steps[MetadataResponseTopic]:
+    partitions = []
+    for index, partition in enumerate(topic.partitions):
+        yield
+        partitions.append(_partition(index, partition))
     return MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
         is_internal=topic.name in INTERNAL_TOPICS,
-        partitions=[_partition(index, partition) for index, partition in enumerate(topic.partitions)],
+        partitions=partitions,
     )
 
 

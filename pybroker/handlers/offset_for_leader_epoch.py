@@ -7,7 +7,7 @@ An epoch this log never had answers (-1, -1) without an error.
 from __future__ import annotations
 
 from pybroker.common.errors import ErrorCode
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.offset_for_leader_epoch import (
     EpochEndOffset,
     OffsetForLeaderEpochRequest,
@@ -16,12 +16,15 @@ from pybroker.wire.messages.offset_for_leader_epoch import (
 )
 
 
-def handle(context: Context, request: Request) -> OffsetForLeaderEpochResponse:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[OffsetForLeaderEpochResponse]:
     message: OffsetForLeaderEpochRequest = request.message
     topics = []
     for topic in message.topics:
         answers = []
+        yield
         for asked in topic.partitions:
+            yield
             answer = EpochEndOffset(partition=asked.partition)
             partition = context.partition(topic.topic, asked.partition)
             if partition is None:

@@ -11,11 +11,12 @@ A request with a transactional id is admitted by the transaction coordinator fir
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
-from pybroker.handlers.context import CLOSE, Context, Request
+from pybroker.handlers.context import CLOSE, Context, Request, Steps
+from pybroker.handlers.parts import join, parts
 from pybroker.handlers.produce_transactions import Admission, in_order
 from pybroker.records.validation import check_framing, has_transactional_batch, preflight
 from pybroker.wire.messages.produce import (
@@ -278,3 +279,44 @@ def _when_safe(
     for partition, end_offset, answer in waiting:
         partition.on_high_watermark(end_offset, partial(settle, answer))
     return deferred
+
+
+def large_steps(context: Context, request: Request) -> Steps[ProduceResponse | object | None]:
+    """A request with very many partitions is served in parts, as if the client had sent several."""
+    message: ProduceRequest = request.message
+    responses: list[TopicProduceResponse] = []
+    closes = False
+    for topics in parts(message.topic_data, lambda topic: len(topic.partition_data), _cut):
+        part = ProduceRequest(
+            transactional_id=message.transactional_id,
+            acks=message.acks,
+            timeout=message.timeout,
+            topic_data=topics,
+        )
+        reply: Any = handle(
+            context, Request(request.api_key, request.version, request.client_id, part, request.connection)
+        )
+        if isinstance(reply, Deferred):
+            reply = yield reply
+        if isinstance(reply, ProduceResponse):
+            join(responses, reply.responses, _same_topic, _add_partitions)
+        else:
+            closes = closes or reply is CLOSE
+        yield
+    if message.acks == 0:
+        return CLOSE if closes else None
+    return ProduceResponse(responses=responses)
+
+
+def _cut(topic: TopicProduceData, start: int, end: int) -> TopicProduceData:
+    return TopicProduceData(
+        name=topic.name, topic_id=topic.topic_id, partition_data=topic.partition_data[start:end]
+    )
+
+
+def _same_topic(one: TopicProduceResponse, other: TopicProduceResponse) -> bool:
+    return one.name == other.name and one.topic_id == other.topic_id
+
+
+def _add_partitions(one: TopicProduceResponse, other: TopicProduceResponse) -> None:
+    one.partition_responses += other.partition_responses

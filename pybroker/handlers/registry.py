@@ -14,19 +14,23 @@ from pybroker.common.files import Buffer
 from pybroker.wire import codec
 from pybroker.wire.api_keys import is_served, module_name
 
-Decode = Callable[[memoryview, int], Any]
+Decode = Callable[[memoryview, int, int], Any]
+"""(frame, position of the body, most array elements)"""
 Encode = Callable[[Any], list[Buffer]]
 
 
 class Route:
     """How one version of one API is served."""
 
-    __slots__ = ("api_key", "decode", "encode", "handle", "version")
+    __slots__ = ("api_key", "decode", "encode", "handle", "large_steps", "steps", "version")
 
-    def __init__(self, api_key: int, version: int, handle: Any, decode: Decode, encode: Encode) -> None:
+    def __init__(self, api_key: int, version: int, module: Any, decode: Decode, encode: Encode) -> None:
         self.api_key = api_key
         self.version = version
-        self.handle = handle
+        self.handle = module.handle
+        # The same as steps, for all requests and for large ones; None where there are none.
+        self.steps = getattr(module.handle, "steps", None)
+        self.large_steps = self.steps or getattr(module, "large_steps", None)
         self.decode = decode
         self.encode = encode
 
@@ -35,7 +39,7 @@ def route(api_key: int, version: int) -> Route | None:
     """The route of a key and version, or None when it is not served."""
     if not is_served(api_key, version):
         return None
-    handle = importlib.import_module(f"pybroker.handlers.{module_name(api_key)}").handle
+    module = importlib.import_module(f"pybroker.handlers.{module_name(api_key)}")
     if api_key == 0:
         import pybroker.wire.fast.produce_request as produce_request
         import pybroker.wire.fast.produce_response as produce_response
@@ -43,8 +47,8 @@ def route(api_key: int, version: int) -> Route | None:
         return Route(
             api_key,
             version,
-            handle,
-            lambda frame, position: produce_request.decode(version, frame, position),
+            module,
+            lambda frame, position, most: produce_request.decode(version, frame, position, most),
             lambda message: [produce_response.encode(message, version)],
         )
     if api_key == 1:
@@ -54,14 +58,14 @@ def route(api_key: int, version: int) -> Route | None:
         return Route(
             api_key,
             version,
-            handle,
-            lambda frame, position: fetch_request.decode(version, frame, position),
+            module,
+            lambda frame, position, most: fetch_request.decode(version, frame, position, most),
             lambda message: fetch_response.encode_parts(message, version),
         )
     return Route(
         api_key,
         version,
-        handle,
-        lambda frame, position: codec.decode_request(api_key, version, frame, position),
+        module,
+        lambda frame, position, most: codec.decode_request(api_key, version, frame, position, most),
         lambda message: [codec.encode_response(message, version)],
     )

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from pybroker import large_requests
 from pybroker.common.clock import Clock
 from pybroker.common.effects import Effect
 from pybroker.common.errors import InvariantError
@@ -52,7 +53,7 @@ class LoopDriver:
         on_full: Callable[[bool], None],
         inline_effects: bool = False,
     ) -> None:
-        """With `inline_effects` (nothing can block: memory only) effects run on the loop."""
+        """With `inline_effects` (memory only) what could wait for a disk runs on the loop."""
         self._loop = loop
         self._clock = clock
         self._broker = broker
@@ -158,7 +159,7 @@ class LoopDriver:
         self._pumping = False
         for effect in self._broker.take_effects():
             self._metrics.effects += 1
-            if self._inline_effects:
+            if self._inline_effects and effect.queue != large_requests.QUEUE:
                 self._run_inline(effect)
             else:
                 self._runner.submit(effect)

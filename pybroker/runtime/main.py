@@ -236,9 +236,11 @@ def limits_of(config: BrokerConfig) -> ServerLimits:
         host, _, count = entry.strip().rpartition(":")
         overrides[host.removeprefix("[").removesuffix("]")] = int(count)
     idle_ms = config["connections.max.idle.ms"]
+    queued_bytes: int = config["queued.max.request.bytes"]
+    in_flight_bytes: int = config["pybroker.request.bytes.in.flight.max"]
     return ServerLimits(
         request_max_bytes=config["socket.request.max.bytes"],
-        held_request_max_bytes=config["queued.max.request.bytes"],
+        held_request_max_bytes=queued_bytes if queued_bytes > 0 else in_flight_bytes,
         unsent_response_max_bytes=config["pybroker.unsent.response.max.bytes"],
         write_buffer_bytes=config["pybroker.connection.write.buffer.bytes"],
         pending_requests_max=config["pybroker.connection.max.pending.requests"],

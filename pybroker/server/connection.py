@@ -26,6 +26,7 @@ from typing import Any, Final, cast
 
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import InvariantError, ProtocolError
+from pybroker.large_requests import LargeReply
 from pybroker.runtime.metrics import API_SLOT_COUNT, ApiMetrics
 from pybroker.server.gate import Gate
 
@@ -41,11 +42,15 @@ _FETCH: Final = 1
 # api key, api version, correlation id
 _FRAME_MIN_BYTES: Final = 8
 # A round that took this long lets the other connections have their turn.
-_ROUND_NS: Final = 20_000_000
+_ROUND_NS: Final = 5_000_000
 # Replies below this are joined to one buffer: cheaper than a vector. Above, bodies are not copied.
 _JOIN_BYTES: Final = 16 * 1024
 # A round with this many reply bytes hands them to the transport before it goes on.
 _FLUSH_BYTES: Final = 256 * 1024
+# Frames of this size count as held until they are answered.
+_LARGE_FRAME_BYTES: Final = 16 * 1024
+# Who was given so much leaves this turn of the loop to the others.
+_TURN_BYTES: Final = 2 * 1024 * 1024
 # A closing connection may take this long to send what is left.
 _CLOSING_NS: Final = 10_000_000_000
 
@@ -71,6 +76,8 @@ class _Slot:
         self.serial = serial
 
     def resolve(self, reply: Any) -> None:
+        if isinstance(reply, Exception):
+            reply = self.connection.request_failed(reply)
         elapsed = perf_counter_ns() - self.started_ns
         self.metrics.latency[elapsed.bit_length()] += 1
         self.metrics.latency_sum_ns += elapsed
@@ -105,6 +112,7 @@ class Connection(asyncio.Protocol):
         "_state",
         "_swept_unsent",
         "_transport",
+        "_waiting_bytes",
         "_write_paused",
         "active_ns",
         "held_bytes",
@@ -134,6 +142,8 @@ class Connection(asyncio.Protocol):
         # Bytes received that cannot be handled yet.
         self._rest: list[Any] = []
         self._rest_bytes = 0
+        # The frame of a request that is answered later, if it is a large one.
+        self._waiting_bytes = 0
         # What this connection has in the two budgets of the gate.
         self.held_bytes = 0
         self.unsent_bytes = 0
@@ -174,7 +184,7 @@ class Connection(asyncio.Protocol):
         self._closed = self._ended = True
         self._partial = None
         self._rest.clear()
-        self._rest_bytes = 0
+        self._rest_bytes = self._waiting_bytes = 0
         self._out.clear()
         self._pending.clear()
         self._set_held(0)
@@ -239,7 +249,8 @@ class Connection(asyncio.Protocol):
                 if waits or (pending and self._is_behind(api_key)):
                     must_wait = True
                     break
-                if api_key == _FETCH and gate.responses_full():
+                if api_key == _FETCH and gate.fetches_wait:
+                    gate.wait_for_turn(self)
                     must_wait = True
                     break
                 reply = handle(state, view[body:frame_end])
@@ -255,7 +266,11 @@ class Connection(asyncio.Protocol):
 
                 if type(reply) is not list and isinstance(reply, Deferred):
                     if not reply.done:
-                        slot = _Slot(self, _WAITING, metrics, now_ns, api_key != _PRODUCE)
+                        serial = api_key != _PRODUCE or type(reply) is LargeReply
+                        slot = _Slot(self, _WAITING, metrics, now_ns, serial)
+                        if serial and size > _LARGE_FRAME_BYTES:
+                            self._waiting_bytes = size
+                            self._note_held()
                         pending.append(slot)
                         reply.then(slot.resolve)
                         now_ns = perf_counter_ns()
@@ -291,6 +306,8 @@ class Connection(asyncio.Protocol):
                 out_bytes += size + 4
 
                 if out_bytes >= _FLUSH_BYTES:
+                    if out_bytes >= _TURN_BYTES:
+                        gate.take_turn()
                     self._out_bytes = out_bytes
                     self._send()
                     out = self._out
@@ -326,6 +343,16 @@ class Connection(asyncio.Protocol):
             if now_ns > round_end_ns:
                 self.wake()
 
+    def request_failed(self, error: Exception) -> object:
+        """A request that was not answered at once has failed: what to answer instead."""
+        if isinstance(error, ProtocolError):
+            self._gate.metrics.protocol_errors += 1
+            self._gate.log_limited("protocol error, closing the connection", self.peer, error)
+        else:
+            self._gate.metrics.handler_errors += 1
+            logger.error("request failed, closing the connection peer=%s", self.peer, exc_info=error)
+        return self._gate.close_marker
+
     def _is_behind(self, api_key: int) -> bool:
         """Whether a request must wait because earlier ones have no reply yet."""
         pending = self._pending
@@ -353,7 +380,7 @@ class Connection(asyncio.Protocol):
         self._partial = bytearray(view)
         self._partial_need = need
         self._frame_started_ns = now_ns
-        self._set_held(len(view) + self._rest_bytes)
+        self._note_held()
 
     def _fill(self, data: bytes) -> None:
         """Go on with the incomplete frame."""
@@ -363,12 +390,12 @@ class Connection(asyncio.Protocol):
         if len(data) < missing:
             partial += data
             self.active_ns = perf_counter_ns()
-            self._set_held(len(partial) + self._rest_bytes)
+            self._note_held()
             if self._gate.requests_full() and not self._gate.may_exceed(self):
                 self._pause_for_memory()
             return
         self._partial = None
-        self._set_held(0)
+        self._note_held()
         if self._partial_need == 4 or len(data) - missing < len(partial):
             # A cut prefix, or a tail so short that a second round costs more than moving it.
             partial += data
@@ -405,7 +432,7 @@ class Connection(asyncio.Protocol):
         self._after_hold()
 
     def _after_hold(self) -> None:
-        self._set_held(self._rest_bytes + (len(self._partial) if self._partial is not None else 0))
+        self._note_held()
         if self._rest_bytes > self._gate.limits.read_ahead_bytes:
             self._pause_reading()
         elif self._gate.requests_full():
@@ -415,7 +442,7 @@ class Connection(asyncio.Protocol):
         """Handle what was kept."""
         rest, self._rest = self._rest, []
         self._rest_bytes = 0
-        self._set_held(len(self._partial) if self._partial is not None else 0)
+        self._note_held()
         if self._partial is not None:
             self._fill(b"".join(rest))
         elif len(rest) == 1 and isinstance(rest[0], memoryview) and not rest[0].readonly:
@@ -492,6 +519,9 @@ class Connection(asyncio.Protocol):
             if reply is _WAITING:
                 return
             pending.popleft()
+            if self._waiting_bytes:
+                self._waiting_bytes = 0
+                self._note_held()
             if reply is None:
                 continue
             if reply is self._gate.close_marker:
@@ -527,6 +557,10 @@ class Connection(asyncio.Protocol):
             self._set_unsent(transport.get_write_buffer_size())
 
     # --- budgets and deadlines ---
+
+    def _note_held(self) -> None:
+        partial = self._partial
+        self._set_held(self._rest_bytes + self._waiting_bytes + (0 if partial is None else len(partial)))
 
     def _set_held(self, count: int) -> None:
         difference = count - self.held_bytes
@@ -601,7 +635,7 @@ class Connection(asyncio.Protocol):
         self._pending.clear()
         self._partial = None
         self._rest.clear()
-        self._rest_bytes = 0
+        self._rest_bytes = self._waiting_bytes = 0
         self._set_held(0)
         self._send()
         self._transport.close()

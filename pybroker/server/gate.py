@@ -49,10 +49,13 @@ class Gate:
         "_suppressed",
         "_sweep_count",
         "_sweep_handle",
+        "_turn_taken",
+        "_turn_waiters",
         "api_metrics",
         "broker",
         "close_marker",
         "draining",
+        "fetches_wait",
         "hold_requests",
         "limits",
         "loop",
@@ -80,6 +83,10 @@ class Gate:
         self.draining = False
         # Set while the I/O threads cannot take more work: nothing new is handled.
         self.hold_requests = False
+        # Replies take too much memory, or this turn of the loop has read enough.
+        self.fetches_wait = False
+        self._turn_taken = False
+        self._turn_waiters: dict[Connection, None] = {}
         # Connections whose peers do not take their replies fast enough (a dict for its order).
         self.slow_readers: dict[Connection, None] = {}
         self._connections: dict[Connection, str] = {}
@@ -127,6 +134,7 @@ class Gate:
             del self._per_ip[ip]
         self.slow_readers.pop(connection, None)
         self._memory_waiters.pop(connection, None)
+        self._turn_waiters.pop(connection, None)
         if self._exceeding is connection:
             self._pass_on()
         self.metrics.connections = len(self._connections)
@@ -187,14 +195,36 @@ class Gate:
     def change_unsent(self, difference: int) -> None:
         """A connection's transport holds this many bytes more (or fewer) of replies."""
         metrics = self.metrics
-        was_full = metrics.response_bytes_unsent > self.limits.unsent_response_max_bytes
         metrics.response_bytes_unsent += difference
-        if was_full and metrics.response_bytes_unsent <= self.limits.unsent_response_max_bytes:
-            for other in list(self._connections):
-                other.wake()
+        if not self._turn_taken:
+            full = self.responses_full()
+            if self.fetches_wait and not full:
+                self._wake_fetches()
+            self.fetches_wait = full
 
     def responses_full(self) -> bool:
-        return self.metrics.response_bytes_unsent > self.limits.unsent_response_max_bytes
+        return self.metrics.response_bytes_unsent > self.limits.unsent_response_max_bytes // 2
+
+    def take_turn(self) -> None:
+        """A large reply was given: the next one comes after everything else that is ready."""
+        if not self._turn_taken:
+            self._turn_taken = self.fetches_wait = True
+            self.loop.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        self._turn_taken = False
+        self.fetches_wait = self.responses_full()
+        if not self.fetches_wait:
+            self._wake_fetches()
+
+    def wait_for_turn(self, connection: Connection) -> None:
+        """The connection has a fetch to be handled when `fetches_wait` is over."""
+        self._turn_waiters[connection] = None
+
+    def _wake_fetches(self) -> None:
+        waiters, self._turn_waiters = self._turn_waiters, {}
+        for connection in waiters:
+            connection.wake()
 
     # --- the sweep ---
 
@@ -218,7 +248,7 @@ class Gate:
         self._evict(
             now_ns,
             metrics.response_bytes_unsent,
-            limits.unsent_response_max_bytes,
+            limits.unsent_response_max_bytes // 2,
             lambda connection: connection.unsent_bytes,
         )
         if self._connections:

@@ -18,9 +18,9 @@ class ServerLimits:
     # handled yet, over all connections. One connection at a time may exceed it, so that a request of the
     # largest size always gets through.
     held_request_max_bytes: int = 64 * MIB
-    # pybroker.unsent.response.max.bytes: replies that peers have not taken yet, over all connections. When
-    # they are more, fetches wait.
-    unsent_response_max_bytes: int = 128 * MIB
+    # pybroker.unsent.response.max.bytes: replies that peers have not taken yet, over all connections. Fetches
+    # wait while they are more than half of it, for one fetch may bring as much again.
+    unsent_response_max_bytes: int = 96 * MIB
     # pybroker.connection.write.buffer.bytes: a connection with more unsent than this is not served.
     write_buffer_bytes: int = 256 * 1024
     # pybroker.connection.max.pending.requests: produce requests of one connection that wait for an answer.

@@ -22,7 +22,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar, cast
 
-from pybroker.common.errors import ProtocolError
+from pybroker.common.errors import ProtocolError, TooManyElements
 from pybroker.wire.limits import MAX_ARRAY_ELEMENTS, MAX_DECODED_OBJECTS, MAX_TAGGED_FIELDS
 from pybroker.wire.message import ZERO_UUID, FieldSpec, Message
 from pybroker.wire.primitives import (
@@ -70,13 +70,16 @@ counters: Final = CodecCounters()
 # ------------------------------------------------------------------ public
 
 
-def decode_request(api_key: int, version: int, buf: Buffer, pos: int = 0) -> Message:
-    """The body of a request, from `pos` to the end of `buf`.
+def decode_request(
+    api_key: int, version: int, buf: Buffer, pos: int = 0, max_objects: int = MAX_DECODED_OBJECTS
+) -> Message:
+    """The body of a request, from `pos` to the end of `buf`. TooManyElements when its arrays have more than
+    `max_objects` elements in all.
 
     Trailing bytes are ignored, as in Kafka, and counted in `counters`. An unknown key or version is a
     ProtocolError.
     """
-    message, end = decode(request_class(api_key), version, buf, pos)
+    message, end = decode(request_class(api_key), version, buf, pos, max_objects)
     if end != len(buf):
         counters.trailing_requests += 1
         counters.trailing_bytes += len(buf) - end
@@ -88,7 +91,9 @@ def encode_response(message: Message, version: int) -> bytes:
     return encode(message, version)
 
 
-def decode(cls: type[M], version: int, buf: Buffer, pos: int = 0) -> tuple[M, int]:
+def decode(
+    cls: type[M], version: int, buf: Buffer, pos: int = 0, max_objects: int = MAX_DECODED_OBJECTS
+) -> tuple[M, int]:
     """An object of `cls` at `pos`, and the position behind it."""
     compiled = _READERS.get((cls, version))
     if compiled is None:
@@ -101,11 +106,11 @@ def decode(cls: type[M], version: int, buf: Buffer, pos: int = 0) -> tuple[M, in
     elif type(buf) is not bytes:
         buf = bytes(buf)
     try:
-        objects, pos = read(buf, pos, len(buf), [MAX_DECODED_OBJECTS], 1)
+        objects, pos = read(buf, pos, len(buf), [max_objects], 1)
     except (struct.error, IndexError) as error:
         raise ProtocolError(f"{cls.__name__} version {version} ends early") from error
     except ProtocolError as error:
-        raise ProtocolError(f"{cls.__name__} version {version}: {error}") from None
+        raise type(error)(f"{cls.__name__} version {version}: {error}") from None
     return objects[0], pos
 
 
@@ -238,7 +243,7 @@ def _take(budget: list[int], name: str, count: int, remaining: int, minimum: int
         raise ProtocolError(f"{name} has {count} elements where {remaining} bytes remain")
     budget[0] -= count
     if budget[0] < 0:
-        raise ProtocolError(f"more than {MAX_DECODED_OBJECTS} array elements in one message")
+        raise TooManyElements(f"too many array elements in one message, {-budget[0]} more than allowed")
 
 
 def _bad_tag(name: str) -> ProtocolError:

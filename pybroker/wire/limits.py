@@ -11,8 +11,12 @@ from typing import Final
 MAX_ARRAY_ELEMENTS: Final = 1_000_000
 """Elements of one array; it must also fit into the bytes that remain."""
 
-MAX_DECODED_OBJECTS: Final = 1_000_000
-"""Array elements of one request in all arrays together: one byte on the wire may cost 100 bytes of memory."""
+MAX_DECODED_OBJECTS: Final = 200_000
+"""Array elements of one request in all arrays together: one byte on the wire may cost a kilobyte of memory
+until its answer has left."""
+
+SMALL_REQUEST_OBJECTS: Final = 2_000
+"""Requests with more array elements than this are served in slices (`pybroker.large_requests`)."""
 
 MAX_TAGGED_FIELDS: Final = 10_000
 """Tagged fields of one struct."""

@@ -58,7 +58,7 @@ class Watch:
     def __init__(self, server: Server) -> None:
         self.server = server
         self.pinger = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.pinger", server.bootstrap],
+            [sys.executable, "-m", "tests.faults.pinger", server.bootstrap, str(server.pid)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=Path(__file__).resolve().parents[2],
@@ -431,6 +431,7 @@ def test_tls_and_http_on_a_plain_port(server: PybrokerProcess, watch: Watch) -> 
 
 
 def giant_requests(topic: str) -> dict[str, tuple[int, int, dict[str, Any]]]:
+    """Requests as large as they may be (200,000 elements), or such that their answers would be larger."""
     names = [f"giant-{i:06d}" for i in range(50_000)]
     partitions = [{"partition_index": i, "timestamp": -1} for i in range(100_000)]
     fetched = [{"partition": i, "fetch_offset": 0, "partition_max_bytes": 1000} for i in range(100_000)]
@@ -489,6 +490,36 @@ def giant_requests(topic: str) -> dict[str, tuple[int, int, dict[str, Any]]]:
                 ]
             },
         ),
+        "describe every config again and again": (
+            raw.DESCRIBE_CONFIGS,
+            4,
+            {
+                "resources": [
+                    {"resource_type": kind, "resource_name": name, "configuration_keys": None}
+                    for kind, name in ((2, topic), (4, "1")) * 5_000
+                ],
+                "include_synonyms": True,
+                "include_documentation": True,
+            },
+        ),
+        "delete topics": (
+            raw.DELETE_TOPICS,
+            6,
+            {"topics": [{"name": n, "topic_id": ZERO_UUID} for n in names], "timeout": 1000},
+        ),
+        "delete records": (
+            raw.DELETE_RECORDS,
+            2,
+            {
+                "topics": [
+                    {
+                        "name": topic,
+                        "partitions": [{"partition_index": i, "offset": 0} for i in range(100_000)],
+                    }
+                ],
+                "timeout": 1000,
+            },
+        ),
         "many creations by metadata": (
             METADATA,
             3,
@@ -509,6 +540,9 @@ def giant_requests(topic: str) -> dict[str, tuple[int, int, dict[str, Any]]]:
         "create topics",
         "describe topic partitions",
         "describe configs",
+        "describe every config again and again",
+        "delete topics",
+        "delete records",
         "many creations by metadata",
     ],
 )
@@ -520,6 +554,28 @@ def test_giant_lists(server: PybrokerProcess, watch: Watch, topic: str, name: st
         answer = connection.read_frame()
         check_not_ignored(answer)
         connection.close()
+
+
+def test_giant_lists_side_by_side(server: PybrokerProcess, watch: Watch, topic: str) -> None:
+    """Every giant request three times over, all at once: one after the other is worked on, in slices."""
+    frames = [
+        (key, version, schema.encode(schema.request_schema(key, version), values))
+        for key, version, values in giant_requests(topic).values()
+    ]
+    with watch(), contextlib.ExitStack() as stack:
+        connections = []
+        for key, version, body in frames * 3:
+            connection = stack.enter_context(Connection(server.bootstrap, timeout=120))
+            connection.send(key, version, body)
+            connections.append(connection)
+        for connection in connections:
+            check_not_ignored(connection.read_frame())
+
+
+def test_more_elements_than_any_request_may_have(server: PybrokerProcess, watch: Watch) -> None:
+    with watch(), Connection(server.bootstrap, timeout=20) as connection:
+        connection.send(METADATA, 1, struct.pack(">i", 900_000) + b"\0\1a" * 900_000)
+        assert connection.read_frame() is CLOSED
 
 
 def fill(address: str, megabytes: int) -> str:

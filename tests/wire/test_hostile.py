@@ -134,12 +134,12 @@ def test_array_limit():
 
 def test_objects_of_all_arrays_together_are_limited():
     # DeleteTopics and the like have one array; here two arrays of partitions share the limit.
-    half = struct.pack(">i", 600_000) + bytes(4 * 600_000)
+    half = struct.pack(">i", 150_000) + bytes(4 * 150_000)
     topic = struct.pack(">h", 1) + b"t" + half
     one = struct.pack(">i", 1) + topic
     two = struct.pack(">i", 2) + topic + topic
     prefix = struct.pack(">h", 1) + b"g"
-    assert len(codec.decode_request(9, 1, prefix + one).topics[0].partition_indexes) == 600_000
+    assert len(codec.decode_request(9, 1, prefix + one).topics[0].partition_indexes) == 150_000
     with pytest.raises(ProtocolError, match="array elements"):
         codec.decode_request(9, 1, prefix + two)
 

@@ -304,7 +304,6 @@ def _derive(values: Mapping[str, Any]) -> dict[str, Any]:
     client_listeners = [
         entry for entry in values["listeners"] if entry.partition("://")[0].upper() not in controller_names
     ]
-    queued_bytes = values["queued.max.request.bytes"]
     moving_threads = values["num.replica.alter.log.dirs.threads"]
     return {
         "log.retention.ms": max(retention_ms, -1),
@@ -318,10 +317,6 @@ def _derive(values: Mapping[str, Any]) -> dict[str, Any]:
         "advertised.listeners": values["advertised.listeners"] or client_listeners,
         "broker.id": values["node.id"],
         "num.replica.alter.log.dirs.threads": len(log_dirs) if moving_threads is None else moving_threads,
-        # "No limit" means this broker's finite one.
-        "queued.max.request.bytes": (
-            queued_bytes if queued_bytes > 0 else values["pybroker.request.bytes.in.flight.max"]
-        ),
         "max.connections": min(values["max.connections"], values["pybroker.connections.max"]),
         "max.connections.per.ip": min(
             values["max.connections.per.ip"], values["pybroker.connections.max.per.ip"]

@@ -60,7 +60,7 @@ def broken_rules(value_of: Callable[[str], Any]) -> Iterator[BrokenRule]:
     if 0 < limit < value_of("socket.request.max.bytes"):
         yield BrokenRule(
             "queued.max.request.bytes must be larger or equal to socket.request.max.bytes",
-            ("queued.max.request.bytes", "pybroker.request.bytes.in.flight.max", "socket.request.max.bytes"),
+            ("queued.max.request.bytes", "socket.request.max.bytes"),
         )
     overrides = value_of("max.connections.per.ip.overrides")
     yield from _override_rules(overrides)

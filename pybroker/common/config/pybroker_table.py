@@ -23,8 +23,8 @@ pybroker.frame.min.bytes.per.second int 1024 >=1 ro 1
   A request that is incomplete after `pybroker.frame.timeout.ms` must have come at least at this rate.
 pybroker.frame.timeout.ms int 30000 >=100 ro 1
   Time for a request to arrive, from its first byte, before its rate is looked at.
-pybroker.request.bytes.in.flight.max long 268435456 >=1048576 ro 1
-  Bytes of requests that are held over all connections before reading stops.
-pybroker.unsent.response.max.bytes long 134217728 >=1048576 ro 1
-  Bytes of replies that peers have not taken, over all connections, before the slowest are closed.
+pybroker.request.bytes.in.flight.max long 67108864 >=1048576 ro 1
+  Bytes of requests that are held over all connections before reading stops; one request may go beyond.
+pybroker.unsent.response.max.bytes long 100663296 >=1048576 ro 1
+  Bytes of replies that peers have not taken; above half of it fetches wait and idle readers are closed.
 """

@@ -20,7 +20,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from pybroker.common.errors import ProtocolError
+from pybroker.common.errors import ProtocolError, TooManyElements
 from pybroker.wire import codec
 from pybroker.wire.limits import MAX_ARRAY_ELEMENTS, MAX_DECODED_OBJECTS
 from pybroker.wire.message import ZERO_UUID
@@ -36,24 +36,29 @@ _new_partition: Final = FetchPartition.__new__
 _NO_HIGH_WATERMARK: Final = 2**63 - 1
 
 
-def decode(version: int, buf: Buffer, pos: int = 0) -> FetchRequest:
-    """The request in `buf` from `pos` on. Bytes after its end are ignored."""
+def decode(version: int, buf: Buffer, pos: int = 0, max_objects: int = MAX_DECODED_OBJECTS) -> FetchRequest:
+    """The request in `buf` from `pos` on. Bytes after its end are ignored. TooManyElements when its arrays
+    have more than `max_objects` elements in all."""
     if 12 <= version <= 18:
         try:
-            request = _decode_flexible(version, buf if type(buf) is bytes else bytes(buf), pos)
+            request = _decode_flexible(version, buf if type(buf) is bytes else bytes(buf), pos, max_objects)
         except (struct.error, IndexError) as error:
             raise ProtocolError(f"FetchRequest version {version} ends early") from error
         if request is not None:
             return request
     # Old versions, and what only followers and session clean-ups send.
-    return codec.decode(FetchRequest, version, buf, pos)[0]
+    return codec.decode(FetchRequest, version, buf, pos, max_objects)[0]
 
 
 def _refuse(what: str, length: int, remaining: int) -> ProtocolError:
     return ProtocolError(f"FetchRequest: {what} of {length} where {remaining} bytes remain")
 
 
-def _decode_flexible(version: int, buf: bytes, pos: int) -> FetchRequest | None:
+def _too_many(excess: int) -> TooManyElements:
+    return TooManyElements(f"FetchRequest: {excess} array elements more than allowed")
+
+
+def _decode_flexible(version: int, buf: bytes, pos: int, max_objects: int) -> FetchRequest | None:
     end = len(buf)
     request = _new_request(FetchRequest)
     request.cluster_id = None
@@ -88,7 +93,9 @@ def _decode_flexible(version: int, buf: bytes, pos: int) -> FetchRequest | None:
     by_id = version >= 13
     if topic_count < 0 or topic_count * (18 if by_id else 3) > end - pos or topic_count > MAX_ARRAY_ELEMENTS:
         raise _refuse("topics", topic_count, end - pos)
-    budget = MAX_DECODED_OBJECTS - topic_count
+    budget = max_objects - topic_count
+    if budget < 0:
+        raise _too_many(-budget)
     request.topics = topics = []
     for _ in range(topic_count):
         topic = _new_topic(FetchTopic)
@@ -113,13 +120,10 @@ def _decode_flexible(version: int, buf: bytes, pos: int) -> FetchRequest | None:
         else:
             partition_count, pos = read_compact_length(buf, pos)
         budget -= partition_count
-        if (
-            partition_count < 0
-            or partition_count * 33 > end - pos
-            or partition_count > MAX_ARRAY_ELEMENTS
-            or budget < 0
-        ):
+        if partition_count < 0 or partition_count * 33 > end - pos or partition_count > MAX_ARRAY_ELEMENTS:
             raise _refuse("partitions", partition_count, end - pos)
+        if budget < 0:
+            raise _too_many(-budget)
         topic.partitions = partitions = []
         for _ in range(partition_count):
             partition = _new_partition(FetchPartition)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from pybroker.common.errors import ProtocolError
+from pybroker.common.errors import ProtocolError, TooManyElements
 from pybroker.wire.limits import MAX_ARRAY_ELEMENTS, MAX_DECODED_OBJECTS
 from pybroker.wire.message import ZERO_UUID
 from pybroker.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
@@ -30,14 +30,15 @@ _new_topic: Final = TopicProduceData.__new__
 _new_partition: Final = PartitionProduceData.__new__
 
 
-def decode(version: int, buf: Buffer, pos: int = 0) -> ProduceRequest:
-    """The request in `buf` from `pos` on. Bytes after its end are ignored."""
+def decode(version: int, buf: Buffer, pos: int = 0, max_objects: int = MAX_DECODED_OBJECTS) -> ProduceRequest:
+    """The request in `buf` from `pos` on. Bytes after its end are ignored. TooManyElements when its arrays
+    have more than `max_objects` elements in all."""
     view = buf if type(buf) is memoryview else memoryview(buf)
     try:
         if 9 <= version <= 13:
-            return _decode_flexible(version, view, pos)[0]
+            return _decode_flexible(version, view, pos, max_objects)[0]
         if 3 <= version <= 8:
-            return _decode_legacy(view, pos)[0]
+            return _decode_legacy(view, pos, max_objects)[0]
     except (struct.error, IndexError) as error:
         raise ProtocolError(f"ProduceRequest version {version} ends early") from error
     raise ProtocolError(f"ProduceRequest has no version {version}")
@@ -47,7 +48,11 @@ def _refuse(what: str, length: int, remaining: int) -> ProtocolError:
     return ProtocolError(f"ProduceRequest: {what} of {length} where {remaining} bytes remain")
 
 
-def _decode_flexible(version: int, buf: memoryview, pos: int) -> tuple[ProduceRequest, int]:
+def _too_many(excess: int) -> TooManyElements:
+    return TooManyElements(f"ProduceRequest: {excess} array elements more than allowed")
+
+
+def _decode_flexible(version: int, buf: memoryview, pos: int, max_objects: int) -> tuple[ProduceRequest, int]:
     end = len(buf)
     request = _new_request(ProduceRequest)
     n = buf[pos] - 1
@@ -72,7 +77,9 @@ def _decode_flexible(version: int, buf: memoryview, pos: int) -> tuple[ProduceRe
     by_id = version >= 13
     if topic_count < 0 or topic_count * (18 if by_id else 3) > end - pos or topic_count > MAX_ARRAY_ELEMENTS:
         raise _refuse("topics", topic_count, end - pos)
-    budget = MAX_DECODED_OBJECTS - topic_count
+    budget = max_objects - topic_count
+    if budget < 0:
+        raise _too_many(-budget)
     request.topic_data = topics = []
     for _ in range(topic_count):
         topic = _new_topic(TopicProduceData)
@@ -97,13 +104,10 @@ def _decode_flexible(version: int, buf: memoryview, pos: int) -> tuple[ProduceRe
         else:
             partition_count, pos = read_compact_length(buf, pos)
         budget -= partition_count
-        if (
-            partition_count < 0
-            or partition_count * 6 > end - pos
-            or partition_count > MAX_ARRAY_ELEMENTS
-            or budget < 0
-        ):
+        if partition_count < 0 or partition_count * 6 > end - pos or partition_count > MAX_ARRAY_ELEMENTS:
             raise _refuse("partitions", partition_count, end - pos)
+        if budget < 0:
+            raise _too_many(-budget)
         topic.partition_data = partitions = []
         for _ in range(partition_count):
             partition = _new_partition(PartitionProduceData)
@@ -138,7 +142,7 @@ def _decode_flexible(version: int, buf: memoryview, pos: int) -> tuple[ProduceRe
     return request, pos
 
 
-def _decode_legacy(buf: memoryview, pos: int) -> tuple[ProduceRequest, int]:
+def _decode_legacy(buf: memoryview, pos: int, max_objects: int) -> tuple[ProduceRequest, int]:
     end = len(buf)
     request = _new_request(ProduceRequest)
     (n,) = _INT16(buf, pos)
@@ -154,7 +158,9 @@ def _decode_legacy(buf: memoryview, pos: int) -> tuple[ProduceRequest, int]:
     pos += 10
     if topic_count < 0 or topic_count * 6 > end - pos or topic_count > MAX_ARRAY_ELEMENTS:
         raise _refuse("topics", topic_count, end - pos)
-    budget = MAX_DECODED_OBJECTS - topic_count
+    budget = max_objects - topic_count
+    if budget < 0:
+        raise _too_many(-budget)
     request.topic_data = topics = []
     for _ in range(topic_count):
         topic = _new_topic(TopicProduceData)
@@ -168,13 +174,10 @@ def _decode_legacy(buf: memoryview, pos: int) -> tuple[ProduceRequest, int]:
         (partition_count,) = _INT32(buf, pos)
         pos += 4
         budget -= partition_count
-        if (
-            partition_count < 0
-            or partition_count * 8 > end - pos
-            or partition_count > MAX_ARRAY_ELEMENTS
-            or budget < 0
-        ):
+        if partition_count < 0 or partition_count * 8 > end - pos or partition_count > MAX_ARRAY_ELEMENTS:
             raise _refuse("partitions", partition_count, end - pos)
+        if budget < 0:
+            raise _too_many(-budget)
         topic.partition_data = partitions = []
         for _ in range(partition_count):
             partition = _new_partition(PartitionProduceData)

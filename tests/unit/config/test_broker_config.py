@@ -105,7 +105,7 @@ def test_a_properties_file_of_a_kafka_installation():
         ({"max.connections": "50"}, "max.connections", 50),
         ({"pybroker.connections.max": "60"}, "max.connections", 60),
         ({}, "max.connections.per.ip", 10_000),
-        ({}, "queued.max.request.bytes", 268_435_456),
+        ({}, "queued.max.request.bytes", -1),
         ({"queued.max.request.bytes": "200000000"}, "queued.max.request.bytes", 200_000_000),
     ],
 )

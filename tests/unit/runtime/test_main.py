@@ -168,7 +168,7 @@ def test_http_next_to_the_broker():
 def test_limits_come_from_the_configuration():
     limits = limits_of(make_config())
     assert limits.request_max_bytes == 100 << 20
-    assert limits.held_request_max_bytes >= limits.request_max_bytes
+    assert limits.held_request_max_bytes == 64 << 20
     assert limits.connections_max == 10_000
     assert limits.idle_ms == 600_000
     limits = limits_of(
