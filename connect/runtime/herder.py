@@ -93,6 +93,8 @@ class Herder:
         self._reconciling = asyncio.Lock()
         self._wake = asyncio.Event()
         self._stopping = False
+        # What was there before this worker came: anything else in an event is new.
+        self._known = set(config_store.snapshot().connectors)
         self._running_connectors: dict[str, Mapping[str, str]] = {}
         self._running_tasks: dict[TaskId, int] = {}
         self._targets: dict[str, str] = {}
@@ -169,12 +171,6 @@ class Herder:
                 if key is not None:
                     self._key_expires_ms = key.created_ms + self.config["inter.worker.key.ttl.ms"]
         self._wake.set()
-
-    @property
-    def _known(self) -> set[str]:
-        if not hasattr(self, "_known_connectors"):
-            self._known_connectors = set(self.config_store.snapshot().connectors)
-        return self._known_connectors
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.create_task(coroutine)

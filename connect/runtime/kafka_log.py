@@ -237,10 +237,7 @@ def ensure_topic(
             exists = admin.list_topics(topic, timeout=timeout_s).topics.get(topic)
             if exists is None or exists.error is not None:
                 raise ConnectError(f"Topic {topic} ({purpose}) cannot be created: {error}") from error
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    described = admin.describe_configs([resource], request_timeout=timeout_s)[resource].result()
-    entry = described.get("cleanup.policy")
-    policy = entry.value if entry is not None else None
+    policy = _cleanup_policy(admin, topic, timeout_s)
     if policy != "compact":
         raise ConfigError(
             f"Topic '{topic}' supplied via the '{purpose}' property is required to have "
@@ -255,3 +252,20 @@ def ensure_topic(
                 f"partition in order to guarantee consistency of connector configurations, but found "
                 f"{len(found.partitions)} partitions."
             )
+
+
+def _cleanup_policy(admin: AdminClient, topic: str, timeout_s: float) -> str | None:
+    """Brokers may hear of a new topic one after the other, so for a while it may be unknown."""
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            described = admin.describe_configs([resource], request_timeout=timeout_s)[resource].result()
+        except KafkaException as error:
+            code = error.args[0].code()
+            if code != KafkaError.UNKNOWN_TOPIC_OR_PART or time.monotonic() > deadline:
+                raise ConnectError(f"The settings of topic {topic} cannot be read: {error}") from error
+            time.sleep(0.1)
+            continue
+        entry = described.get("cleanup.policy")
+        return entry.value if entry is not None else None
