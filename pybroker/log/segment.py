@@ -236,6 +236,8 @@ class Segment:
         """Write the index files; with `trim` also the closing time entry, as on roll and clean close."""
         if self._offset_index is None or self._time_index is None:
             if not trim or self.sealed:
+                # Not loaded since the clean close that wrote them.
+                self.index_dirty = False
                 return
             self._reload_indexes()
             assert self._offset_index is not None

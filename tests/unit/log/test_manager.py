@@ -435,3 +435,20 @@ def test_config_update_reaches_its_partition(files):
         manager.update_config(log, new)
     assert all(log.config is new for log in logs)
     assert other.config is CONFIG
+
+
+def test_a_segment_rolled_right_after_a_restart_is_settled(files):
+    """Its indexes are not in memory, but on disk: there must not be rounds for them without end."""
+    manager = make_manager(files)
+    manager.open(1)
+    append(manager.get_or_create("t", 0, topic_id(0), CONFIG), make_batch(2))
+    manager.close()
+    again = make_manager(files)
+    again.open(1)
+    log = again.load(known)[0]
+    log.roll()
+    append(log, make_batch(1))
+    assert run_rounds(again, limit=10) > 0
+    log.request_flush()
+    run_rounds(again, limit=10)
+    assert log.recovery_point == log.log_end_offset == 3
