@@ -87,7 +87,7 @@ class GroupShard:
         self.offsets = OffsetStore(
             config["offset.metadata.max.bytes"], config["offsets.retention.minutes"] * _MINUTE_MS
         )
-        self.classic = ClassicGroups(config, timers, rng)
+        self.classic = ClassicGroups(config, timers, rng, self.remove_group)
         self._expiry_interval_ms: int = config["offsets.retention.check.interval.ms"]
         self._deleted_topics: dict[str, None] = {}
 

@@ -1,7 +1,7 @@
 """The test programs of two client libraries, run unchanged against a broker of their own.
 
 kafka-python's integration tests come from its source package, librdkafka's from the npm package that
-carries its sources (see tools/interop.py). Everything that needs consumer groups, transactions, ACLs or
+carries its sources (see tools/interop.py). Everything that needs transactions, ACLs or
 another API that is not served yet is named here with the reason; a name that no longer exists upstream
 fails, so the lists cannot rot.
 """
@@ -24,19 +24,11 @@ from tools import interop
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(400)]
 
-GROUPS = "needs consumer groups"
 TRANSACTIONS = "needs transactions"
 
 # A name stands for all its parameters.
 KAFKA_PYTHON_LEFT_OUT = {
     "test_create_describe_delete_acls": "needs ACLs (and is skipped by a broker without an authorizer)",
-    "test_describe_group_exists": GROUPS,
-    "test_delete_groups": GROUPS,
-    "test_delete_groups_with_errors": GROUPS,
-    "test_kafka_consumer__offset_commit_resume": GROUPS,
-    "test_kafka_consumer_max_bytes_one_msg": GROUPS,
-    "test_group": GROUPS,
-    "test_heartbeat_thread": GROUPS,
     "test_transactional_producer_messages": TRANSACTIONS,
     "test_transactional_producer_offsets": TRANSACTIONS,
     "test_elect_leaders": "needs ElectLeaders",
@@ -49,14 +41,21 @@ KAFKA_PYTHON_LEFT_OUT = {
 LIBRDKAFKA_PROGRAMS: list[tuple[str, str | None, bool]] = [
     ("0001", None, True),
     ("0012", None, True),
+    ("0013", None, True),
+    ("0015", None, True),
     ("0017", None, True),
-    # The other subtest subscribes, which needs groups.
-    ("0022", "do_test_consume_batch:", False),
+    ("0019", None, True),
+    ("0022", None, False),
+    ("0026", None, True),
+    ("0029", None, True),
+    ("0030", None, True),
+    ("0031", None, True),
+    ("0033", None, True),
     ("0039", None, True),
     ("0048", None, True),
     ("0059", None, True),
     ("0073", None, True),
-    # The rest of 0081 is about groups, ACLs and SCRAM credentials.
+    # The rest of 0081 is about ACLs and SCRAM credentials.
     *(
         ("0081", f"do_test_{subtest}", True)
         for subtest in (
@@ -70,6 +69,12 @@ LIBRDKAFKA_PROGRAMS: list[tuple[str, str | None, bool]] = [
             "DescribeTopics",
             "DescribeCluster",
             "ListOffsets",
+            "ListConsumerGroups",
+            "DescribeConsumerGroups",
+            "DeleteGroups",
+            "DeleteConsumerGroupOffsets",
+            "AlterConsumerGroupOffsets",
+            "ListConsumerGroupOffsets",
             "unclean_destroy",
         )
     ),
@@ -91,6 +96,8 @@ def four_partitions(
         "num.partitions": "4",
         "node.id": "0",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+        # As in the configuration that kafka-python starts its own brokers with.
+        "group.initial.rebalance.delay.ms": "0",
     }
     server = make_server(pytestconfig, tmp_path_factory.mktemp("four"), properties, port)
     yield server

@@ -14,6 +14,7 @@ Sources: Kafka 4.3's classic group; KIP-62, KIP-345, KIP-394, KIP-800, KIP-814.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from pybroker.common.config import BrokerConfig
@@ -51,9 +52,13 @@ T = TypeVar("T")
 class ClassicGroups:
     """The classic groups of one shard."""
 
-    __slots__ = ("_initial_delay_ms", "_max_size", "_rng", "_timers")
+    __slots__ = ("_forget", "_initial_delay_ms", "_max_size", "_rng", "_timers")
 
-    def __init__(self, config: BrokerConfig, timers: Timers, rng: random.Random) -> None:
+    def __init__(
+        self, config: BrokerConfig, timers: Timers, rng: random.Random, forget: Callable[[str], None]
+    ) -> None:
+        """`forget` removes a group that did not come into being."""
+        self._forget = forget
         self._timers = timers
         self._rng = rng
         self._max_size: int = config["group.max.size"]
@@ -77,7 +82,8 @@ class ClassicGroups:
         if not self._accepts(group, member_id):
             group.remove(member_id)
             reply.resolve(refused_join("", ErrorCode.GROUP_MAX_SIZE_REACHED))
-            result = Result(reply)
+            # It may have been the last one that the others waited for.
+            result = _result(reply, self._maybe_complete_join(group, now_ms))
         elif not member_id:
             result = self._join_new(group, request, context, now_ms, reply)
         else:
@@ -86,7 +92,7 @@ class ClassicGroups:
             return result
 
         def appended(error: ApiError | None) -> None:
-            if error is not None and not reply.done:
+            if error is not None:
                 self._withdraw(group, reply, error)
 
         return Result(reply, [group.first_record()], replay=False, on_append=appended)
@@ -98,6 +104,8 @@ class ClassicGroups:
                 self._timers.cancel(_heartbeat_key(group.group_id, member.member_id))
                 group.answer_join(member, refused_join("", error.code))
                 group.remove(member.member_id)
+        if not group.members:
+            self._forget(group.group_id)
 
     def _accepts(self, group: ClassicGroup, member_id: str) -> bool:
         """Whether the group is small enough for this member."""
