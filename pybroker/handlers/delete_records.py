@@ -19,21 +19,28 @@ from pybroker.wire.messages.delete_records import (
 @in_slices
 def handle(context: Context, request: Request) -> Steps[DeleteRecordsResponse]:
     message: DeleteRecordsRequest = request.message
-    topics = []
+    # A partition that is named twice is answered once, for the last offset; a topic named twice is one.
+    topics: dict[str, dict[int, int]] = {}
     for topic in message.topics:
-        answers = []
         yield
+        offsets = topics.setdefault(topic.name, {})
         for asked in topic.partitions:
+            offsets[asked.partition_index] = asked.offset
+    results = []
+    for name, offsets in topics.items():
+        answers = []
+        for index, offset in offsets.items():
             yield
-            partition = context.partition(topic.name, asked.partition_index)
-            if partition is None:
-                error, low_watermark = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1
-            else:
-                error, low_watermark = partition.delete_records(asked.offset)
-            answers.append(
-                DeleteRecordsPartitionResult(
-                    partition_index=asked.partition_index, error_code=error, low_watermark=low_watermark
-                )
-            )
-        topics.append(DeleteRecordsTopicResult(name=topic.name, partitions=answers))
-    return DeleteRecordsResponse(topics=topics)
+            answers.append(_delete(context, name, index, offset))
+        if answers:
+            results.append(DeleteRecordsTopicResult(name=name, partitions=answers))
+    return DeleteRecordsResponse(topics=results)
+
+
+def _delete(context: Context, topic: str, index: int, offset: int) -> DeleteRecordsPartitionResult:
+    partition = context.partition(topic, index)
+    if partition is None:
+        error, low_watermark = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1
+    else:
+        error, low_watermark = partition.delete_records(offset)
+    return DeleteRecordsPartitionResult(partition_index=index, error_code=error, low_watermark=low_watermark)

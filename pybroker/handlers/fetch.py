@@ -25,11 +25,13 @@ from pybroker.wire.messages.fetch import (
     FetchRequest,
     FetchResponse,
     FetchTopic,
+    LeaderIdAndEpoch,
     PartitionData,
 )
 
 _FUTURE_REPLICA_ID = -3
 _READ_COMMITTED = 1
+_ZERO_ID = bytes(16)
 _LENGTH_END = 12
 """Where the length field of a batch ends: what it counts begins here."""
 
@@ -50,7 +52,7 @@ def handle(context: Context, request: Request) -> FetchResponse | Deferred[Fetch
     if cold:
         return _when_warm(context, request, fetch_context, cold)
     if ready or message.max_wait <= 0:
-        return _answer(context, fetch_context, results)
+        return _answer(context, request, fetch_context, results)
     return _wait(context, request, fetch_context, now_ms + message.max_wait)
 
 
@@ -70,6 +72,7 @@ def _read(
     by_id = version >= 13
     topics, topics_by_id = context.topics, context.topics_by_id
     results: _Results = []
+    unknown: _Results = []
     missing: _Results = []
     read_bytes = 0
     answer_now = False
@@ -88,9 +91,11 @@ def _read(
                 results.append((entry, data))
                 data.aborted_transactions = None
                 answer_now = True
-            else:
-                missing.append((entry, data))
-                data.aborted_transactions = []
+                continue
+            data.aborted_transactions = []
+            # The reference sorts unknown ids out first, for consumers.
+            is_first = data.error_code == ErrorCode.UNKNOWN_TOPIC_ID and not is_follower
+            (unknown if is_first else missing).append((entry, data))
             continue
         results.append((entry, data))
         data.aborted_transactions = None
@@ -106,6 +111,10 @@ def _read(
             data.error_code = (
                 ErrorCode.UNKNOWN_LEADER_EPOCH if told_epoch else ErrorCode.NOT_LEADER_OR_FOLLOWER
             )
+            if version >= 16 and not told_epoch:
+                data.current_leader = LeaderIdAndEpoch(
+                    leader_id=context.broker_id, leader_epoch=partition.leader_epoch
+                )
             answer_now = True
             continue
         if version >= 12 and asked.last_fetched_epoch >= 0:
@@ -158,7 +167,9 @@ def _read(
                 for producer_id, first_offset in outcome.aborted
             ]
     ready = answer_now or not results or read_bytes >= min_bytes
-    return results + missing if missing else results, ready, cold
+    if unknown or missing:
+        results += unknown + missing
+    return results, ready, cold
 
 
 def _why_missing(context: Context, entry: SessionPartition, by_id: bool) -> ErrorCode:
@@ -211,10 +222,20 @@ def _refuse_all(message: FetchRequest, version: int) -> FetchResponse:
     return FetchResponse(error_code=error, session_id=message.session_id, responses=topics)
 
 
-def _answer(context: Context, fetch_context: FetchContext, results: _Results) -> FetchResponse:
+def _answer(
+    context: Context, request: Request, fetch_context: FetchContext, results: _Results
+) -> FetchResponse:
     topics: list[FetchableTopicResponse] = []
     current: FetchableTopicResponse | None = None
     name: str | None = None
+    if (
+        request.version >= 13
+        and results
+        and results[-1][1].error_code
+        and any(entry.topic_id == _ZERO_ID for entry, _ in results[:-1])
+    ):
+        # The reference trips over an entry without id and name, unless it is the last.
+        return _refuse_all(request.message, request.version)
     for entry, data in fetch_context.carried(results, context.clock.monotonic_ms()):
         if current is None or name != entry.name or current.topic_id != entry.topic_id:
             name = entry.name
@@ -237,7 +258,7 @@ def _when_warm(
     def done(error: BaseException | None) -> None:
         # A disk that refuses is met again, and answered, by the second read.
         results, _, _ = _read(context, request, fetch_context)
-        reply.resolve(_answer(context, fetch_context, results))
+        reply.resolve(_answer(context, request, fetch_context, results))
 
     context.run_blocking("cold reads", run, done)
     return reply
@@ -265,7 +286,7 @@ def _wait(
             return
         results, _, _ = _read(context, request, fetch_context)
         stop()
-        reply.resolve(_answer(context, fetch_context, results))
+        reply.resolve(_answer(context, request, fetch_context, results))
 
     def retry() -> None:
         nonlocal retry_scheduled
@@ -275,7 +296,7 @@ def _wait(
         results, ready, _ = _read(context, request, fetch_context)
         if ready:
             stop()
-            reply.resolve(_answer(context, fetch_context, results))
+            reply.resolve(_answer(context, request, fetch_context, results))
 
     def woken() -> None:
         # Several appends of one loop turn are read together, after it: one answer instead of many.

@@ -225,23 +225,27 @@ def _bad_acks(
 def _whole_request_refusal(context: Context, request: Request) -> tuple[ErrorCode, str | None] | None:
     """What refuses all partitions of a request before any of them is touched."""
     message: ProduceRequest = request.message
+    # Versions without zstd have the codec looked at as well.
+    is_plain = request.version >= 7
     for topic in message.topic_data:
         for data in topic.partition_data:
             records = cast("memoryview | None", data.records)
-            rejection = preflight(records)
-            if rejection is not None and rejection.whole_request:
-                return rejection.error_code, rejection.error_message
+            found = preflight(records)
+            if found is False:
+                is_plain = False
+            elif found is not True:
+                return found.error_code, found.error_message
             if message.transactional_id is None and has_transactional_batch(records):
                 return ErrorCode.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, None
-    if request.version < 7:
-        return _unknown_codec(context, request)
-    return None
+    return None if is_plain else _second_look(context, request)
 
 
-def _unknown_codec(context: Context, request: Request) -> tuple[ErrorCode, str | None] | None:
-    """Versions without zstd have the codec looked at first, and one that does not exist ends it all."""
+def _second_look(context: Context, request: Request) -> tuple[ErrorCode, str | None] | None:
+    """What refuses the whole request when it comes to the partitions that there are: an unknown codec in old
+    versions, a second batch whose length overflows."""
+    by_id = request.version >= 13
     for topic in request.message.topic_data:
-        local = context.topics.get(topic.name)
+        local = context.topics_by_id.get(topic.topic_id) if by_id else context.topics.get(topic.name)
         for data in topic.partition_data:
             if local is None or data.records is None or not 0 <= data.index < len(local.partitions):
                 continue

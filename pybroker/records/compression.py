@@ -161,9 +161,8 @@ def _decompress_snappy(data: Buffer, limit: int) -> bytes:
     pieces: list[bytes] = []
     position = 16
     total = 0
-    while position < size:
-        if position + 4 > size:
-            raise CorruptionError("snappy stream ends within a block length")
+    # Java's reader takes what is too short for another block length for the end.
+    while position + 4 <= size:
         (length,) = _INT32.unpack_from(view, position)
         if length == _XERIAL_MAGIC_AS_LENGTH and bytes(view[position : position + 8]) == _XERIAL_MAGIC:
             position += 16
@@ -208,6 +207,9 @@ def _compress_snappy(data: Buffer) -> bytes:
 
 def _decompress_lz4(data: Buffer, limit: int) -> bytes:
     """One frame; what follows it is ignored, as Java's reader does."""
+    if bytes(data[:4]) != _LZ4_MAGIC:
+        # The library would take a skippable frame for an empty one.
+        raise CorruptionError("lz4 body does not begin with a frame")
     reader = lz4.frame.LZ4FrameDecompressor()
     # The library takes memory for the whole of max_length, so ask for a likely size first.
     piece: bytes = reader.decompress(data, max_length=min(limit + 1, max(len(data) * 8, 65536)))
@@ -231,13 +233,11 @@ def _decompress_lz4(data: Buffer, limit: int) -> bytes:
 
 
 def _decompress_zstd(data: Buffer, limit: int) -> bytes:
-    """All frames. Each is measured first, because the library takes a cut frame for a short one."""
+    """All frames (or none). Each is measured first: the library takes a cut frame for a short one."""
     pieces: list[bytes] = []
     total = 0
     view = memoryview(data)
     position = 0
-    if not len(view):
-        raise CorruptionError("zstd body is empty")
     while position < len(view):
         frame = view[position:]
         if frame[:4].tobytes() in _ZSTD_SKIPPABLE:

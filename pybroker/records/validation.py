@@ -44,6 +44,7 @@ from pybroker.records.batch import (
 )
 
 LONG_MAX: Final = (1 << 63) - 1
+_INT_MAX: Final = (1 << 31) - 1
 # Size of the smallest batch of any format (magic 0), without base offset and length.
 _MINIMUM_LENGTH: Final = 14
 _KNOWN_ATTRIBUTES: Final = (
@@ -177,19 +178,23 @@ _ZSTD_TOO_EARLY: Final = Rejection(
 _UNKNOWN_CODEC_TOO_EARLY: Final = Rejection(
     ErrorCode.UNKNOWN_SERVER_ERROR, plain=True, whole_request=True, detail="unknown compression type"
 )
+_LENGTH_OVERFLOW: Final = Rejection(
+    ErrorCode.UNKNOWN_SERVER_ERROR, plain=True, whole_request=True, detail="batch length overflows"
+)
 _CORRUPT: Final = Rejection(ErrorCode.CORRUPT_MESSAGE, plain=True, detail="checksum or length does not fit")
 _CONTROL: Final = Rejection(ErrorCode.INVALID_RECORD, detail="control batch from a client")
 
 
-def preflight(records: memoryview | None) -> Rejection | None:
+def preflight(records: memoryview | None) -> Rejection | bool:
     """The framing errors for which Kafka refuses the whole request before it looks at any partition.
 
-    To be called for all partitions before the first one is appended; `validate_produce` repeats it.
+    To be called for all partitions before the first one is appended; `validate_produce` repeats it. True: one
+    batch and nothing else. False: `check_framing` may find more.
     """
     if records is None:
-        return None
+        return True
     size = _batch_size(records, 0)
-    return size if isinstance(size, Rejection) else None
+    return size if isinstance(size, Rejection) else size == len(records)
 
 
 def has_transactional_batch(records: memoryview | None) -> bool:
@@ -297,6 +302,8 @@ def _batch_size(records: memoryview, pos: int) -> int | Rejection | None:
     if magic > 2:
         return _whole_request(f"Invalid magic found in record: {magic - 256 if magic > 127 else magic}")
     size = length + LOG_OVERHEAD
+    if size > _INT_MAX:
+        return _LENGTH_OVERFLOW
     return None if remaining < size else size
 
 
@@ -311,6 +318,8 @@ def _second_batch(records: memoryview, pos: int) -> Rejection | None:
     size = _batch_size(records, pos)
     if size is None:
         return None
+    if size is _LENGTH_OVERFLOW:
+        return _LENGTH_OVERFLOW
     if isinstance(size, Rejection):
         return Rejection(ErrorCode.CORRUPT_MESSAGE, plain=True, detail=size.detail)
     return _TWO_BATCHES

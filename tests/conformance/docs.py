@@ -6,7 +6,7 @@ import datetime
 from pathlib import Path
 
 from tests.conformance.known import KNOWN
-from tests.conformance.run import Report
+from tests.conformance.run import Difference, Report
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 BEGIN, END = "<!-- score begins -->", "<!-- score ends -->"
@@ -40,7 +40,7 @@ def write(report: Report, requests: int, seed: int) -> None:
     PAGE.write_text(before + "\n".join(lines) + after)
 
 
-def reason(difference: object) -> str:
+def reason(difference: Difference) -> str:
     for known in KNOWN:
         if known.matches(difference):
             return known.reason

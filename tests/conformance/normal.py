@@ -13,7 +13,7 @@ nothing else is left out than this:
   compared;
 - documentation strings of configs: only whether there is one; the values of configs that name addresses,
   directories and controllers (`DEPLOYMENT`), names that begin with `pybroker.`;
-- in ApiVersions the keys that this project has not built yet (`SERVED`);
+- in ApiVersions the keys and features that this project has not built yet;
 - compressed bytes that the broker made itself (topics whose `compression.type` is a codec): their records are
   compared, their sizes are not.
 """
@@ -24,6 +24,8 @@ import re
 import time
 from typing import Any
 
+from pybroker.metadata.features import SUPPORTED_FEATURES
+from pybroker.wire.api_keys import ADVERTISED
 from tests.conformance.symbols import Names, id_text
 from tests.protocol import raw
 from tests.protocol.raw import (
@@ -34,7 +36,7 @@ from tests.protocol.raw import (
     PRODUCE,
 )
 
-SERVED = (0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 46, 60, 71, 72, 74, 75)
+ADVERTISED_KEYS = {row.key for row in ADVERTISED}
 
 DEPLOYMENT = {
     "advertised.listeners",
@@ -155,7 +157,9 @@ class Normalizer:
             if key in (PRODUCE, FETCH) and name == "responses":
                 items = _merged(items)
             if key == API_VERSIONS and name == "api_keys":
-                items = [item for item in items if item["api_key"] in SERVED]
+                items = [item for item in items if item["api_key"] in ADVERTISED_KEYS]
+            if key == API_VERSIONS and name in ("supported_features", "finalized_features"):
+                items = [item for item in items if item["name"] in SUPPORTED_FEATURES]
             if key == DESCRIBE_CONFIGS and name == "configs":
                 items = [item for item in items if not item["name"].startswith("pybroker.")]
             labels = _UNORDERED.get(name)

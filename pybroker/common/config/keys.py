@@ -311,7 +311,8 @@ def _shown_bound(bound: float) -> str:
 
 def _parse_integer(text: str, bits: int) -> int | None:
     digits = text[1:] if text[:1] in ("+", "-") else text
-    if len(digits) > _NUMBER_LENGTH_MAX or not (digits.isascii() and digits.isdigit()):
+    # Java takes the decimal digits of every script in the basic plane.
+    if len(digits) > _NUMBER_LENGTH_MAX or not digits.isdecimal() or max(digits) > "\uffff":
         return None
     number = int(text)
     return number if -(1 << bits) <= number < 1 << bits else None

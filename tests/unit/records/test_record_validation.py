@@ -151,7 +151,7 @@ class TestFraming:
 
     def test_length_beyond_the_data(self):
         refused(validate(good(length=1000)), ErrorCode.INVALID_RECORD, plain=PLAIN)
-        refused(validate(good(length=2**31 - 1)), ErrorCode.INVALID_RECORD, plain=PLAIN)
+        refused(validate(good(length=2**31 - 13)), ErrorCode.INVALID_RECORD, plain=PLAIN)
 
     @pytest.mark.parametrize("second", [good(), good(magic=1), good(length=20)])
     def test_two_batches(self, second):
@@ -190,10 +190,18 @@ class TestFraming:
     def test_length_of_the_header_or_less(self, length):
         refused(validate(good(length=length)), ErrorCode.CORRUPT_MESSAGE, plain=PLAIN)
 
+    def test_length_beyond_an_int_refuses_the_whole_request(self):
+        """The reference's own sum overflows."""
+        for records in (good(length=2**31 - 1), good() + good(length=2**31 - 12)):
+            refused(validate(records), ErrorCode.UNKNOWN_SERVER_ERROR, plain=PLAIN, whole_request=True)
+
     def test_preflight_lets_everything_else_pass(self):
-        for records in (good(), good(bad_crc=True), good()[:-1], good(magic=1), b""):
-            assert preflight(memoryview(records)) is None
-        assert preflight(None) is None
+        for records in (good(), good(bad_crc=True), good(magic=1)):
+            assert preflight(memoryview(records)) is True
+        # What is not exactly one batch has to be looked at again.
+        for records in (good()[:-1], good() * 2, b""):
+            assert preflight(memoryview(records)) is False
+        assert preflight(None) is True
 
 
 class TestHeader:
@@ -307,7 +315,10 @@ class TestRecords:
     @pytest.mark.parametrize("body", [b"", b"\xff", b"nonsense that is no codec's", raw_record() * 9])
     def test_body_that_the_codec_cannot_read(self, body, codec):
         batch = raw_batch(body=body, codec=codec, last_offset_delta=0, record_count=1)
-        refused(validate(batch), ErrorCode.UNKNOWN_SERVER_ERROR, plain=VALIDATED)
+        # No zstd frames are a sound body without the records.
+        without = codec == 4 and not body
+        code = ErrorCode.INVALID_RECORD if without else ErrorCode.UNKNOWN_SERVER_ERROR
+        refused(validate(batch), code, plain=VALIDATED)
 
     def test_linked_lz4_blocks(self):
         """Java refuses them in the broker and in consumers."""
