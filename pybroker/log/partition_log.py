@@ -631,13 +631,13 @@ class PartitionLog:
             finally:
                 file.close()
         try:
-            if work.epochs is not None:
+            # A deleted partition's directory was renamed; one of its name may already be another's.
+            if work.epochs is not None and not self.deleted:
                 write_file(files, f"{work.directory}/{EPOCH_FILE}", work.epochs)
-            if work.sync_directory:
+            if work.sync_directory and not self.deleted:
                 files.sync_dir(work.directory)
         except FileNotFoundError:
-            # The partition was deleted meanwhile and its directory renamed.
-            if files.exists(work.directory):
+            if not self.deleted and files.exists(work.directory):
                 raise
         except OSError as error:
             # The epochs are written anew, so a failed sync of theirs may be repeated.

@@ -25,14 +25,23 @@ def refusal(key: ConfigKey, text: str) -> str:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("0", 0), (" 7 ", 7), ("+5", 5), ("-5", -5), ("007", 7), ("-2147483648", -(1 << 31)), ("\t1\n", 1)],
+    [
+        ("0", 0),
+        (" 7 ", 7),
+        ("+5", 5),
+        ("-5", -5),
+        ("007", 7),
+        ("-2147483648", -(1 << 31)),
+        ("\t1\n", 1),
+        ("٣", 3),
+    ],
 )
 def test_integers_as_java_reads_them(text, value):
     assert INT.parse(text) == value
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "abc", "1.0", "1_000", "0x10", "2147483648", "1e3", "٣", "--1", "9" * 5000]
+    "text", ["", " ", "abc", "1.0", "1_000", "0x10", "2147483648", "1e3", "²", "𝟑", "--1", "9" * 5000]
 )
 def test_what_java_does_not_read_as_an_integer(text):
     assert refusal(INT, text).endswith(": Not a number of type INT")

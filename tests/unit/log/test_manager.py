@@ -244,6 +244,48 @@ def test_delete_while_a_round_is_under_way(files):
     assert log.active.file is None
 
 
+def test_a_topic_made_anew_while_a_round_of_the_old_one_is_under_way(files, monkeypatch):
+    """The round writes its checkpoint while the directory is renamed and one of the same name is made."""
+    manager = make_manager(files)
+    manager.open(1)
+    old = manager.get_or_create("t", 0, topic_id(0), CONFIG)
+    old.assign_epoch(3)
+    append(old, make_batch(1), leader_epoch=3)
+    old.request_flush()
+    round_of_old = manager.take_flush_round()
+    rename = type(files).rename
+    monkeypatch.setattr(
+        type(files), "rename", lambda self, source, target: replace_topic() or rename(self, source, target)
+    )
+
+    def replace_topic():
+        monkeypatch.undo()
+        manager.delete_topic("t")
+        manager.get_or_create("t", 0, topic_id(1), CONFIG)
+
+    error = None
+    try:
+        round_of_old.run()
+    except OSError as caught:
+        error = caught
+    round_of_old.complete(error)
+    assert not manager.offline_directories
+    # And a round that comes to it after that leaves the new directory alone.
+    run_rounds(manager)
+    checkpoint = read_all(files, "/data/t-0/leader-epoch-checkpoint")
+    again = manager.get_or_create("t", 0, topic_id(1), CONFIG)
+    again.assign_epoch(4)
+    append(again, make_batch(1), leader_epoch=4)
+    again.request_flush()
+    late = manager.take_flush_round()
+    manager.delete_topic("t")
+    manager.get_or_create("t", 0, topic_id(2), CONFIG)
+    run_rounds(manager)
+    late.run()
+    late.complete(None)
+    assert read_all(files, "/data/t-0/leader-epoch-checkpoint") == checkpoint
+
+
 def test_urgent_work_does_not_wait_for_the_background(files):
     manager = make_manager(files)
     manager.open(1)

@@ -194,7 +194,7 @@ def test_garbage(codec, body):
 def test_every_cut_is_refused(codec):
     body = compress(codec, random.Random(3).randbytes(50))
     for size in range(len(body)):
-        if codec == SNAPPY and 16 <= size < 20 or codec == ZSTD and size == 0:
+        if (codec == SNAPPY and 16 <= size < 20) or (codec == ZSTD and size == 0):
             # A stream of no blocks: what is too short for a block's length is the end.
             assert decompress(codec, body[:size]) == b""
             continue
