@@ -233,7 +233,12 @@ class Broker:
         controller = context.controller = Controller(
             ControllerSettings(cluster_id=cluster_id, directory_id=directory_ids[0]),
             files=self._files,
-            log=open_metadata_log(logs),
+            log=open_metadata_log(
+                logs,
+                segment_bytes=config["internal.metadata.log.segment.bytes"]
+                or config["metadata.log.segment.bytes"],
+                segment_ms=config["metadata.log.segment.ms"],
+            ),
             clock=self.clock,
             rng=self._rng,
             config=config,
@@ -254,6 +259,12 @@ class Broker:
             )
         self._registered_epoch = registration.value.broker_epoch
         image = controller.image
+        if image.carried:
+            kinds = sorted({type(record).__name__.removesuffix("Record") for record in image.carried})
+            self.report(
+                f"the metadata log has {len(image.carried)} records that have no effect here and are kept: "
+                + ", ".join(kinds)
+            )
         self._configure(image)
 
         def lookup(topic: str, partition: int, topic_id: bytes | None) -> LogConfig | None:
@@ -305,6 +316,7 @@ class Broker:
             return
         self._next_tick_ms = now_ms + _TICK_INTERVAL_MS
         self._context.logs.tick(now_ms)
+        self._context.controller.tick(now_ms)
         if self.clean_in_slices and self._context.logs.cleaner.busy:
             self._clean_slice()
         for topic in list(self._incomplete.values()):

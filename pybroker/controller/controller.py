@@ -163,6 +163,7 @@ class Controller:
         self._topics = TopicControl(self._broker_settings, rng)
         self._configs = configs.ConfigControl(self._broker_settings, ProcessLoggers())
         self._snapshot_bytes: int = config["metadata.log.max.record.bytes.between.snapshots"]
+        self._snapshot_interval_ms: int = config["metadata.log.max.snapshot.interval.ms"]
         self._voter = Voter(
             self.node_id,
             settings.directory_id,
@@ -177,6 +178,7 @@ class Controller:
         self._callbacks: list[ImageCallback] = []
         self._failure: BaseException | None = None
         self._bytes_since_snapshot = 0
+        self._last_snapshot_ms = clock.monotonic_ms()
         self._snapshot_due = False
         self._snapshot_under_way = False
 
@@ -423,14 +425,7 @@ class Controller:
                 self._publish(pending.popleft())
         finally:
             self._publishing = False
-        if (
-            self._bytes_since_snapshot > self._snapshot_bytes
-            and not self._snapshot_due
-            and not self._snapshot_under_way
-        ):
-            self._snapshot_due = True
-            if self.on_effects is not None:
-                self.on_effects()
+        self._maybe_snapshot()
 
     def _publish(self, committed: _Pending[object]) -> None:
         if committed.image is not None and committed.delta is not None:
@@ -449,6 +444,20 @@ class Controller:
 
     # Snapshots
 
+    def tick(self, now_ms: float) -> None:
+        """Let time pass: a snapshot may be due."""
+        interval_ms = self._snapshot_interval_ms
+        if interval_ms and self._bytes_since_snapshot and now_ms - self._last_snapshot_ms >= interval_ms:
+            self._maybe_snapshot(force=True)
+
+    def _maybe_snapshot(self, *, force: bool = False) -> None:
+        if self._snapshot_due or self._snapshot_under_way:
+            return
+        if force or self._bytes_since_snapshot > self._snapshot_bytes:
+            self._snapshot_due = True
+            if self.on_effects is not None:
+                self.on_effects()
+
     @property
     def has_effect(self) -> bool:
         return self._snapshot_due
@@ -460,6 +469,7 @@ class Controller:
         self._snapshot_due = False
         self._snapshot_under_way = True
         self._bytes_since_snapshot = 0
+        self._last_snapshot_ms = self._clock.monotonic_ms()
         content = ImageContent(self._image)
         snapshot = SnapshotId(content.offset + 1, content.epoch)
         batches = encode_snapshot(
@@ -475,8 +485,11 @@ class Controller:
         """The outcome of a snapshot (called by its effect only). After a failure one is due later again."""
         self._snapshot_under_way = False
         if error is None:
-            for old in list_snapshots(self._files, self._log.directory)[:-_KEPT_SNAPSHOTS]:
+            found = list_snapshots(self._files, self._log.directory)
+            for old in found[:-_KEPT_SNAPSHOTS]:
                 self._files.remove(f"{self._log.directory}/{old.file_name}")
+            # Should the newest one turn out to be damaged, the one before and the log after it are there.
+            self._log.trim(found[-_KEPT_SNAPSHOTS:][0].end_offset)
 
 
 class _BatchTooLarge(Exception):

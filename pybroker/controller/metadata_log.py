@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from pybroker.common.errors import InvariantError
+from pybroker.common.errors import InvariantError, StorageError
 from pybroker.controller.topic_names import CLUSTER_METADATA
 from pybroker.log.config import LogConfig
 from pybroker.log.manager import LogManager
 from pybroker.log.partition_log import PartitionLog
 
 CLUSTER_METADATA_ID: Final = bytes(15) + b"\x01"
-
-# Neither time nor size removes metadata.
-METADATA_LOG_CONFIG: Final = LogConfig(cleanup_policy=(), retention_ms=-1)
 
 
 class PartitionRaftLog:
@@ -68,7 +65,25 @@ class PartitionRaftLog:
     def note_committed(self, high_watermark: int) -> None:
         self._log.high_watermark = high_watermark
 
+    def trim(self, offset: int) -> None:
+        log = self._log
+        log.increment_log_start(offset)
+        try:
+            log.remove_segments(sum(s.base_offset <= offset for s in log.segments[1:]), "snapshot")
+        except (OSError, StorageError) as error:
+            # What is left goes with the next snapshot.
+            log.environment.report(f"{log.name}: old segments cannot be removed: {error}")
 
-def open_metadata_log(logs: LogManager) -> PartitionRaftLog:
+
+def open_metadata_log(
+    logs: LogManager, *, segment_bytes: int = 1 << 30, segment_ms: int = 604_800_000
+) -> PartitionRaftLog:
     """The metadata log of this node, made when missing. To be called before `logs.load`. StorageError."""
-    return PartitionRaftLog(logs.get_or_create(CLUSTER_METADATA, 0, CLUSTER_METADATA_ID, METADATA_LOG_CONFIG))
+    config = LogConfig(
+        # Neither time nor size removes metadata, only snapshots do.
+        cleanup_policy=(),
+        retention_ms=-1,
+        segment_bytes=segment_bytes,
+        segment_ms=segment_ms,
+    )
+    return PartitionRaftLog(logs.get_or_create(CLUSTER_METADATA, 0, CLUSTER_METADATA_ID, config))

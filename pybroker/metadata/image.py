@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from pybroker.metadata.shared_map import SharedMap
+from pybroker.wire.message import Message
 
 TOPIC_RESOURCE: Final = 2
 BROKER_RESOURCE: Final = 4
@@ -101,6 +102,8 @@ class MetadataImage(NamedTuple):
     brokers: Mapping[int, BrokerImage]
     controllers: Mapping[int, ControllerImage]
     next_producer_id: int
+    carried: tuple[Message, ...] = ()
+    """Records of kinds that have no use here, all of them in their order: they go into snapshots."""
 
     def config(self, resource_type: int, name: str) -> Configs:
         """The overrides stored for a resource; empty when there are none."""

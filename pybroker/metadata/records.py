@@ -2,8 +2,8 @@
 
 In: metadata record objects, in log order. Out: the next image with its delta; or, from an image, the records
 that make it. What must hold: replay is the only way an image changes; `ImageBuilder` fed with
-`image_records(image)` gives an equal image; a record that cannot be honoured is a CorruptionError, because an
-image that lacks it would be wrong (an access rule that is dropped opens the cluster).
+`image_records(image)` gives an equal image; a record of a kind that has no use here is carried along, from
+snapshot to snapshot, and never dropped (a cluster that lost its access rules would be open).
 
 A new kind of record is one function in `_REPLAY`, and lines in `image_records`.
 """
@@ -31,13 +31,16 @@ from pybroker.metadata.image import (
 from pybroker.metadata.shared_map import REMOVED
 from pybroker.wire.message import Message
 from pybroker.wire.schemas.metadata_records import (
+    AccessControlEntryRecord,
     BrokerEndpoint,
     BrokerFeature,
     BrokerRegistrationChangeRecord,
     ClearElrRecord,
+    ClientQuotaRecord,
     ConfigRecord,
     ControllerEndpoint,
     ControllerFeature,
+    DelegationTokenRecord,
     FeatureLevelRecord,
     FenceBrokerRecord,
     KRaftVersionRecord,
@@ -47,10 +50,14 @@ from pybroker.wire.schemas.metadata_records import (
     ProducerIdsRecord,
     RegisterBrokerRecord,
     RegisterControllerRecord,
+    RemoveAccessControlEntryRecord,
+    RemoveDelegationTokenRecord,
     RemoveTopicRecord,
+    RemoveUserScramCredentialRecord,
     TopicRecord,
     UnfenceBrokerRecord,
     UnregisterBrokerRecord,
+    UserScramCredentialRecord,
     ZkMigrationStateRecord,
 )
 
@@ -86,6 +93,7 @@ class ImageBuilder:
     __slots__ = (
         "_base",
         "_brokers",
+        "_carried",
         "_configs",
         "_controllers",
         "_deleted",
@@ -108,6 +116,7 @@ class ImageBuilder:
         self._controllers: dict[int, ControllerImage] | None = None
         self._features: dict[str, int] | None = None
         self._next_producer_id = base.next_producer_id
+        self._carried: list[Message] = []
 
     def replay(self, record: Message) -> None:
         """Apply one record."""
@@ -162,6 +171,7 @@ class ImageBuilder:
             if self._controllers is None
             else MappingProxyType(self._controllers),
             next_producer_id=self._next_producer_id,
+            carried=(*base.carried, *self._carried) if self._carried else base.carried,
         )
         delta = MetadataDelta(
             tuple(created),
@@ -372,6 +382,10 @@ class ImageBuilder:
             tuple((f.name, f.min_supported_version, f.max_supported_version) for f in record.features),
         )
 
+    def carry(self, record: Message) -> None:
+        """What access rules, quotas and credentials say, and what is said of them later."""
+        self._carried.append(record)
+
     def ignore(self, record: Message) -> None:
         """A record without content: NoOp moves the offset, the ZooKeeper state is always "none" in 4.x."""
 
@@ -392,6 +406,13 @@ _REPLAY: Final[dict[type[Message], Callable[[ImageBuilder, Any], None]]] = {
     FenceBrokerRecord: ImageBuilder.fence_broker,
     UnfenceBrokerRecord: ImageBuilder.unfence_broker,
     RegisterControllerRecord: ImageBuilder.register_controller,
+    AccessControlEntryRecord: ImageBuilder.carry,
+    RemoveAccessControlEntryRecord: ImageBuilder.carry,
+    ClientQuotaRecord: ImageBuilder.carry,
+    UserScramCredentialRecord: ImageBuilder.carry,
+    RemoveUserScramCredentialRecord: ImageBuilder.carry,
+    DelegationTokenRecord: ImageBuilder.carry,
+    RemoveDelegationTokenRecord: ImageBuilder.carry,
     NoOpRecord: ImageBuilder.ignore,
     ZkMigrationStateRecord: ImageBuilder.ignore,
 }
@@ -470,6 +491,7 @@ class ImageContent:
 
     __slots__ = (
         "brokers",
+        "carried",
         "configs",
         "controllers",
         "epoch",
@@ -489,6 +511,7 @@ class ImageContent:
         self.topics = list(image.topics.values())
         self.configs = list(image.configs.items())
         self.next_producer_id = image.next_producer_id
+        self.carried = image.carried
 
 
 def image_records(content: ImageContent) -> Iterator[Message]:
@@ -516,3 +539,4 @@ def image_records(content: ImageContent) -> Iterator[Message]:
         yield from config_records(resource_type, resource_name, values)
     if content.next_producer_id:
         yield ProducerIdsRecord(broker_id=-1, next_producer_id=content.next_producer_id)
+    yield from content.carried

@@ -50,6 +50,9 @@ class RaftLog(Protocol):
     def note_committed(self, high_watermark: int) -> None:
         """Everything below is committed."""
 
+    def trim(self, offset: int) -> None:
+        """Everything below is in a snapshot: whole segments of it may go."""
+
 
 class MemoryRaftLog:
     """A log in one bytearray, for tests. `data` cut anywhere is what a crash may leave: the constructor
@@ -83,6 +86,8 @@ class MemoryRaftLog:
         if self.fail_append is not None:
             raise self.fail_append
         header = read_header(batch)
+        if not self._positions:
+            self.start_offset = header.base_offset
         self._positions.append((header.base_offset, len(self.data)))
         self.data += batch
         self.end_offset = header.next_offset
@@ -111,3 +116,12 @@ class MemoryRaftLog:
 
     def note_committed(self, high_watermark: int) -> None:
         self.high_watermark = high_watermark
+
+    def trim(self, offset: int) -> None:
+        """Drops whole batches, as if each were a segment."""
+        while self._positions and read_header(self.data).next_offset <= offset:
+            size = read_header(self.data).size
+            del self.data[:size]
+            self.durable_size -= size
+            self._positions = [(base, place - size) for base, place in self._positions[1:]]
+        self.start_offset = max(self.start_offset, offset)

@@ -160,10 +160,6 @@ def test_features_producer_ids_and_noop():
 @pytest.mark.parametrize(
     "record",
     [
-        r.AccessControlEntryRecord(),
-        r.ClientQuotaRecord(),
-        r.UserScramCredentialRecord(),
-        r.DelegationTokenRecord(),
         r.PartitionRecord(partition_id=0, topic_id=B),
         r.PartitionChangeRecord(partition_id=9, topic_id=A),
         r.RemoveTopicRecord(topic_id=B),
@@ -174,6 +170,23 @@ def test_features_producer_ids_and_noop():
 def test_what_cannot_be_honoured_is_refused(image, record):
     with pytest.raises(CorruptionError):
         replay(image, record)
+
+
+def test_what_has_no_use_here_is_carried_along(image):
+    kept = [
+        r.AccessControlEntryRecord(id=A, principal="User:a"),
+        r.ClientQuotaRecord(key="producer_byte_rate", value=5.0),
+        r.UserScramCredentialRecord(name="u", salt=b"s", stored_key=b"k", server_key=b"k"),
+        r.RemoveAccessControlEntryRecord(id=A),
+        r.DelegationTokenRecord(token_id="t"),
+        r.RemoveDelegationTokenRecord(token_id="t"),
+        r.RemoveUserScramCredentialRecord(name="u"),
+    ]
+    image, _ = replay(image, *kept[:3])
+    image, _ = replay(image, *kept[3:])
+    assert list(image.carried) == kept
+    again, _ = replay(empty_image("c"), *image_records(ImageContent(image)))
+    assert list(again.carried) == kept
 
 
 def test_a_gap_in_the_partitions_is_refused():
