@@ -31,16 +31,15 @@ PROPERTIES = {"metadata.log.max.record.bytes.between.snapshots": "2500"}
 class Metadata:
     """A controller on its log, with every piece of blocking work done when it comes up."""
 
-    def __init__(self, files, seed):
+    def __init__(self, files, seed, directory="/data"):
         self.files = files
         self.clock = ManualClock(NOW)
         self.logs = LogManager(
             files,
-            ["/data"],
+            [directory],
             self.clock,
             random.Random(seed),
             ballast_bytes=0,
-            defaults=None,
         )
         self.logs.open(1, CLUSTER)
         self.log = open_metadata_log(self.logs, segment_bytes=SEGMENT_BYTES)
