@@ -32,8 +32,10 @@ DIALECTS: dict[str, type[Dialect]] = {
 
 # What `dialect.name` may hold in configurations of either vendor.
 _VENDOR_NAMES = {
-    "postgresqldatabasedialect": "postgresql", "postgredatabasedialect": "postgresql", "mysqldatabasedialect": "mysql",
-    "sqlitedatabasedialect": "sqlite", "oracledatabasedialect": "oracle", "sqlserverdatabasedialect": "sqlserver",
+    "postgresqldatabasedialect": "postgresql", "postgredatabasedialect": "postgresql",
+    "mysqldatabasedialect": "mysql",
+    "sqlitedatabasedialect": "sqlite", "oracledatabasedialect": "oracle",
+    "sqlserverdatabasedialect": "sqlserver",
     "db2databasedialect": "db2", "derbydatabasedialect": "derby", "genericdatabasedialect": "generic",
     "mariadb": "mysql", "vector": "ingres",
 }  # fmt: skip

@@ -192,6 +192,15 @@ class Dialect:
     def delete(self, table: TableId, keys: Sequence[Column]) -> str:
         return f"DELETE FROM {self.table(table)} WHERE {self.key_condition(keys)}"
 
+    def savepoint(self, name: str) -> str:
+        return f"SAVEPOINT {name}"
+
+    def release(self, name: str) -> str | None:
+        return f"RELEASE SAVEPOINT {name}"
+
+    def rollback_to(self, name: str) -> str:
+        return f"ROLLBACK TO SAVEPOINT {name}"
+
     def key_condition(self, keys: Sequence[Column]) -> str:
         return " AND ".join(f"{self.quoter.exact(column.name)} = {self.marker(column)}" for column in keys)
 
@@ -203,6 +212,10 @@ class Dialect:
     def subselect(self, query: str) -> str:
         """A query as something to select from."""
         return f"({query}\n) AS q"
+
+    def set_isolation(self, level: str) -> str | None:
+        """A statement that sets the session's isolation (`READ COMMITTED`); None when there is none."""
+        return f"SET TRANSACTION ISOLATION LEVEL {level}"
 
     def now(self, sql_type: SqlType) -> str:
         """A SELECT of the present time, comparable with columns of that type."""

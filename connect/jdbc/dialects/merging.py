@@ -77,6 +77,9 @@ class OracleDialect(MergingDialect):
     def subselect(self, query: str) -> str:
         return f"({query}\n) q"
 
+    def release(self, name: str) -> str | None:
+        return None
+
     def now(self, sql_type: SqlType) -> str:
         return "SELECT CURRENT_TIMESTAMP FROM dual"
 
@@ -115,6 +118,15 @@ class SqlServerDialect(MergingDialect):
     def bytes_literal(self, value: bytes) -> str:
         return f"0x{value.hex()}"
 
+    def savepoint(self, name: str) -> str:
+        return f"SAVE TRANSACTION {name}"
+
+    def release(self, name: str) -> str | None:
+        return None
+
+    def rollback_to(self, name: str) -> str:
+        return f"ROLLBACK TRANSACTION {name}"
+
     def add_columns(self, table: TableId, fields: Sequence[FieldSpec]) -> list[str]:
         definitions = ", ".join(self.column_definition(field) for field in fields)
         return [f"ALTER TABLE {self.table(table)} ADD {definitions}"]
@@ -146,6 +158,9 @@ class Db2Dialect(MergingDialect):
 
     def bytes_literal(self, value: bytes) -> str:
         return f"BLOB(X'{value.hex()}')"
+
+    def savepoint(self, name: str) -> str:
+        return f"SAVEPOINT {name} ON ROLLBACK RETAIN CURSORS"
 
     def add_columns(self, table: TableId, fields: Sequence[FieldSpec]) -> list[str]:
         definitions = " ".join(f"ADD COLUMN {self.column_definition(field)}" for field in fields)

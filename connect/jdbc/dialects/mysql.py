@@ -47,5 +47,8 @@ class MysqlDialect(Dialect):
         changes = ", ".join(f"{name} = VALUES({name})" if others else f"{name} = {name}" for name in changed)
         return f"{self.insert(table, [*keys, *others], rows)} ON DUPLICATE KEY UPDATE {changes}"
 
+    def set_isolation(self, level: str) -> str | None:
+        return f"SET SESSION TRANSACTION ISOLATION LEVEL {level}"
+
     def now(self, sql_type: SqlType) -> str:
         return "SELECT CURRENT_TIMESTAMP(6)"

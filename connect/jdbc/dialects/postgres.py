@@ -77,6 +77,9 @@ class PostgresDialect(Dialect):
             f"{self._on_conflict(keys, others)}"
         ]
 
+    def set_isolation(self, level: str) -> str | None:
+        return f"SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL {level}"
+
     def now(self, sql_type: SqlType) -> str:
         return (
             "SELECT clock_timestamp()"

@@ -49,5 +49,8 @@ class SqliteDialect(Dialect):
         action = f"DO UPDATE SET {changes}" if others else "DO NOTHING"
         return f"{self.insert(table, [*keys, *others], rows)} {target} {action}"
 
+    def set_isolation(self, level: str) -> str | None:
+        return None
+
     def now(self, sql_type: SqlType) -> str:
         return "SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')"

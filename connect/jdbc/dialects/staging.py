@@ -17,6 +17,9 @@ from connect.jdbc.types import Column, SqlType, TableId
 class StagingDialect(Dialect):
     uses_staging = True
 
+    def staging_name(self, staging: str) -> str:
+        return self.quoter.exact(staging)
+
     def _insert_missing(
         self, table: TableId, staging: str, keys: Sequence[Column], others: Sequence[Column]
     ) -> str:
@@ -25,7 +28,8 @@ class StagingDialect(Dialect):
         names = self.columns([column.name for column in every])
         values = ", ".join(f"incoming.{quote(column.name)}" for column in every)
         return (
-            f"INSERT INTO {self.table(table)} ({names}) SELECT {values} FROM {quote(staging)} incoming "
+            f"INSERT INTO {self.table(table)} ({names}) "
+            f"SELECT {values} FROM {self.staging_name(staging)} incoming "
             f"WHERE NOT EXISTS (SELECT 1 FROM {self.table(table)} target "
             f"WHERE {equal_columns(self.quoter, 'target', 'incoming', keys)})"
         )
@@ -115,6 +119,9 @@ class IngresDialect(StagingDialect):
     # A column that may be null says so by WITH NULL.
     null_text = " WITH NULL"
 
+    def staging_name(self, staging: str) -> str:
+        return f"session.{self.quoter.exact(staging)}"
+
     def add_columns(self, table: TableId, fields: Sequence[FieldSpec]) -> list[str]:
         return [
             f"ALTER TABLE {self.table(table)} ADD COLUMN {self.column_definition(field)}" for field in fields
@@ -123,7 +130,7 @@ class IngresDialect(StagingDialect):
     def create_staging(self, table: TableId, staging: str, columns: Sequence[Column]) -> list[str]:
         names = self.columns([column.name for column in columns])
         return [
-            f"DECLARE GLOBAL TEMPORARY TABLE session.{self.quoter.exact(staging)} AS "
+            f"DECLARE GLOBAL TEMPORARY TABLE {self.staging_name(staging)} AS "
             f"SELECT {names} FROM {self.table(table)} WHERE 1 = 0 ON COMMIT PRESERVE ROWS WITH NORECOVERY"
         ]
 
@@ -135,14 +142,11 @@ class IngresDialect(StagingDialect):
         if others:
             changes = ", ".join(f"{quote(c.name)} = incoming.{quote(c.name)}" for c in others)
             statements.append(
-                f"UPDATE {self.table(table)} target FROM session.{quote(staging)} incoming SET {changes} "
+                f"UPDATE {self.table(table)} target FROM {self.staging_name(staging)} incoming SET {changes} "
                 f"WHERE {equal_columns(self.quoter, 'target', 'incoming', keys)}"
             )
-        missing = self._insert_missing(table, staging, keys, others)
-        statements.append(
-            missing.replace(f"FROM {quote(staging)} incoming", f"FROM session.{quote(staging)} incoming")
-        )
-        statements.append(f"DELETE FROM session.{quote(staging)}")
+        statements.append(self._insert_missing(table, staging, keys, others))
+        statements.append(f"DELETE FROM {self.staging_name(staging)}")
         return statements
 
     def now(self, sql_type: SqlType) -> str:

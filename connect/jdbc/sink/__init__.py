@@ -1,0 +1,1 @@
+"""The JDBC sink: records of topics into tables."""

@@ -1,0 +1,1 @@
+"""The JDBC source: rows of tables and queries into topics."""
