@@ -11,6 +11,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -29,6 +30,12 @@ def _fetched(item: str) -> Callable[[], bool]:
 
 def _programs(*names: str) -> Callable[[], bool]:
     return lambda: all(shutil.which(name) for name in names)
+
+
+def _servers(*names: str) -> Callable[[], bool]:
+    """Programs that Debian may keep out of the PATH."""
+    places = [*Path("/usr/lib/postgresql").glob("*/bin"), Path("/usr/sbin")]
+    return lambda: all(shutil.which(name) or any((place / name).exists() for place in places) for name in names)
 
 
 def _both(*checks: Callable[[], bool]) -> Callable[[], bool]:
@@ -55,6 +62,8 @@ FACILITIES: dict[str, Facility] = {
     "kafka-python-tests": Facility(_fetched("kafka-python-tests"), _fetch("kafka-python-tests")),
     "librdkafka": Facility(_fetched("librdkafka"), _fetch("librdkafka")),
     "node-rdkafka": Facility(_fetched("node-rdkafka"), _fetch("node-rdkafka")),
+    "postgresql": Facility(_servers("initdb", "postgres"), "apt-get install -y postgresql"),
+    "mariadb": Facility(_servers("mariadb-install-db", "mariadbd"), "apt-get install -y mariadb-server"),
     "python-snappy": Facility(
         lambda: importlib.util.find_spec("snappy") is not None, "pip install python-snappy"
     ),

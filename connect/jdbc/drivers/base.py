@@ -103,9 +103,9 @@ class Connection(abc.ABC):
         """How to select a column so that its value comes in a form we know."""
         return self.dialect.quoter.exact(column.name)
 
-    def open_writers(self) -> frozenset[str] | None:
-        """Transactions of others that have written and not ended; None when the database does not tell, or
-        when it has only one writer at a time."""
+    def open_writers(self, table: TableId | None) -> frozenset[str] | None:
+        """Transactions of others that write to the table (None: anywhere) and have not ended; None when the
+        database does not tell, or when it has only one writer at a time."""
         return None
 
     def timestamp_expression(self, columns: Sequence[Column]) -> str:

@@ -14,7 +14,7 @@ import datetime
 import decimal
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import jpype
@@ -184,10 +184,8 @@ class JarConnection(Connection):
         self.forget_staging()
 
     def close(self) -> None:
-        try:
+        with suppress(jpype.JException):
             self._connection.close()
-        except jpype.JException:
-            pass
 
     def is_alive(self) -> bool:
         with self._errors():

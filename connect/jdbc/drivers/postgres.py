@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import psycopg.types.json
 
-from connect.jdbc.dialects.base import Dialect
+from connect.jdbc.dialects.base import MARK, Dialect
 from connect.jdbc.drivers.base import Connection, Row, classify_sql_state
 from connect.jdbc.types import Column, DatabaseError, ErrorKind, SqlType, TableId
 from connect.jdbc.url import DatabaseUrl
@@ -60,6 +60,14 @@ ORDER BY 1, 2
 """
 
 
+_WRITERS = """
+SELECT virtualtransaction FROM pg_locks
+WHERE locktype = 'relation' AND granted AND mode NOT IN ('AccessShareLock', 'RowShareLock')
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND pid IS DISTINCT FROM pg_backend_pid()
+"""
+
+
 class PostgresConnection(Connection):
     paramstyle = "format"
 
@@ -79,6 +87,8 @@ class PostgresConnection(Connection):
             yield
         except psycopg.Error as error:
             raise _as_database_error(error, self.url, gone=self._connection.closed) from error
+        except (UnicodeError, OverflowError, ValueError) as error:  # The driver's own refusal of a value.
+            raise DatabaseError(str(error), ErrorKind.DATA) from error
 
     def execute(self, sql: str, parameters: Row = ()) -> int:
         with self._errors(), self._connection.cursor() as cursor:
@@ -169,10 +179,20 @@ class PostgresConnection(Connection):
             return f"{name}::text AS {name}"
         return name
 
-    def open_writers(self) -> frozenset[str] | None:
-        return frozenset(
-            row[0] for row in self.query("SELECT x::text FROM pg_snapshot_xip(pg_current_snapshot()) AS x")
-        )
+    def open_writers(self, table: TableId | None) -> frozenset[str] | None:
+        """Whoever holds a lock for writing on the table, which is taken before a sequence is asked for the
+        row's number and long before the transaction gets an id of its own. For a query: on any table of the
+        database."""
+        if table is None:
+            rows = self.query(_WRITERS + "AND relation >= 16384")
+        else:
+            name = ".".join(self.dialect.quoter.quoted(part) for part in table[1:] if part is not None)
+            rows = self.query(
+                _WRITERS + f"AND (relation = to_regclass({MARK}) OR relation IN "
+                f"(SELECT relid FROM pg_partition_tree(to_regclass({MARK}))))",
+                [name, name],
+            )
+        return frozenset(row[0] for row in rows)
 
     # ---- writing ----
 

@@ -22,7 +22,7 @@ from connect.jdbc.types import Column, DatabaseError, ErrorKind, SqlType, TableI
 from connect.jdbc.url import DatabaseUrl
 
 _EPOCH = datetime.datetime(1970, 1, 1)
-_DECLARED = re.compile(r"\s*([^()]*?)\s*(?:\(\s*(-?\d+)\s*(?:,\s*(-?\d+)\s*)?\))?\s*([A-Za-z ]*)", re.S)
+_DECLARED = re.compile(r"([^()]*)(?:\(\s*(-?\d+)\s*(?:,\s*(-?\d+)\s*)?\))?", re.S)
 _TYPES = {
     "BOOLEAN": SqlType.BOOLEAN, "BOOL": SqlType.BOOLEAN, "TINYINT": SqlType.TINYINT,
     "SMALLINT": SqlType.SMALLINT, "INT2": SqlType.SMALLINT, "DATE": SqlType.DATE,
@@ -35,7 +35,7 @@ def declared_type(text: str) -> tuple[SqlType | None, int | None, int | None]:
     """A declared type with its precision and scale; None for a column that declares nothing."""
     match = _DECLARED.match(text or "")
     assert match is not None
-    name = match[1].upper()
+    name = match[1].strip().upper()
     precision = int(match[2]) if match[2] else None
     scale = int(match[3]) if match[3] else (0 if precision is not None else None)
     if not name:

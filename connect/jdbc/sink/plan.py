@@ -60,8 +60,8 @@ class Shape:
                 self._add(name, schema, start + at, key=True)
         elif mode == "record_key":
             self.uses_key = True
-            for at, name, schema in _key_fields(record, settings):
-                self._add(name, schema, len(value_fields) + at, key=True)
+            for at, name, key_schema in _key_fields(record, settings):
+                self._add(name, key_schema, len(value_fields) + at, key=True)
         elif mode == "record_value":
             for name in settings.pk_fields or tuple(by_name):
                 found = by_name.get(name)
@@ -71,12 +71,12 @@ class Shape:
                         f"{', '.join(by_name) or 'none'}"
                     )
                 self._add(name, found[1], found[0], key=True)
-        for name, (at, schema) in by_name.items():
+        for name, (at, field_schema) in by_name.items():
             if name in self.key_fields or (
                 settings.fields_whitelist and name not in settings.fields_whitelist
             ):
                 continue
-            self._add(name, schema, at, key=False)
+            self._add(name, field_schema, at, key=False)
         if not self.fields:
             raise ConnectError("the record has no field to write (see pk.mode and fields.whitelist)")
 

@@ -210,7 +210,7 @@ class Querier:
     def _settled_bound(self, connection: Connection) -> Any:
         """The bound up to which no row can appear any more; None when there is nothing below it."""
         bound = self._present_bound(connection)
-        writers = connection.open_writers() if self._settings.waits_for_writers else None
+        writers = connection.open_writers(self.table) if self._settings.waits_for_writers else None
         # In some databases the bound's statement has fixed what later statements see: the rows are read anew.
         connection.rollback()
         if bound is None:
@@ -356,13 +356,15 @@ class Querier:
             if not self._rows and not self._more():
                 break
             end = 0
-            while end < len(self._rows) and self._rows[end][-1] == last:
+            room = min(len(self._rows), MAX_GROUP - len(rows))
+            while end < room and self._rows[end][-1] == last:
                 end += 1
             rows += self._rows[:end]
-            rest = self._rows[end:]
-            self._rows = rest
-            if rest:
+            self._rows = self._rows[end:]
+            if end < room:
                 break
+        if not self._rows:
+            self._more()  # So that it is known whether the last row is the last of its timestamp.
         return rows
 
     def _records(self, connection: Connection, rows: list[tuple[Any, ...]]) -> list[SourceRecord]:
