@@ -40,7 +40,8 @@ CONNECTION_USER = "connection.user"
 CONNECTION_PASSWORD = "connection.password"
 
 _OWN_CONNECTION_KEYS = {
-    "connection.url", "connection.user", "connection.password", "connection.attempts", "connection.backoff.ms",
+    "connection.url", "connection.user", "connection.password", "connection.attempts",
+    "connection.backoff.ms",
     "connection.ds.pool.size",
 }  # fmt: skip
 

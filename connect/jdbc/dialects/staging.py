@@ -92,7 +92,8 @@ class NetezzaDialect(StagingDialect):
         names = self.columns([column.name for column in columns])
         return (
             f"INSERT INTO {self.table(table)} ({names}) SELECT * FROM EXTERNAL {self.string_literal(path)} "
-            "USING (REMOTESOURCE 'python' DELIMITER '\\t' ESCAPECHAR '\\' NULLVALUE '\\N' ENCODING 'internal' "
+            "USING (REMOTESOURCE 'python' DELIMITER '\\t' ESCAPECHAR '\\' NULLVALUE '\\N' ENCODING "
+            "'internal' "
             "CTRLCHARS TRUE CRINSTRING TRUE BOOLSTYLE 'T_F' MAXERRORS 0)"
         )
 

@@ -236,7 +236,8 @@ class JarConnection(Connection):
                         column, sql_type, type_name, int(rows.getInt("NULLABLE")) != 0,
                         (size or None) if decimal_type else scale if sql_type is SqlType.TIMESTAMP else None,
                         scale if decimal_type and size else None, size, auto_increment=automatic,
-                        key_position=keys.get(column, 0), has_default=automatic or rows.getString("COLUMN_DEF") is not None,
+                        key_position=keys.get(column, 0),
+                        has_default=automatic or rows.getString("COLUMN_DEF") is not None,
                     )
                 )  # fmt: skip
             return found

@@ -28,7 +28,8 @@ _TYPES = {
     "uuid": SqlType.UUID, "json": SqlType.JSON, "jsonb": SqlType.JSON, "bit": SqlType.OTHER,
 }  # fmt: skip
 _BINARY_TYPES = frozenset({
-    "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "bytea", "date",
+    "bool", "int2", "int4", "int8", "float4", "float8", "numeric", "text", "varchar", "bpchar", "bytea",
+    "date",
     "time", "timestamp", "timestamptz", "uuid",
 })  # fmt: skip
 # With fewer rows than this, one statement with all rows is quicker than COPY.

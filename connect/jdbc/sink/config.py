@@ -32,11 +32,13 @@ def sink_config() -> ConfigDef:
     config.define(
         "insert.mode", Type.STRING, "insert", importance=high, group=writes, order_in_group=1,
         validator=case_insensitive_valid_string("INSERT", "MULTI", "UPSERT", "UPDATE"),
-        doc="insert, upsert (insert or change by primary key) or update. multi is insert: it is written in bulk "
+        doc="insert, upsert (insert or change by primary key) or update. multi is insert: it is written "
+        "in bulk "
         "in any case.",
     )  # fmt: skip
     config.define(
-        "batch.size", Type.INT, 3000, validator=at_least(1), importance=medium, group=writes, order_in_group=2,
+        "batch.size", Type.INT, 3000, validator=at_least(1), importance=medium, group=writes,
+        order_in_group=2,
         doc="The most records in one statement, when as many are there.",
     )  # fmt: skip
     config.define(
@@ -61,13 +63,15 @@ def sink_config() -> ConfigDef:
         doc="Replaces every character of the topic other than letters, digits and _ by _.",
     )  # fmt: skip
     config.define(
-        "topics.to.tables.mapping", Type.LIST, None, validator=_table_mapping, importance=medium, group=mapping,
+        "topics.to.tables.mapping", Type.LIST, None, validator=_table_mapping, importance=medium,
+        group=mapping,
         order_in_group=3, doc="topic:table pairs, stronger than table.name.format.",
     )  # fmt: skip
     config.define(
         "pk.mode", Type.STRING, "none", importance=high, group=mapping, order_in_group=4,
         validator=case_insensitive_valid_string("NONE", "KAFKA", "RECORD_KEY", "RECORD_VALUE"),
-        doc="Where the primary key comes from: none, kafka (topic, partition, offset), record_key, record_value.",
+        doc="Where the primary key comes from: none, kafka (topic, partition, offset), record_key, "
+        "record_value.",
     )  # fmt: skip
     config.define(
         "pk.fields", Type.LIST, "", importance=medium, group=mapping, order_in_group=5,
@@ -87,7 +91,8 @@ def sink_config() -> ConfigDef:
         doc="Fields whose numbers or texts are instants: auto.create gives them timestamp columns.",
     )  # fmt: skip
     config.define(
-        "timestamp.precision.mode", Type.STRING, "microseconds", importance=low, group=mapping, order_in_group=9,
+        "timestamp.precision.mode", Type.STRING, "microseconds", importance=low, group=mapping,
+        order_in_group=9,
         validator=case_insensitive_valid_string("MILLISECONDS", "MICROSECONDS", "NANOSECONDS"),
         doc="The unit of those numbers when they are integers.",
     )  # fmt: skip
@@ -110,10 +115,12 @@ def sink_config() -> ConfigDef:
     )  # fmt: skip
     config.define(
         "auto.evolve", Type.BOOLEAN, False, importance=medium, group=ddl, order_in_group=2,
-        doc="Adds columns that are missing; they are optional or have a default. Nothing is changed or dropped.",
+        doc="Adds columns that are missing; they are optional or have a default. Nothing is changed or "
+        "dropped.",
     )  # fmt: skip
     config.define(
-        "max.retries", Type.INT, 10, validator=at_least(0), importance=medium, group=retries, order_in_group=1,
+        "max.retries", Type.INT, 10, validator=at_least(0), importance=medium, group=retries,
+        order_in_group=1,
         doc="How often a failed batch is written again before the task fails.",
     )  # fmt: skip
     config.define(

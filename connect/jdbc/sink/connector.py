@@ -189,7 +189,8 @@ class JdbcSinkTask(SinkTask):
                 error = again
         self._disconnect()
         raise ConnectError(
-            f"writing {len(records)} records ({_range(records)}) failed {self._settings.max_retries + 1} times: "
+            f"writing {len(records)} records ({_range(records)}) failed "
+            f"{self._settings.max_retries + 1} times: "
             f"{error}"
         ) from error
 

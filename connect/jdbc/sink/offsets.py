@@ -84,7 +84,8 @@ class OffsetTable:
         """Within the transaction of the rows; ConnectError when another task has taken a partition over."""
         for partition, offset in offsets.items():
             changed = self._connection.execute(
-                f"UPDATE {self._name} SET {self._offset} = {MARK} WHERE {self._where} AND {self._epoch} = {MARK}",
+                f"UPDATE {self._name} SET {self._offset} = {MARK} WHERE {self._where} AND "
+                f"{self._epoch} = {MARK}",
                 [
                     offset,
                     self._connector,
@@ -95,7 +96,8 @@ class OffsetTable:
             )
             if changed == 0:
                 raise ConnectError(
-                    f"another task has taken over {partition.topic}-{partition.partition}: nothing was written"
+                    f"another task has taken over {partition.topic}-{partition.partition}: nothing "
+                    "was written"
                 )
 
     def alter(self, offsets: dict[TopicPartition, int | None]) -> None:

@@ -100,7 +100,8 @@ class Shape:
             return [(settings.string_column, schema)]
         shown = type(value).__name__ if schema is None else schema.type.name
         raise DataError(
-            f"the value is {shown}, and a table needs a Struct or a map: use a converter with schemas, such as "
+            f"the value is {shown}, and a table needs a Struct or a map: use a converter with "
+            "schemas, such as "
             "JsonConverter with value.converter.schemas.enable=true"
         )
 
@@ -115,7 +116,8 @@ def _key_fields(record: SinkRecord, settings: SinkSettings) -> list[tuple[int, s
         missing = [name for name in names if name not in by_name]
         if missing:
             raise ConnectError(
-                f"pk.mode=record_key: the key has no field {missing[0]!r} of pk.fields; it has {', '.join(by_name)}"
+                f"pk.mode=record_key: the key has no field {missing[0]!r} of pk.fields; it has "
+                f"{', '.join(by_name)}"
             )
         return [(by_name[name].index, name, by_name[name].schema) for name in names or tuple(by_name)]
     if isinstance(key, dict):
@@ -127,7 +129,8 @@ def _key_fields(record: SinkRecord, settings: SinkSettings) -> list[tuple[int, s
         return [(order.index(name), name, None) for name in wanted]
     if len(names) != 1:
         raise ConnectError(
-            "pk.mode=record_key: the record's key is a single value, so pk.fields must name exactly one column, "
+            "pk.mode=record_key: the record's key is a single value, so pk.fields must name exactly "
+            "one column, "
             f"not {len(names)}"
         )
     return [(0, names[0], schema)]

@@ -54,7 +54,8 @@ class Tables:
             raise ConnectError(f"the table {table} does not exist, and auto.create is false")
         if schemaless:
             raise ConnectError(
-                f"the table {table} does not exist and cannot be created from records without schema: create it, "
+                f"the table {table} does not exist and cannot be created from records without schema: "
+                "create it, "
                 "or use a converter with schemas"
             )
         fields = [self._typed(field) for field in fields]
@@ -73,13 +74,15 @@ class Tables:
             )
         if schemaless:
             raise ConnectError(
-                f"the table {table} has no column for {_names(missing)}, and records without schema do not say "
+                f"the table {table} has no column for {_names(missing)}, and records without schema "
+                "do not say "
                 "of what type it should be"
             )
         required = [field for field in missing if not field.schema.optional and field.schema.default is None]
         if required:
             raise ConnectError(
-                f"the table {table} has no column for {_names(required)}, and it cannot be added: the field is "
+                f"the table {table} has no column for {_names(required)}, and it cannot be added: the "
+                "field is "
                 "neither optional nor has it a default"
             )
         missing = [self._typed(field) for field in missing]
@@ -102,7 +105,8 @@ class Tables:
         for name in names:
             if limit is not None and len(name) > limit:
                 raise ConnectError(
-                    f"the name {name[:80]!r} has {len(name)} characters, and {self._connection.dialect.name} takes "
+                    f"the name {name[:80]!r} has {len(name)} characters, and "
+                    f"{self._connection.dialect.name} takes "
                     f"{limit}"
                 )
 

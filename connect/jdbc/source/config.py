@@ -20,7 +20,8 @@ from connect.jdbc.common import NO_EFFECT, define_connection
 
 MODES = ("bulk", "incrementing", "timestamp", "timestamp+incrementing")
 GRANULARITIES = (
-    "connect_logical", "micros_long", "micros_string", "micros_iso_datetime_string", "nanos_long", "nanos_string",
+    "connect_logical", "micros_long", "micros_string", "micros_iso_datetime_string", "nanos_long",
+    "nanos_string",
     "nanos_iso_datetime_string",
 )  # fmt: skip
 
@@ -55,7 +56,8 @@ def source_config(*, batch_max_rows: int = 1000) -> ConfigDef:
     database, mode, connector = "Database", "Mode", "Connector"
     config.define(
         "mode", Type.STRING, NO_DEFAULT_VALUE, validator=_mode, importance=high, group=mode, order_in_group=1,
-        doc="bulk (the whole table at each poll), incrementing (new rows, by a rising column), timestamp (new "
+        doc="bulk (the whole table at each poll), incrementing (new rows, by a rising column), timestamp "
+        "(new "
         "and changed rows, by a time of change) or timestamp+incrementing.",
     )  # fmt: skip
     config.define(
@@ -63,7 +65,8 @@ def source_config(*, batch_max_rows: int = 1000) -> ConfigDef:
         doc="The rising column; empty = the table's only auto-increment column.",
     )  # fmt: skip
     config.define(
-        "incrementing.column.mapping", Type.LIST, "", validator=_column_mapping, importance=medium, group=mode,
+        "incrementing.column.mapping", Type.LIST, "", validator=_column_mapping, importance=medium,
+        group=mode,
         order_in_group=3, doc="regex:column pairs; the first regex that matches a table's name decides.",
     )  # fmt: skip
     config.define(
@@ -113,13 +116,15 @@ def source_config(*, batch_max_rows: int = 1000) -> ConfigDef:
     config.define(
         "transaction.isolation.mode", Type.STRING, "DEFAULT", importance=low, group=mode, order_in_group=15,
         validator=case_insensitive_valid_string(
-            "DEFAULT", "READ_UNCOMMITTED", "READ_COMMITTED", "REPEATABLE_READ", "SERIALIZABLE", "SQL_SERVER_SNAPSHOT"
+            "DEFAULT", "READ_UNCOMMITTED", "READ_COMMITTED", "REPEATABLE_READ", "SERIALIZABLE",
+            "SQL_SERVER_SNAPSHOT"
         ),
         doc="The isolation of the reads.",
     )  # fmt: skip
     config.define(
         "wait.for.open.transactions", Type.BOOLEAN, True, importance=low, group=mode, order_in_group=16,
-        doc="Rows wait until the transactions that were open when they were seen have ended, so that a row which "
+        doc="Rows wait until the transactions that were open when they were seen have ended, so that a "
+        "row which "
         "is committed late is not passed over. PostgreSQL, and MySQL with the privilege PROCESS.",
     )  # fmt: skip
     config.define(
@@ -160,7 +165,8 @@ def source_config(*, batch_max_rows: int = 1000) -> ConfigDef:
     )  # fmt: skip
     config.define(
         "numeric.mapping", Type.STRING, None, importance=low, group=database, order_in_group=29,
-        validator=case_insensitive_valid_string_or_none("none", "precision_only", "best_fit", "best_fit_eager_double"),
+        validator=case_insensitive_valid_string_or_none("none", "precision_only", "best_fit",
+        "best_fit_eager_double"),
         doc="What NUMERIC columns become: none (Decimal), precision_only (integers where the scale is 0), "
         "best_fit (integers and doubles where they fit).",
     )  # fmt: skip

@@ -80,7 +80,8 @@ def check_altered(partition: Mapping[str, Any], offset: Mapping[str, Any] | None
         isinstance(value, str) for value in partition.values()
     ):
         raise ConnectError(
-            'a source partition is {"query": "query"}, {"table": NAME} or {"table": NAME, "protocol": "1"}, not '
+            'a source partition is {"query": "query"}, {"table": NAME} or '
+            '{"table": NAME, "protocol": "1"}, not '
             f"{dict(partition)}"
         )
     if offset is None:

@@ -166,14 +166,16 @@ class Querier:
             if len(automatic) != 1:
                 names = ", ".join(column.name for column in automatic) or "none"
                 raise ConnectError(
-                    f"incrementing.column.name is not set, and {self} must then have exactly one auto-increment "
+                    f"incrementing.column.name is not set, and {self} must then have exactly one "
+                    "auto-increment "
                     f"column; it has {names}"
                 )
             found = automatic[0]
         numeric = found.type in (SqlType.NUMERIC, SqlType.DECIMAL) and not found.scale
         if found.type not in INTEGER_TYPES and not numeric:
             raise ConnectError(
-                f"the incrementing column {found.name!r} of {self} is of type {found.type_name}; it must be an "
+                f"the incrementing column {found.name!r} of {self} is of type {found.type_name}; it "
+                "must be an "
                 "integer or a decimal of scale 0"
             )
         return found
@@ -195,7 +197,8 @@ class Querier:
     def _check_not_null(self) -> None:
         if self._incrementing is not None and self._incrementing.nullable:
             raise ConnectError(
-                f"the incrementing column {self._incrementing.name!r} of {self} may be null: make it NOT NULL, or "
+                f"the incrementing column {self._incrementing.name!r} of {self} may be null: make it "
+                "NOT NULL, or "
                 "set validate.non.null=false (rows where it is null are not read)"
             )
         if self._timestamps and all(column.nullable for column in self._timestamps):

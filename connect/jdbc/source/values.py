@@ -101,7 +101,8 @@ class RowReader:
                 except (ValueError, TypeError, ArithmeticError, DataError) as error:
                     shown = repr(value)
                     raise DataError(
-                        f"column {name!r} ({self.columns[at].type_name}) holds {shown[:80]}: {error or 'no such value'}"
+                        f"column {name!r} ({self.columns[at].type_name}) holds {shown[:80]}: "
+                        f"{error or 'no such value'}"
                     ) from None
         return Struct.of(self.schema, values)
 

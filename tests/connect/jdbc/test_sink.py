@@ -579,7 +579,7 @@ def test_no_server(tmp_path: Any) -> None:
         "jdbc:mysql://127.0.0.1:1/x",
         f"jdbc:sqlite:{tmp_path}/no/where.db",
     ):
-        with pytest.raises(ConnectError, match="cannot (connect|open)"):
+        with pytest.raises(ConnectError, match=r"cannot (connect|open)"):
             Sink({**config, "connection.url": url})
 
 

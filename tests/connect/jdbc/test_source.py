@@ -835,7 +835,7 @@ def test_required_keys() -> None:
         "mode",
         "topic.prefix",
     }
-    with pytest.raises(ConfigError, match="connection.url"):
+    with pytest.raises(ConfigError, match=r"connection\.url"):
         JdbcSourceConnector().start({})
 
 
