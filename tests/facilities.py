@@ -35,7 +35,9 @@ def _programs(*names: str) -> Callable[[], bool]:
 def _servers(*names: str) -> Callable[[], bool]:
     """Programs that Debian may keep out of the PATH."""
     places = [*Path("/usr/lib/postgresql").glob("*/bin"), Path("/usr/sbin")]
-    return lambda: all(shutil.which(name) or any((place / name).exists() for place in places) for name in names)
+    return lambda: all(
+        shutil.which(name) or any((place / name).exists() for place in places) for name in names
+    )
 
 
 def _both(*checks: Callable[[], bool]) -> Callable[[], bool]:

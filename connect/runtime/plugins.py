@@ -46,6 +46,10 @@ def load_plugins(plugin_path: Sequence[str] | None) -> PluginRegistry:
     for name in _BUNDLED:
         if importlib.util.find_spec(name) is not None:
             _load(registry, name, lambda name=name: importlib.import_module(name))  # type: ignore[misc]
+            # The JDBC connectors look for driver jars there.
+            use_plugin_path = getattr(sys.modules.get(name), "use_plugin_path", None)
+            if use_plugin_path is not None:
+                use_plugin_path(plugin_path or ())
     for entry in importlib.metadata.entry_points(group=ENTRY_POINTS):
         _load(registry, entry.name, entry.load)
     for folder in plugin_path or ():
