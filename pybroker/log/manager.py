@@ -903,11 +903,15 @@ class LogManager:
         self.environment.report(f"{directory.path}: there is space again; appends are accepted")
 
     def _take_ballast(self, directory: LogDirectory) -> None:
+        if self._ballast_bytes <= 0:
+            return
         path = f"{directory.path}/{BALLAST_FILE}"
         files = self.environment.files
-        if files.exists(path) and files.file_size(path) == self._ballast_bytes:
-            return
-        if not self._write_ballast(directory):
+        usable = files.free_bytes(directory.path)[1]
+        taken = files.exists(path) and files.file_size(path) == self._ballast_bytes
+        needed = _SPARE_BYTES if taken else _SPARE_BYTES + self._ballast_bytes
+        # Recovery and the first records of the new epoch need space too: never take the last of it.
+        if 0 <= usable < needed or not (taken or self._write_ballast(directory)):
             self._disk_full(directory)
 
     def _write_ballast(self, directory: LogDirectory) -> bool:

@@ -131,6 +131,19 @@ def test_start_on_a_full_disk(files):
     assert append(log, make_batch(1)) == 2
 
 
+@pytest.mark.parametrize("taken", [False, True])
+@pytest.mark.parametrize("more", [-1, 0])
+def test_a_start_leaves_space_for_what_it_has_to_write(files, taken, more):
+    """The ballast is not taken with the last of the space, and given back when there is none beside it."""
+    if taken:
+        start(files).close()
+    needed = 1024 * 1024 + (0 if taken else BALLAST)
+    files.inner.free_bytes = lambda path: (10**9, needed + more)
+    again = start(files)
+    assert again.full_directories == (["/data"] if more else [])
+    assert files.exists("/data/.pybroker-ballast") is not bool(more)
+
+
 def test_failed_sync_is_never_repeated(files):
     manager = start(files)
     failures = []
