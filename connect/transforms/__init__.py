@@ -2,4 +2,12 @@
 
 from __future__ import annotations
 
-PLUGINS: tuple[type, ...] = ()
+from connect.transforms import cast, fields, predicates, records, timestamp_converter
+
+PLUGINS: tuple[type, ...] = (
+    *cast.PLUGINS,
+    *fields.PLUGINS,
+    *records.PLUGINS,
+    *timestamp_converter.PLUGINS,
+    *predicates.PLUGINS,
+)

@@ -1,0 +1,243 @@
+"""Converters: bytes as Kafka's write them, values back, and what is refused."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from connect.api.data import (
+    BYTES_SCHEMA,
+    FLOAT64_SCHEMA,
+    INT32_SCHEMA,
+    INT64_SCHEMA,
+    OPTIONAL_INT32_SCHEMA,
+    OPTIONAL_STRING_SCHEMA,
+    STRING_SCHEMA,
+    Date,
+    Decimal,
+    Schema,
+    SchemaAndValue,
+    SchemaBuilder,
+    Struct,
+    Time,
+    Timestamp,
+    decimal_of,
+)
+from connect.api.errors import DataError
+from connect.converters import (
+    BooleanConverter,
+    ByteArrayConverter,
+    DoubleConverter,
+    IntegerConverter,
+    JsonConverter,
+    LongConverter,
+    SimpleHeaderConverter,
+    StringConverter,
+)
+
+EVERYTHING = (
+    SchemaBuilder.struct().name("all").version(2).doc("d").parameter("k", "v")
+    .field("i", INT32_SCHEMA).field("l", INT64_SCHEMA).field("f", FLOAT64_SCHEMA).field("s", OPTIONAL_STRING_SCHEMA)
+    .field("b", BYTES_SCHEMA).field("dec", Decimal.schema(2)).field("day", Date.SCHEMA).field("time", Time.SCHEMA)
+    .field("ts", Timestamp.builder().optional().build()).field("list", SchemaBuilder.array(OPTIONAL_INT32_SCHEMA).build())
+    .field("map", SchemaBuilder.map(STRING_SCHEMA, INT32_SCHEMA).build()).field("pairs", SchemaBuilder.map(INT32_SCHEMA, STRING_SCHEMA).build())
+    .field("d5", SchemaBuilder.int32().default(5).build()).build()
+)  # fmt: skip
+
+
+def json_converter(**settings: Any) -> JsonConverter:
+    converter = JsonConverter()
+    converter.configure({key.replace("__", "."): str(value) for key, value in settings.items()})
+    return converter
+
+
+def everything() -> Struct:
+    values = [
+        -7, 1 << 62, 0.1, "é\"\n", b"\x00\xff", decimal.Decimal("-12.34"), datetime.date(2024, 2, 29), datetime.time(1, 2, 3, 4000),
+        datetime.datetime(2024, 1, 2, 3, 4, 5, 6000, tzinfo=datetime.UTC), [1, None], {"a": 1}, {1: "x"}, 5,
+    ]  # fmt: skip
+    return Struct.of(EVERYTHING, values)
+
+
+@pytest.mark.parametrize("settings", [{}, {"decimal__format": "NUMERIC"}])
+def test_json_round_trip(settings: dict[str, str]) -> None:
+    converter = json_converter(**settings)
+    for _ in range(3):  # The second time schemas come from the caches.
+        data = converter.from_connect_data("t", EVERYTHING, everything())
+        assert converter.to_connect_data("t", data) == SchemaAndValue(EVERYTHING, everything())
+
+
+def test_json_text() -> None:
+    schema = (
+        SchemaBuilder.struct().name("row").field("id", INT32_SCHEMA).field("dec", Decimal.schema(1)).build()
+    )
+    row = Struct(schema).put("id", 1).put("dec", decimal.Decimal("0.5"))
+    assert json_converter().from_connect_data("t", schema, row) == (
+        b'{"schema":{"type":"struct","fields":[{"type":"int32","optional":false,"field":"id"},{"type":"bytes",'
+        b'"optional":false,"name":"org.apache.kafka.connect.data.Decimal","version":1,"parameters":{"scale":"1"},'
+        b'"field":"dec"}],"optional":false,"name":"row"},"payload":{"id":1,"dec":"BQ=="}}'
+    )
+    plain = json_converter(schemas__enable="false", decimal__format="numeric")
+    assert plain.from_connect_data("t", schema, row) == b'{"id":1,"dec":0.5}'
+    assert (
+        plain.from_connect_data("t", None, {"a": [1, 1.5, None, True, b"x"]})
+        == b'{"a":[1,1.5,null,true,"eA=="]}'
+    )
+    assert json_converter().from_connect_data("t", None, 5) == b'{"schema":null,"payload":5}'
+
+
+def test_json_nulls() -> None:
+    converter = json_converter()
+    assert converter.from_connect_data("t", None, None) is None
+    assert converter.to_connect_data("t", None) == SchemaAndValue(None, None)
+    assert converter.from_connect_data("t", OPTIONAL_STRING_SCHEMA, None) == (
+        b'{"schema":{"type":"string","optional":true},"payload":null}'
+    )
+    default = SchemaBuilder.struct().field("a", SchemaBuilder.int32().default(5).build()).build()
+    for replace, expected in (("true", 5), ("false", None)):
+        data = json_converter(replace__null__with__default=replace).from_connect_data(
+            "t", default, Struct(default)
+        )
+        assert data is not None
+        assert json.loads(data)["payload"] == {"a": expected}
+        assert json_converter(replace__null__with__default=replace).to_connect_data(
+            "t", data
+        ).value.values() == [expected]
+
+
+@given(st.recursive(st.none() | st.booleans() | st.integers(-(1 << 63), (1 << 63) - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4), max_leaves=15))  # fmt: skip
+def test_json_schemaless_round_trip(value: Any) -> None:
+    converter = json_converter(schemas__enable="false")
+    if value is not None:
+        assert converter.to_connect_data(
+            "t", converter.from_connect_data("t", None, value)
+        ) == SchemaAndValue(None, value)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"", b"{", b"\xff", b"5", b'{"schema":null}', b'{"schema":null,"payload":1,"x":2}', b'{"schema":{"type":"x"},"payload":1}',
+        b'{"schema":{"type":"int8"},"payload":300}', b'{"schema":{"type":"string"},"payload":5}', b'{"schema":{"type":"int32"},"payload":null}',
+        b'{"schema":{"type":"bytes"},"payload":"?"}', b'{"schema":{"type":"array"},"payload":[]}', b'{"schema":{},"payload":1}',
+        b'{"schema":{"type":"struct","fields":[{"type":"int32"}]},"payload":{}}', b"[" * 100_000,
+    ],
+)  # fmt: skip
+def test_json_refused(broken: bytes) -> None:
+    converter = json_converter()
+    converter.to_connect_data("t", b'{"schema":{"type":"int32"},"payload":1}')
+    with pytest.raises(DataError):
+        converter.to_connect_data("t", broken)
+
+
+def test_json_cached_start_is_not_trusted_blindly() -> None:
+    converter = json_converter()
+    start = b'{"schema":{"type":"int32"},"payload":'
+    assert converter.to_connect_data("t", start + b"1}").value == 1
+    assert converter.to_connect_data("t", start + b"2}").value == 2
+    for broken in (b'1,"x":2}', b"1", b"1}}", b"}"):
+        with pytest.raises(DataError):
+            converter.to_connect_data("t", start + broken)
+
+
+def test_json_fixed_schema() -> None:
+    converter = json_converter(schema__content='{"type":"struct","fields":[{"type":"int32","field":"a"}]}')
+    assert converter.to_connect_data("t", b'{"a":5}').value["a"] == 5
+
+
+def test_json_refuses_what_does_not_fit() -> None:
+    converter = json_converter()
+    for schema, value in (
+        (INT32_SCHEMA, "x"),
+        (INT32_SCHEMA, None),
+        (EVERYTHING, {"i": 1}),
+        (None, object()),
+    ):
+        with pytest.raises(DataError):
+            converter.from_connect_data("t", schema, value)
+
+
+@pytest.mark.parametrize(
+    ("converter", "value", "data"),
+    [
+        (StringConverter(), "é", "é".encode()), (ByteArrayConverter(), b"x", b"x"), (BooleanConverter(), True, b"\x01"),
+        (IntegerConverter(), -1, b"\xff\xff\xff\xff"), (LongConverter(), 258, b"\0\0\0\0\0\0\1\2"), (DoubleConverter(), 1.5, b"\x3f\xf8\0\0\0\0\0\0"),
+    ],
+)  # fmt: skip
+def test_primitives(converter: Any, value: Any, data: bytes) -> None:
+    assert converter.from_connect_data("t", None, value) == data
+    assert converter.to_connect_data("t", data).value == value
+    assert converter.from_connect_data("t", None, None) is None
+    assert converter.to_connect_data("t", None).value is None
+
+
+def test_string_converter_shows_values_as_java() -> None:
+    converter = StringConverter()
+    schema = SchemaBuilder.struct().field("a", INT32_SCHEMA).field("b", OPTIONAL_STRING_SCHEMA).build()
+    for value, text in (
+        (True, b"true"),
+        ({"a": None}, b"{a=null}"),
+        ([1, "x"], b"[1, x]"),
+        (Struct(schema).put("a", 1), b"Struct{a=1}"),
+    ):
+        assert converter.from_connect_data("t", None, value) == text
+
+
+@pytest.mark.parametrize(
+    ("converter", "value"),
+    [
+        (IntegerConverter(), "x"),
+        (IntegerConverter(), 1 << 31),
+        (BooleanConverter(), 1),
+        (ByteArrayConverter(), "x"),
+    ],
+)
+def test_primitives_refused(converter: Any, value: Any) -> None:
+    with pytest.raises(DataError):
+        converter.from_connect_data("t", None, value)
+    with pytest.raises(DataError):
+        IntegerConverter().to_connect_data("t", b"123")
+
+
+@pytest.mark.parametrize(
+    ("text", "type_name", "value"),
+    [
+        ("5", "INT8", 5), ("300", "INT16", 300), ("70000", "INT32", 70000), ("1.5", "FLOAT32", 1.5), ("1e300", "FLOAT64", 1e300),
+        ("true", "BOOLEAN", True), ("text", "STRING", "text"), ("", "STRING", ""), ("[1,2]", "ARRAY", [1, 2]), ('{"a":1}', "MAP", {"a": 1}),
+        ('"5"', "STRING", "5"), ("2024-01-31", "INT32", datetime.date(2024, 1, 31)), ("[1,", "STRING", "[1,"), ("1.2.3", "STRING", "1.2.3"),
+        ("99999999999999999999", "BYTES", decimal.Decimal("99999999999999999999")),
+    ],
+)  # fmt: skip
+def test_simple_headers(text: str, type_name: str, value: Any) -> None:
+    read = SimpleHeaderConverter().to_connect_header("t", "h", text.encode())
+    assert read.schema is not None
+    assert (read.schema.type.name, read.value) == (type_name, value)
+
+
+def test_simple_headers_written() -> None:
+    write = SimpleHeaderConverter().from_connect_header
+    for value, text in (
+        (5, b"5"),
+        ("x", b"x"),
+        ([1, "a"], b'[1,"a"]'),
+        ({"k": True}, b'{"k":true}'),
+        (1.0, b"1.0"),
+        (None, None),
+    ):
+        assert write("t", "h", None, value) == text
+    assert SimpleHeaderConverter().to_connect_header("t", "h", b"null") == SchemaAndValue(None, None)
+
+
+@given(st.integers(0, 1 << 70))
+def test_numeric_decimals_are_exact(unscaled: int) -> None:
+    converter = json_converter(decimal__format="NUMERIC")
+    schema: Schema = Decimal.schema(10)
+    value = decimal_of(unscaled, 10)
+    read = converter.to_connect_data("t", converter.from_connect_data("t", schema, value))
+    assert read.value == value
