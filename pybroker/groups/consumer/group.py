@@ -129,7 +129,9 @@ class ConsumerGroup:
                 text = f"Partition {topic}-{partition} is not assigned or pending revocation for member."
                 raise _stale(member, text, text)
             if generation < since:
-                rest = f"{generation} is older than assignment epoch {since} for partition {topic}-{partition}."
+                rest = (
+                    f"{generation} is older than assignment epoch {since} for partition {topic}-{partition}."
+                )
                 raise _stale(member, f"Received generation id {rest}", f"Received member epoch {rest}")
 
         return validate
@@ -140,9 +142,7 @@ class ConsumerGroup:
         member = self.member(member_id or "")
         if member_epoch != member.member_epoch:
             rest = f"{member_epoch} does not match the expected member epoch {member.member_epoch}."
-            raise _stale(
-                member, f"The received generation id {rest}", f"The received member epoch {rest}"
-            )
+            raise _stale(member, f"The received generation id {rest}", f"The received member epoch {rest}")
 
     def validate_offset_delete(self) -> None:
         """Offsets of topics that nobody subscribes to may go at any time."""

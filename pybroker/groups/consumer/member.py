@@ -1,7 +1,7 @@
 """One member of a consumer group, as a value.
 
-In: nothing. Out: `ConsumerMember` and what it is made of. What must hold: a member never changes; a change is a
-new value, compared with the old one to know which records to write.
+In: nothing. Out: `ConsumerMember` and what it is made of. What must hold: a member never changes; a change
+is a new value, compared with the old one to know which records to write.
 
     STABLE                 has what its epoch's assignment gives it
     UNREVOKED_PARTITIONS   must give partitions back before it may go to the next epoch

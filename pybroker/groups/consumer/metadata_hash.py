@@ -1,8 +1,9 @@
 """The hash of what a group's assignment depends on: ids, names, partition counts and racks of its topics.
 
-In: topics of a metadata image. Out: signed 64-bit numbers, as Kafka 4.3.0 computes and stores them (KIP-1101),
-so that a group that moves between brokers does not rebalance for nothing. What must hold: byte for byte the
-layout below; XXH3 with seed 0; strings are UTF-16 little endian, followed by their length in units (int32).
+In: topics of a metadata image. Out: signed 64-bit numbers, as Kafka 4.3.0 computes and stores them
+(KIP-1101), so that a group that moves between brokers does not rebalance for nothing. What must hold: byte
+for byte the layout below; XXH3 with seed 0; strings are UTF-16 little endian, followed by their length in
+units (int32).
 
     topic: magic 0 (int8) | id as two int64 | name | partition count (int32)
            then for each partition: number (int32) | sorted racks, each: length (int32), string

@@ -1,9 +1,9 @@
 """The next step of a member towards its target assignment.
 
-In: a member, the target and its epoch, the topics it subscribes to, who owns what, and what the member says it
-owns. Out: the member after the step (the same object when it can take none). What must hold: a partition is
-added only when nobody holds it; a member with partitions to give back stays in its epoch until it reports that
-it has. So no partition is ever held by two members.
+In: a member, the target and its epoch, the topics it subscribes to, who owns what, and what the member says
+it owns. Out: the member after the step (the same object when it can take none). What must hold: a partition
+is added only when nobody holds it; a member with partitions to give back stays in its epoch until it
+reports that it has. So no partition is ever held by two members.
 
 Source: KIP-848, "Member State Machine"; Kafka 4.3.0's current-assignment builder.
 """

@@ -1,8 +1,8 @@
 """The records of consumer groups (types 3 and 5 to 8 and 16), made and read.
 
-In: members, targets, epochs. Out: `CoordinatorRecord`s in the versions that Kafka 4.3.0 writes; the same values
-from their messages. What must hold: lists that have no order of their own are written sorted, so that equal
-states give equal bytes.
+In: members, targets, epochs. Out: `CoordinatorRecord`s in the versions that Kafka 4.3.0 writes; the same
+values from their messages. What must hold: lists that have no order of their own are written sorted, so
+that equal states give equal bytes.
 """
 
 from __future__ import annotations
