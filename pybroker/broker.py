@@ -491,7 +491,7 @@ class Broker:
 
     def connect(self, peer_host: str, peer_port: int, listener: str) -> Connection:
         """A client connected to a listener; the result goes with all its frames."""
-        return Connection(peer_host, peer_port, listener, WalkPolicy(self._walk_mode))
+        return Connection(peer_host, peer_port, listener, WalkPolicy(self._walk_mode), self.clock.wall_ms)
 
     def disconnect(self, connection: Connection) -> None:
         """The connection is gone; what waits on its behalf is released."""

@@ -12,6 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pybroker.controller.topic_names import INTERNAL_TOPICS
+from pybroker.handlers.produce_lane import ProduceLane
 
 if TYPE_CHECKING:
     from pybroker.common.clock import Clock
@@ -63,6 +64,7 @@ class Connection:
         "client_software_name",
         "client_software_version",
         "closed",
+        "lane",
         "listener",
         "peer_host",
         "peer_port",
@@ -70,11 +72,20 @@ class Connection:
         "walk_policy",
     )
 
-    def __init__(self, peer_host: str, peer_port: int, listener: str, walk_policy: WalkPolicy) -> None:
+    def __init__(
+        self,
+        peer_host: str,
+        peer_port: int,
+        listener: str,
+        walk_policy: WalkPolicy,
+        wall_ms: Callable[[], int],
+    ) -> None:
         self.peer_host = peer_host
         self.peer_port = peer_port
         self.listener = listener
         self.walk_policy = walk_policy
+        # The short way of its plain produce requests.
+        self.lane = ProduceLane(wall_ms, walk_policy)
         self.client_software_name = "unknown"
         self.client_software_version = "unknown"
         self.closed = False

@@ -122,6 +122,8 @@ def _append(
             responses.append(
                 TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=answers)
             )
+    if len(responses) == 1 and not failed and not waiting:
+        request.connection.lane.learn(request.version, request.client_id, message, partition)
     if acks == 0:
         return CLOSE if failed else None
     reply = ProduceResponse(responses=responses)

@@ -46,7 +46,7 @@ METADATA_FILE: Final = "partition.metadata"
 DELETED: Final = ".deleted"
 _PREFIX: Final = struct.Struct(">qii")
 _PREFIX_SIZE: Final = _PREFIX.size
-_MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
+MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
 # How much of the log is read again to complete the windows of producers that came from a snapshot.
 _WINDOW_SCAN_BYTES: Final = 8 * 1024 * 1024
 # Bytes at the end of the log that are taken to be in the page cache.
@@ -121,7 +121,6 @@ class PartitionLog:
         "_directory_dirty",
         "_paths_dirty",
         "_unclosed",
-        "appended_bytes",
         "blocked",
         "config",
         "deleted",
@@ -175,8 +174,6 @@ class PartitionLog:
         # Records appended and not synced yet; when it was zero last.
         self.unflushed_count = 0
         self.last_flush_ms = 0
-        # Grows with every append: tells a waiting fetch how much came since it looked.
-        self.appended_bytes = 0
         # 0, or bits that say why appends are refused: see OFFLINE and the others.
         self.blocked = 0
         # The log end for which a clean close left everything on disk; -1 when there is something to do.
@@ -296,7 +293,7 @@ class PartitionLog:
         if size and (
             size + total > config.segment_bytes
             or segment.index_full
-            or last_offset - segment.base_offset > _MAX_RELATIVE_OFFSET
+            or last_offset - segment.base_offset > MAX_RELATIVE_OFFSET
             or self._waited(segment, max_timestamp) > config.roll_ms - segment.roll_jitter_ms
         ):
             self.roll()
@@ -311,9 +308,37 @@ class PartitionLog:
         if self.epochs.latest != leader_epoch:
             self.epochs.assign(leader_epoch, base_offset)
         self.log_end_offset = last_offset + 1
-        self.appended_bytes += total
         self.unflushed_count += last_offset_delta + 1
         return base_offset
+
+    def append_plain(
+        self,
+        segment: Segment,
+        buffers: Sequence[Buffer],
+        total: int,
+        next_offset: int,
+        largest: tuple[int, int],
+        bytes_since_index: int,
+        index_entries: list[tuple[int, int, int, int]],
+    ) -> None:
+        """Append stamped batches to the active segment, which has room for them, with one write.
+
+        The caller did what `append_batch` and `Segment.note_batch` do for a batch: the new log end, largest
+        timestamp and bytes since the last index entry, and the index entries (last offset, position, largest
+        timestamp and its offset) that are due. StorageError: nothing has changed.
+        """
+        try:
+            segment.write(buffers, total)
+        except OSError as error:
+            raise self._write_failed(segment, error) from error
+        segment.remember(self.log_end_offset, segment.size)
+        segment.size += total
+        segment.largest = largest
+        segment.bytes_since_index = bytes_since_index
+        if index_entries:
+            segment.add_index_entries(index_entries)
+        self.unflushed_count += next_offset - self.log_end_offset
+        self.log_end_offset = next_offset
 
     def _waited(self, segment: Segment, max_timestamp: int) -> int:
         """How long the segment's first batch waits for this one, in milliseconds of their timestamps."""
@@ -400,7 +425,7 @@ class PartitionLog:
         if segment.size and (
             segment.size + header.size > config.segment_bytes
             or segment.index_full
-            or header.last_offset - segment.base_offset > _MAX_RELATIVE_OFFSET
+            or header.last_offset - segment.base_offset > MAX_RELATIVE_OFFSET
             or self._waited(segment, header.max_timestamp) > config.roll_ms - segment.roll_jitter_ms
         ):
             self.roll()
@@ -420,7 +445,6 @@ class PartitionLog:
         if header.leader_epoch > self.epochs.latest:
             self.epochs.assign(header.leader_epoch, header.base_offset)
         self.log_end_offset = header.next_offset
-        self.appended_bytes += header.size
         self.unflushed_count += header.last_offset_delta + 1
         if header.producer_id >= 0:
             self._note_producer(segment, header, batch)

@@ -212,6 +212,16 @@ class ProducerState:
             return _OUT_OF_ORDER
         return None
 
+    def is_next(self, producer_id: int, epoch: int, base_sequence: int) -> bool:
+        """Whether a batch follows directly on the last one of a producer that is known with this epoch and
+        has no transaction open."""
+        entry = self.entries.get(producer_id)
+        if entry is None or entry.epoch != epoch or not entry.batches or base_sequence < 0:
+            return False
+        if producer_id in self._open_transactions:
+            return False
+        return base_sequence == (entry.batches[-1].last_sequence + 1) & _SEQUENCE_MASK
+
     def is_partial(self, producer_id: int) -> bool:
         """Whether a refusal may be wrong because older batches of the producer were not read yet."""
         entry = self.entries.get(producer_id)

@@ -31,6 +31,8 @@ _LOOKUP_CHUNK: Final = 8 * 1024
 _MIN_LENGTH: Final = HEADER_SIZE - LOG_OVERHEAD
 # Positions remembered of the newest batches, so that consumers at the end of the log need no lookup.
 _RECENT_COUNT: Final = 16
+# Buffers of less than this together are joined before they are written: cheaper than a vector.
+_JOIN_BYTES: Final = 16 * 1024
 # index.interval.bytes of an index that turns out to be damaged when a reader needs it.
 _REBUILD_INTERVAL: Final = 4096
 
@@ -394,19 +396,47 @@ class Segment:
         interval_bytes: int,
     ) -> None:
         """Write one batch. On OSError nothing in memory has changed; the caller cuts the file."""
+        position = self.size
+        self.write(buffers, total)
+        self.size = position + total
+        self.remember(base_offset, position)
+        self.note_batch(position, total, last_offset, max_timestamp, interval_bytes)
+
+    def write(self, buffers: Sequence[Buffer], total: int) -> None:
+        """Write behind the valid content. On OSError the caller cuts the file."""
         file = self.file
         if file is None:
             file = self.prepare_append()
-        position = self.size
-        if file.pwrite(buffers, position) != total:
+        if len(buffers) > 1 and total < _JOIN_BYTES:
+            buffers = (b"".join(buffers),)
+        if file.pwrite(buffers, self.size) != total:
             self._write_rest(file, buffers, total)
-        self.size = position + total
+
+    def remember(self, base_offset: int, position: int) -> None:
+        """A batch was appended at `position`: whoever reads next will ask for it."""
         recent = self._recent
         if len(recent) >= _RECENT_COUNT:
             for old in list(recent)[: _RECENT_COUNT // 2]:
                 del recent[old]
         recent[base_offset] = position
-        self.note_batch(position, total, last_offset, max_timestamp, interval_bytes)
+
+    def add_index_entries(self, entries: list[tuple[int, int, int, int]]) -> None:
+        """(last offset, position, largest timestamp, its offset) of batches that were appended."""
+        offsets, times = self._offset_index, self._time_index
+        assert offsets is not None
+        assert times is not None
+        for last_offset, position, timestamp, offset in entries:
+            offsets.append(last_offset, position)
+            times.maybe_append(timestamp, offset)
+        self.index_full = offsets.is_full or times.is_full
+
+    @property
+    def index_room(self) -> int:
+        """How many entries fit into both indexes before they are full."""
+        offsets, times = self._offset_index, self._time_index
+        assert offsets is not None
+        assert times is not None
+        return min(offsets.max_entries - len(offsets), times.max_entries - 1 - len(times))
 
     def _write_rest(self, file: File, buffers: Sequence[Buffer], total: int) -> None:
         """After a short write: start over. The system reports a full disk as a short write first."""

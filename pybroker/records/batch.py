@@ -291,7 +291,7 @@ def wrap_int64(value: int) -> int:
     return (value + (1 << 63) & _UINT64_MASK) - (1 << 63)
 
 
-def read_varint(data: bytes, pos: int) -> tuple[int, int]:
+def read_varint(data: bytes | bytearray, pos: int) -> tuple[int, int]:
     """(value, next position) of a zigzag varint of at most 5 bytes; IndexError beyond the end.
 
     Long forms of small numbers are accepted and bits above 32 dropped, as Kafka does.
@@ -311,7 +311,7 @@ def read_varint(data: bytes, pos: int) -> tuple[int, int]:
     raise CorruptionError("varint is longer than 5 bytes")
 
 
-def read_varlong(data: bytes, pos: int) -> tuple[int, int]:
+def read_varlong(data: bytes | bytearray, pos: int) -> tuple[int, int]:
     """(value, next position) of a zigzag varlong of at most 10 bytes; IndexError beyond the end."""
     byte = data[pos]
     if byte < 0x80:

@@ -54,7 +54,7 @@ _KNOWN_ATTRIBUTES: Final = (
 _CONTENT_FACTOR: Final = 100
 # Policy of the adaptive walk: see WalkPolicy.
 _FIRST_BATCHES: Final = 64
-_SMALL_BATCH: Final = 16
+SMALL_BATCH: Final = 16
 _SHOWN_ERRORS: Final = 3
 
 
@@ -132,32 +132,34 @@ class WalkPolicy:
     caught at its first ones.
     """
 
-    __slots__ = ("_full", "_header", "remaining")
+    __slots__ = ("remaining", "walks_all", "walks_small")
 
     def __init__(self, mode: str = "adaptive") -> None:
         if mode not in ("full", "header", "adaptive"):
             raise ValueError(f"record validation {mode!r} is not one of full, header, adaptive")
-        self._full = mode == "full"
-        self._header = mode == "header"
-        self.remaining = _FIRST_BATCHES
+        self.walks_all = mode == "full"
+        # Batches of at most SMALL_BATCH records.
+        self.walks_small = mode != "header"
+        # How many more are walked whatever their size.
+        self.remaining = _FIRST_BATCHES if mode == "adaptive" else 0
 
     def should_walk(self, records: memoryview | None) -> bool:
         """To be asked once per batch, with the bytes that `validate_produce` gets."""
-        if self._full:
+        if self.walks_all:
             return True
-        if self._header or records is None:
+        if not self.walks_small or records is None:
             return False
         if self.remaining > 0:
             self.remaining -= 1
             return True
         # The record count in the header; a wrong one is found by the header checks or by the walk.
         count = int.from_bytes(records[RECORD_COUNT_POSITION:HEADER_SIZE], "big")
-        return count <= _SMALL_BATCH
+        return count <= SMALL_BATCH
 
     def batch_refused(self, rejection: Rejection) -> None:
         """Walk everything from now on if the batch itself was wrong, and not merely too big or too old."""
-        if not self._header and rejection.error_code in _DAMAGE:
-            self._full = True
+        if self.walks_small and rejection.error_code in _DAMAGE:
+            self.walks_all = True
 
 
 _DAMAGE: Final = frozenset(
@@ -471,21 +473,23 @@ def _converted(
     )
 
 
-def walk_records(data: bytes, count: int) -> tuple[int, int, int, bool]:
-    """Check the structure of `count` records that must fill `data` exactly.
+def walk_records(
+    data: bytes | bytearray, count: int, pos: int = 0, size: int = -1
+) -> tuple[int, int, int, bool]:
+    """Check the structure of `count` records that must fill `data` exactly, from `pos` to `size`.
 
     Returns (largest timestamp delta, index of the first record that has it, smallest delta, whether a key
     is null). This is the hot loop: one- and two-byte varints are read in line, which costs about a third
     of a call per field; longer ones go through `read_varint`.
     """
-    pos = 0
-    size = len(data)
+    if size < 0:
+        size = len(data)
     largest = -(1 << 70)
     smallest = 1 << 70
     index_of_largest = 0
     keyless = False
-    if count > size:
-        raise CorruptionError(f"{count} records in {size} bytes")
+    if count > size - pos:
+        raise CorruptionError(f"{count} records in {size - pos} bytes")
     try:
         for index in range(count):
             # Record length.
@@ -570,7 +574,7 @@ def walk_records(data: bytes, count: int) -> tuple[int, int, int, bool]:
     return largest, index_of_largest, smallest, keyless
 
 
-def _walk_headers(data: bytes, pos: int, end: int, index: int) -> int:
+def _walk_headers(data: bytes | bytearray, pos: int, end: int, index: int) -> int:
     """The position after the headers of a record, whose count is at `pos`."""
     count, pos = read_varint(data, pos)
     if count < 0 or count > end - pos:

@@ -18,8 +18,9 @@ from typing import Final, NamedTuple
 
 from pybroker.common.errors import CorruptionError, ErrorCode, StorageError
 from pybroker.log.config import LONG_MAX, LogConfig
-from pybroker.log.partition_log import ColdRead, LogRead, PartitionLog
+from pybroker.log.partition_log import MAX_RELATIVE_OFFSET, ColdRead, LogRead, PartitionLog
 from pybroker.log.producer_state import ProducerBatch, ProducerEntry, Verification
+from pybroker.log.segment import Segment
 from pybroker.records.batch import (
     CREATE_TIME,
     LOG_APPEND_TIME,
@@ -119,6 +120,21 @@ _NOT_LEADER: Final = ErrorCode.NOT_LEADER_OR_FOLLOWER
 _STORAGE: Final = ErrorCode.KAFKA_STORAGE_ERROR
 
 
+class PlainAppend(NamedTuple):
+    """What a batch must keep to, to be stored as it is at the end of `segment`."""
+
+    segment: Segment
+    byte_limit: int
+    last_offset_limit: int
+    # The largest timestamp that does not make the segment roll.
+    timestamp_limit: int
+    interval_bytes: int
+    max_batch_bytes: int
+    before_max_ms: int
+    after_max_ms: int
+    leader_epoch: int
+
+
 class Partition:
     """One replica. `durability` is `pybroker.durability`: "os" or "fsync"."""
 
@@ -135,6 +151,7 @@ class Partition:
         "leader_epoch",
         "log",
         "partition",
+        "plain",
         "topic",
         "topic_id",
     )
@@ -157,6 +174,8 @@ class Partition:
         self._watcher_number = 0
         # The high watermark follows the log end at once.
         self._eager = True
+        # What `plan_plain` found; None after whatever changes it.
+        self.plain: PlainAppend | None = None
         self._flush_messages = LONG_MAX
         self.update_config(log.config)
         log.on_flush = self.complete_flush
@@ -170,6 +189,7 @@ class Partition:
 
     def update_config(self, config: LogConfig) -> None:
         """The topic's configuration changed."""
+        self.plain = None
         self.log.config = config
         self._flush_messages = config.flush_messages
         self._eager = not self._fsync and config.flush_messages == LONG_MAX
@@ -193,6 +213,7 @@ class Partition:
         """Lead in this epoch. As the only replica, what is in the log counts as committed: at once, or once
         it is flushed where flushes count."""
         log = self.log
+        self.plain = None
         self.leader_epoch = leader_epoch
         self.is_leader = True
         log.assign_epoch(leader_epoch)
@@ -206,6 +227,7 @@ class Partition:
     def become_offline(self, error: ErrorCode = ErrorCode.NOT_LEADER_OR_FOLLOWER) -> None:
         """No leader any more (deleted, moved, failed disk): everybody who waits is told."""
         self.is_leader = False
+        self.plain = None
         waiters, self._waiters = sorted(self._waiters), []
         for _, _, callback in waiters:
             callback(error)
@@ -300,7 +322,7 @@ class Partition:
                 attributes & TRANSACTIONAL_BIT != 0,
             )
         end_offset = base_offset + delta + 1
-        self._stored(end_offset)
+        self.stored(end_offset)
         return AppendOutcome(
             _NONE,
             base_offset,
@@ -308,6 +330,45 @@ class Partition:
             log.log_start_offset,
             end_offset,
         )
+
+    def plan_plain(self) -> PlainAppend | None:
+        """What a batch must keep to, to be appended as it is by `handlers.produce_lane`; None when every
+        batch needs a closer look here."""
+        log = self.log
+        segment = log.segments[-1]
+        plain = self.plain
+        if plain is not None and plain.segment is segment:
+            return plain
+        rules = self._rules
+        first_timestamp = segment.first_timestamp
+        if (
+            not self.is_leader
+            or not self._eager
+            or rules.compaction
+            or rules.target_codec is not None
+            or rules.timestamp_type != CREATE_TIME
+            or not segment.size
+            or segment.file is None
+            or not segment.indexes_loaded
+            or first_timestamp is None
+            or first_timestamp < 0
+            or log.epochs.latest != self.leader_epoch
+        ):
+            self.plain = None
+            return None
+        config = log.config
+        self.plain = PlainAppend(
+            segment,
+            config.segment_bytes,
+            segment.base_offset + MAX_RELATIVE_OFFSET,
+            first_timestamp + config.roll_ms - segment.roll_jitter_ms,
+            config.index_interval_bytes,
+            rules.max_message_bytes,
+            rules.before_max_ms,
+            rules.after_max_ms,
+            self.leader_epoch,
+        )
+        return self.plain
 
     @property
     def max_batch_bytes(self) -> int:
@@ -344,10 +405,10 @@ class Partition:
                 producer_id, producer_epoch, -1, base_offset, last_offset_delta, max_timestamp, True
             )
         end_offset = base_offset + last_offset_delta + 1
-        self._stored(end_offset)
+        self.stored(end_offset)
         return AppendOutcome(_NONE, base_offset, -1, log.log_start_offset, end_offset)
 
-    def _stored(self, end_offset: int) -> None:
+    def stored(self, end_offset: int) -> None:
         """A batch that ends at `end_offset` is in the log."""
         if not self._eager:
             self._appended(end_offset)
@@ -448,7 +509,7 @@ class Partition:
             where = log.append_records(batch, leader_epoch=self.leader_epoch, assign_offsets=True)
         except StorageError:
             return AppendOutcome(_STORAGE)
-        self._stored(where.end_offset)
+        self.stored(where.end_offset)
         return AppendOutcome(_NONE, where.base_offset, -1, log.log_start_offset, where.end_offset)
 
     def active_producers(self) -> list[ProducerEntry]:
