@@ -6,8 +6,9 @@ or `RegexError` with the words that library uses. What must hold: a match costs 
 those of RE2/J for every legal topic name.
 
 Legal topic names are ASCII, so a set of characters is an int with one bit per ASCII character. Two more bits
-stand for the only other characters that case folding ties to ASCII letters. All else that a pattern may name
-(Greek letters, say) is checked and then matches nothing.
+stand for the only other characters that case folding ties to ASCII letters, and one for all the rest, which
+transactional ids may have: `.` and negated classes match it, while what a pattern names of it (Greek letters,
+say) is checked and then matches nothing.
 
 A pattern becomes a program of a nondeterministic machine. Matching builds the states of the deterministic one
 as it meets them and remembers them, as RE2 does: after a few names a step is one dict lookup.
@@ -35,7 +36,9 @@ class RegexError(ValueError):
 
 _ASCII: Final = 128
 _LONG_S, _KELVIN = 0x17F, 0x212A
-_ALPHABET: Final = (*range(_ASCII), _LONG_S, _KELVIN)
+# No code point: any character that is not listed before it.
+_OTHER: Final = 0x110000
+_ALPHABET: Final = (*range(_ASCII), _LONG_S, _KELVIN, _OTHER)
 _ALL: Final = (1 << len(_ALPHABET)) - 1
 _BIT: Final = {code: 1 << index for index, code in enumerate(_ALPHABET)}
 
@@ -112,7 +115,7 @@ _SCRIPTS: Final = """
 
 def _unicode_classes() -> dict[str, int]:
     classes = dict.fromkeys(_CATEGORIES.split() + _SCRIPTS.split(), 0)
-    for code in _ALPHABET:
+    for code in _ALPHABET[:-1]:
         category = unicodedata.category(chr(code))
         classes[category] |= _BIT[code]
         classes[category[0]] |= _BIT[code]
@@ -522,7 +525,7 @@ class Regex:
         self.work = 0
 
     def matches(self, name: str) -> bool:
-        """Whether the whole of a legal topic name matches."""
+        """Whether the whole of a name matches."""
         state = self._state(self._start, _AT_BEGIN)
         self.work += len(name) + 1
         for char in name:
@@ -548,7 +551,7 @@ class Regex:
         return state
 
     def _step(self, state: _State, char: str) -> _State:
-        bit = _BIT.get(ord(char), 0)
+        bit = _BIT.get(ord(char), _BIT[_OTHER])
         word = bool(bit & _WORD)
         program = self._program
         # A dict, for a set with an order.

@@ -188,7 +188,7 @@ class TransactionCoordinator:
         ).map(found)
 
     def listing(
-        self, states: frozenset[State], producer_ids: frozenset[int], duration_ms: int
+        self, states: frozenset[State] | None, producer_ids: frozenset[int], duration_ms: int
     ) -> list[Listing] | ErrorCode:
         """The transactional ids of this coordinator; COORDINATOR_LOAD_IN_PROGRESS while some are loaded."""
         if self.host.loading:

@@ -435,13 +435,13 @@ class TransactionShard:
     # ---- looking -------------------------------------------------------------------------------------
 
     def listing(
-        self, states: frozenset[State], producer_ids: frozenset[int], duration_ms: int, now_ms: int
+        self, states: frozenset[State] | None, producer_ids: frozenset[int], duration_ms: int, now_ms: int
     ) -> list[Listing]:
-        """The transactional ids that pass the filters; empty sets and a negative duration pass everything."""
+        """The transactional ids that pass the filters; None, no ids and a negative duration pass all."""
         return [
             Listing(entry.transactional_id, entry.producer_id, NAMES[entry.state])
             for entry in self.transactions.values()
-            if (not states or entry.state in states)
+            if (states is None or entry.state in states)
             and (not producer_ids or entry.producer_id in producer_ids)
             and (duration_ms < 0 or now_ms - entry.start_ms > duration_ms)
         ]

@@ -489,6 +489,57 @@ def test_describing_several(producer: Producer, connection: Connection) -> None:
     assert (state["transaction_state"], state["transaction_start_time"]) == ("Empty", -1)
 
 
+def listed(connection: Connection, version: int = 2, **filters: Any) -> tuple[dict[str, str], list[str]]:
+    """(transactional id to state, unknown states)."""
+    values = {"state_filters": [], "producer_id_filters": [], **filters}
+    answer = patiently(lambda: connection.call(LIST_TRANSACTIONS, version, values), COORDINATOR_LOADING)
+    assert answer["error_code"] == 0
+    states = {row["transactional_id"]: row["transaction_state"] for row in answer["transaction_states"]}
+    return states, answer["unknown_state_filters"]
+
+
+@pytest.mark.parametrize("version", range(3))
+def test_listing(producer: Producer, connection: Connection, version: int) -> None:
+    producer.send()
+    other = Producer(connection, producer.topic)
+    states, unknown = listed(connection, version)
+    assert (states[producer.name], states[other.name], unknown) == ("Ongoing", "Empty", [])
+    states, unknown = listed(connection, version, state_filters=["Ongoing", "Strange", "Dead"])
+    assert states[producer.name] == "Ongoing"
+    assert other.name not in states
+    assert unknown == ["Strange"]
+    assert listed(connection, version, state_filters=["Strange"]) == ({}, ["Strange"])
+    states, _ = listed(connection, version, producer_id_filters=[other.id])
+    assert states == {other.name: "Empty"}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_listing_by_age(producer: Producer, connection: Connection, version: int) -> None:
+    producer.send()
+    assert producer.name not in listed(connection, version, duration_filter=3_600_000)[0]
+    time.sleep(0.03)
+    assert producer.name in listed(connection, version, duration_filter=10)[0]
+
+
+def test_listing_by_pattern(connection: Connection, topic: str) -> None:
+    names = [raw.unique(prefix) for prefix in ("apple", "pear", "größe")]
+    for name in names:
+        Producer(connection, topic, name)
+    mine = set(names)
+    for pattern, expected in (
+        ("apple-.*", names[:1]),
+        ("apple", []),
+        (".*", names),
+        ("", names),
+        (None, names),
+        ("(apple|pear)-[0-9a-f]{12}", names[:2]),
+    ):
+        found, _ = listed(connection, transactional_id_pattern=pattern)
+        assert mine & set(found) == set(expected), pattern
+    values = {"state_filters": [], "producer_id_filters": [], "transactional_id_pattern": "(["}
+    assert connection.call(LIST_TRANSACTIONS, 2, values)["error_code"] == 128
+
+
 # FindCoordinator
 
 
