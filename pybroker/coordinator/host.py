@@ -27,6 +27,7 @@ from pybroker.coordinator.partitioning import partition_for
 from pybroker.coordinator.result import CoordinatorRecord, Result
 from pybroker.coordinator.shard import Shard, Timers
 from pybroker.log.partition_log import ColdRead, LogRead
+from pybroker.log.producer_state import Verification
 from pybroker.records.batch import HEADER_SIZE, Record, build_batch, iter_records, read_header
 from pybroker.records.control import read_end_transaction
 
@@ -83,6 +84,7 @@ class InternalPartition(Protocol):
         max_timestamp: int,
         producer_id: int = -1,
         producer_epoch: int = -1,
+        verification: Verification | None = None,
     ) -> AppendAnswer: ...
 
     def read_log(self, offset: int, max_bytes: int, *, may_block: bool) -> LogRead: ...
@@ -271,12 +273,14 @@ class CoordinatorHost(Generic[S]):
         *,
         producer_id: int = -1,
         producer_epoch: int = -1,
+        verification: Verification | None = None,
     ) -> Deferred[T | ApiError]:
         """Run `operation(shard, now_ms)` on the shard of a key (or of a partition index), append and replay
         its records, and give its response once they are committed; or an ApiError.
 
         With a producer id the records are a transactional batch of that producer: they are replayed with
-        it, and count only when its transaction commits.
+        it, and count only when its transaction commits. The transaction is open in the partition, or is
+        opened with the `verification`.
         """
         hosted = self._find(key)
         if isinstance(hosted, ApiError):
@@ -287,7 +291,7 @@ class CoordinatorHost(Generic[S]):
         except ApiError as error:
             return resolved(error)
         if result.records:
-            failure = self._append(hosted, result, now_ms, producer_id, producer_epoch)
+            failure = self._append(hosted, result, now_ms, producer_id, producer_epoch, verification)
             if failure is not None:
                 if result.on_append is not None:
                     result.on_append(failure)
@@ -320,7 +324,13 @@ class CoordinatorHost(Generic[S]):
         return hosted
 
     def _append(
-        self, hosted: _Hosted[S], result: Result[Any], now_ms: int, producer_id: int, producer_epoch: int
+        self,
+        hosted: _Hosted[S],
+        result: Result[Any],
+        now_ms: int,
+        producer_id: int = -1,
+        producer_epoch: int = -1,
+        verification: Verification | None = None,
     ) -> ApiError | None:
         """Append the records of a result and replay them."""
         partition = hosted.partition
@@ -334,6 +344,7 @@ class CoordinatorHost(Generic[S]):
                 max_timestamp=now_ms,
                 producer_id=producer_id,
                 producer_epoch=producer_epoch,
+                verification=verification,
             )
             if outcome.error:
                 return ApiError(_append_error(outcome.error))
@@ -606,7 +617,7 @@ class CoordinatorHost(Generic[S]):
         now_ms = self.environment.clock.wall_ms()
         records = hosted.shard.become_active(now_ms)
         if records:
-            failure = self._append(hosted, Result(None, records, atomic=False), now_ms, -1, -1)
+            failure = self._append(hosted, Result(None, records, atomic=False), now_ms)
             if failure is not None:
                 self.environment.report(
                     f"{self.topic}-{hosted.index}: {len(records)} records of the load were not written: "

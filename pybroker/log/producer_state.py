@@ -149,10 +149,10 @@ class ProducerState:
             verification.lowest_sequence = sequence
         return verification
 
-    def check_transactional(
-        self, producer_id: int, epoch: int, sequence: int, verification: Verification | None
+    def check_admitted(
+        self, producer_id: int, epoch: int, verification: Verification | None
     ) -> ErrorCode | None:
-        """Why a transactional batch that is no duplicate may not be appended, apart from what `check` finds.
+        """Why a transactional batch may not be appended: its transaction is not open, and may not be opened.
 
         The epoch comes first (KAFKA-19690): a producer that was fenced is told so, and can go on.
         """
@@ -162,8 +162,17 @@ class ProducerState:
         if self.has_open_transaction(producer_id, epoch):
             return None
         current = self._verifications.get(producer_id)
-        if current is None or current is not verification:
-            return ErrorCode.INVALID_TXN_STATE
+        return ErrorCode.INVALID_TXN_STATE if current is None or current is not verification else None
+
+    def check_transactional(
+        self, producer_id: int, epoch: int, sequence: int, verification: Verification | None
+    ) -> ErrorCode | None:
+        """As `check_admitted`, for a producer's batch that is no duplicate."""
+        refusal = self.check_admitted(producer_id, epoch, verification)
+        if refusal is not None or self.has_open_transaction(producer_id, epoch):
+            return refusal
+        current = self._verifications[producer_id]
+        entry = self.entries.get(producer_id)
         if current.strict and sequence and (entry is None or not entry.batches):
             return _OUT_OF_ORDER
         return _OUT_OF_ORDER if sequence > current.lowest_sequence else None

@@ -382,18 +382,20 @@ class Partition:
         max_timestamp: int,
         producer_id: int = -1,
         producer_epoch: int = -1,
+        verification: Verification | None = None,
     ) -> AppendOutcome:
         """Append a batch that a coordinator of this broker built for its internal topic, stamped in place.
 
-        With a producer id it is part of that producer's transaction; such batches have no sequences.
+        With a producer id it is part of that producer's transaction, which has to be open here, or to be
+        opened with the `verification` that was started for it; such batches have no sequences.
         """
         log = self.log
         if not self.is_leader:
             return AppendOutcome(_STORAGE if log.offline else _NOT_LEADER)
         if producer_id >= 0:
-            entry = log.producers.entries.get(producer_id)
-            if entry is not None and producer_epoch < entry.epoch:
-                return AppendOutcome(ErrorCode.INVALID_PRODUCER_EPOCH, log_start_offset=log.log_start_offset)
+            refusal = log.producers.check_admitted(producer_id, producer_epoch, verification)
+            if refusal is not None:
+                return AppendOutcome(refusal, log_start_offset=log.log_start_offset)
         try:
             base_offset = log.append_batch(
                 batch, len(batch), last_offset_delta, max_timestamp, self.leader_epoch

@@ -333,7 +333,11 @@ def test_transactional_records_count_when_their_transaction_commits():
     def put(producer_id, key):
         records = [CoordinatorRecord(key, b"1")]
         return world.host.write(
-            0, lambda *_: Result("done", records), producer_id=producer_id, producer_epoch=0
+            0,
+            lambda *_: Result("done", records),
+            producer_id=producer_id,
+            producer_epoch=0,
+            verification=partition.start_verification(producer_id, 0, 0, strict=False),
         )
 
     assert put(7, b"a").value == "done"
