@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.protocol import raw
+from tests.protocol import groups, raw
 from tests.protocol.raw import FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID, LIST_OFFSETS, Connection
 from tests.protocol.test_produce import check_plain, check_validated
 
@@ -538,6 +538,128 @@ def test_listing_by_pattern(connection: Connection, topic: str) -> None:
         assert mine & set(found) == set(expected), pattern
     values = {"state_filters": [], "producer_id_filters": [], "transactional_id_pattern": "(["}
     assert connection.call(LIST_TRANSACTIONS, 2, values)["error_code"] == 128
+
+
+# Offsets
+
+
+class Offsets:
+    """Offsets that a producer commits with its transaction."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+        self.connection = producer.connection
+        self.group = raw.unique("group")
+        patiently(
+            lambda: self.connection.call(
+                FIND_COORDINATOR, 4, {"key_type": 0, "coordinator_keys": [self.group]}
+            )["coordinators"][0],
+            COORDINATOR_NOT_AVAILABLE,
+        )
+
+    def add(self, version: int = 3) -> int:
+        producer = self.producer
+        values = {
+            "transactional_id": producer.name,
+            "producer_id": producer.id,
+            "producer_epoch": producer.epoch,
+            "group_id": self.group,
+        }
+        early = (COORDINATOR_NOT_AVAILABLE, COORDINATOR_LOADING)
+        return patiently(lambda: self.connection.call(ADD_OFFSETS, version, values), *early)["error_code"]
+
+    def commit(self, offset: int, version: int = 5, topic: str | None = None, **changes: Any) -> int:
+        producer = self.producer
+        values = {
+            "transactional_id": producer.name,
+            "group_id": self.group,
+            "producer_id": producer.id,
+            "producer_epoch": producer.epoch,
+            "generation_id": -1,
+            "member_id": "",
+            "group_instance_id": None,
+            "topics": [
+                {
+                    "name": topic or producer.topic,
+                    "partitions": [
+                        {
+                            "partition_index": 0,
+                            "committed_offset": offset,
+                            "committed_leader_epoch": -1,
+                            "committed_metadata": "m",
+                        }
+                    ],
+                }
+            ],
+            **changes,
+        }
+
+        def once() -> Any:
+            answer = groups.call(self.connection, TXN_OFFSET_COMMIT, version, values)
+            return answer["topics"][0]["partitions"][0]
+
+        early = (COORDINATOR_LOADING, NOT_COORDINATOR, COORDINATOR_NOT_AVAILABLE)
+        return patiently(once, *early)["error_code"]
+
+    def fetch(self, stable: bool = True) -> tuple[int, int]:
+        """(error, offset)."""
+        values = {
+            "groups": [
+                {"group_id": self.group, "topics": [{"name": self.producer.topic, "partition_indexes": [0]}]}
+            ],
+            "require_stable": stable,
+        }
+        (group,) = self.connection.call(9, 8, values)["groups"]
+        assert group["error_code"] == 0, group
+        (found,) = group["topics"][0]["partitions"]
+        return found["error_code"], found["committed_offset"]
+
+
+@pytest.fixture
+def offsets(producer: Producer) -> Offsets:
+    return Offsets(producer)
+
+
+@pytest.mark.parametrize("committed", [True, False])
+def test_offsets_of_a_transaction(offsets: Offsets, committed: bool) -> None:
+    assert offsets.commit(5) == 0
+    assert offsets.fetch(stable=True) == (88, -1)
+    assert offsets.fetch(stable=False) == (0, -1)
+    assert "__consumer_offsets" in {entry["topic"] for entry in offsets.producer.describe()["topics"]}
+    offsets.producer.ended(committed)
+    assert offsets.fetch() == (0, 5 if committed else -1)
+    assert offsets.commit(9) == 0
+    assert offsets.fetch(stable=False) == (0, 5 if committed else -1)
+    offsets.producer.ended(True)
+    assert offsets.fetch() == (0, 9)
+
+
+@pytest.mark.parametrize("version", range(5))
+def test_offsets_of_older_clients(offsets: Offsets, version: int) -> None:
+    assert offsets.commit(5, version) == (120 if version == 4 else 48)
+    assert offsets.add(min(version, 4)) == 0
+    assert offsets.commit(5, version) == 0
+    offsets.producer.ended(version=min(version, 4))
+    assert offsets.fetch() == (0, 5)
+
+
+def test_offsets_of_strangers(offsets: Offsets) -> None:
+    producer = offsets.producer
+    assert offsets.commit(5, producer_epoch=7) == 47
+    assert offsets.commit(5, producer_id=producer.id + 1_000_000) == 49
+    assert offsets.commit(5, topic="does-not-exist-at-all") == 3
+    assert offsets.commit(5, generation_id=3) == 22
+    assert offsets.commit(5, group_id="") == 24
+    assert offsets.fetch() == (0, -1)
+
+
+def test_adding_the_offsets_of_strangers(offsets: Offsets) -> None:
+    producer = offsets.producer
+    producer.epoch = 9
+    assert offsets.add(3) == 90
+    assert offsets.add(1) == 47
+    producer.id += 1_000_000
+    assert offsets.add() == 49
 
 
 # FindCoordinator
