@@ -207,6 +207,7 @@ class World:
                 lambda shard, now: shard.commit_transactional_offsets(request, 5, now),
                 producer_id=producer,
                 producer_epoch=epoch,
+                verification=self.partition.start_verification(producer, epoch, 0, strict=False),
             )
         )
 
