@@ -1,10 +1,11 @@
 # make run     set up and start a broker on 127.0.0.1:9092, data under ./pybroker-data
+# make demo    a database streamed through broker and Connect into another, in one terminal
 # make test    set up and run the tests with the linters, types, contracts and fences
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run test lint types quick interop bench docs clean
+.PHONY: setup run demo test lint types quick interop bench docs clean
 
 setup: $(VENV)/.installed
 
@@ -15,6 +16,16 @@ $(VENV)/.installed: pyproject.toml pybroker/version.py
 
 run: setup
 	$(BIN)/pybroker start --data-dir ./pybroker-data
+
+# A shop's database streamed through broker and Connect into a second one, both compared at the end.
+demo: $(VENV)/.demo
+	$(BIN)/python -m tools.demo
+
+# Only what runs, so that the demo is there soon after a checkout; `make setup` adds what development needs.
+$(VENV)/.demo: pyproject.toml pybroker/version.py
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -e $(VENV)/.installed || $(BIN)/pip install --quiet --editable '.[connect]'
+	touch $@
 
 lint: setup
 	$(BIN)/ruff check .
