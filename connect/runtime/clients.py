@@ -146,6 +146,9 @@ def translate(props: Mapping[str, Any], kind: str) -> dict[str, Any]:
             result[key.removeprefix("rdkafka.")] = str(value)
         else:
             log.debug("%s setting %s has no counterpart here and is left out", kind, key)
+    if "metadata.max.age.ms" in result:
+        # Java looks for new topics and partitions at that age; librdkafka has an interval of its own for it.
+        result.setdefault("topic.metadata.refresh.interval.ms", result["metadata.max.age.ms"])
     result.update(security(props))
     foreign = _CONSUMER_ONLY if kind == "producer" else _PRODUCER_ONLY
     if kind == "admin":
