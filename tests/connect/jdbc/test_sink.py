@@ -314,8 +314,8 @@ def test_without_dead_letters_the_row_and_reason_are_named_and_nothing_is_writte
 
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_values_that_do_not_fit(make_database: Any, kind: str) -> None:
-    """Oversized and ill-typed values: an error for their record, and never a shortened value. (SQLite takes any
-    value in any column.)"""
+    """Oversized and ill-typed values: an error for their record, and never a shortened value. (SQLite takes
+    any value in any column.)"""
     database = make_database(kind)
     database.execute(
         "CREATE TABLE things (id INT PRIMARY KEY, small SMALLINT, short VARCHAR(5), amount DECIMAL(5,2))"
