@@ -15,6 +15,7 @@ import binascii
 import decimal
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ from connect.api.config_def import Type as ConfigType
 from connect.api.converter import RawHeaders
 from connect.api.data import (
     FROM_LOGICAL,
+    INTEGER_RANGES,
     TO_LOGICAL,
     Decimal,
     Field,
@@ -56,6 +58,10 @@ _decode_exactly = json.JSONDecoder(parse_float=decimal.Decimal).decode
 _scan = json.JSONDecoder().raw_decode
 _ENVELOPE_START: Final = '{"schema":'
 _PAYLOAD_START: Final = ',"payload":'
+# The same with the blanks that other writers put there.
+_ANY_START: Final = re.compile(r'\s*\{\s*"schema"\s*:\s*')
+_ANY_PAYLOAD: Final = re.compile(r'\s*,\s*"payload"\s*:\s*')
+_ANY_END: Final = re.compile(r"\s*\}\s*")
 
 
 class JsonConverter(BothConverter):
@@ -74,6 +80,8 @@ class JsonConverter(BothConverter):
         # so most schemas need not be parsed.
         self._last_start = ""
         self._last_schema: Schema | None = None
+        self._last_read: Schema | None = None
+        self._last_reader: Write = _as_it_is
 
     def config_def(self) -> ConfigDef:
         definition = converter_config()
@@ -308,8 +316,15 @@ class JsonConverter(BothConverter):
                 return SchemaAndValue(None, _read_schemaless(_decode(text)))
             if self._fixed_schema is not None:
                 return self._read(self._fixed_schema, text)
-            schema, payload = self._open_envelope(text)
-            return self._read(schema, payload)
+            schema, start, end, payload = self._open_envelope(text)
+            if schema is None:
+                return SchemaAndValue(None, _read_schemaless(payload))
+            try:
+                return SchemaAndValue(schema, self._reader(schema)(payload))
+            except _InexactError:
+                # A decimal as a JSON number: read again without going through binary floats.
+                exact = _decode_exactly(text[start:end]) if end else _decode_exactly(text)["payload"]
+                return SchemaAndValue(schema, self._reader(schema)(exact))
         except RecursionError:
             raise DataError(f"JSON of {len(value)} bytes is nested too deeply") from None
         except (ValueError, binascii.Error) as error:
@@ -317,30 +332,34 @@ class JsonConverter(BothConverter):
                 f"Converting byte[] to Kafka Connect data failed due to serialization error: {error}"
             ) from error
 
-    def _read(self, schema: Schema | None, text: str) -> SchemaAndValue:
-        if schema is None:
-            return SchemaAndValue(None, _read_schemaless(_decode(text)))
+    def _read(self, schema: Schema, text: str) -> SchemaAndValue:
+        try:
+            return SchemaAndValue(schema, self._reader(schema)(_decode(text)))
+        except _InexactError:
+            return SchemaAndValue(schema, self._reader(schema)(_decode_exactly(text)))
+
+    def _reader(self, schema: Schema) -> Write:
+        if schema is self._last_read:
+            return self._last_reader
         reader = self._readers.get(schema)
         if reader is None:
             if len(self._readers) >= self._cache_size:
                 self._readers.clear()
             reader = self._readers[schema] = _reader(schema, self._replace_nulls)
-        try:
-            return SchemaAndValue(schema, reader(_decode(text)))
-        except _InexactError:
-            # A decimal as a JSON number: read again without going through binary floats.
-            return SchemaAndValue(schema, reader(_decode_exactly(text)))
+        self._last_read, self._last_reader = schema, reader
+        return reader
 
-    def _open_envelope(self, text: str) -> tuple[Schema | None, str]:
-        """The schema, and the text of the payload."""
-        if self._last_start and text.startswith(self._last_start) and text.endswith("}"):
-            payload = text[len(self._last_start) : -1]
+    def _open_envelope(self, text: str) -> tuple[Schema | None, int, int, Any]:
+        """The schema, where the payload's text begins and ends (0, 0 when that is not known), and the
+        payload."""
+        start = len(self._last_start)
+        if start and text.startswith(self._last_start):
             try:
-                _, end = _scan(payload)
+                payload, end = _scan(text, start)
             except ValueError:
-                end = -1
-            if end == len(payload):
-                return self._last_schema, payload
+                end = 0
+            if end and (text[end:] == "}" or _ANY_END.fullmatch(text, end)):
+                return self._last_schema, start, end, payload
         envelope = _decode(text)
         if not isinstance(envelope, dict) or envelope.keys() != {"schema", "payload"}:
             raise DataError(
@@ -349,15 +368,17 @@ class JsonConverter(BothConverter):
                 "schemas.enable=false in your converter configuration."
             )
         schema = self._schema(envelope["schema"])
-        if text.startswith(_ENVELOPE_START):
-            _, end = _scan(text, len(_ENVELOPE_START))
-            if text.startswith(_PAYLOAD_START, end):
-                start = end + len(_PAYLOAD_START)
-                self._last_start, self._last_schema = text[:start], schema
-                return schema, text[start:-1] if text.endswith("}") else _encode(envelope["payload"])
-        if schema is not None and _has_decimal(schema):
-            return schema, json_text(_decode_exactly(text)["payload"])
-        return schema, _encode(envelope["payload"])
+        begins = _ANY_START.match(text)
+        if begins is not None:
+            _, end = _scan(text, begins.end())
+            follows = _ANY_PAYLOAD.match(text, end)
+            if follows is not None:
+                start = follows.end()
+                _, end = _scan(text, start)
+                if _ANY_END.fullmatch(text, end):
+                    self._last_start, self._last_schema = text[:start], schema
+                    return schema, start, end, envelope["payload"]
+        return schema, 0, 0, envelope["payload"]
 
     def _schema(self, described: Any) -> Schema | None:
         if described is None:
@@ -482,12 +503,14 @@ def _reader_of_present(schema: Schema, replace_nulls: bool) -> Write:
 
         return read_logical
     if type_ in _INTEGER_TYPES:
+        low, high = INTEGER_RANGES[type_]
 
         def read_integer(node: Any) -> Any:
             if isinstance(node, bool) or not isinstance(node, int | float | decimal.Decimal):
                 raise DataError(f"Invalid type for {type_.name}: {type(node).__name__}")
             number = int(node)
-            validate_value(None, schema, number)
+            if not low <= number <= high:
+                validate_value(None, schema, number)
             return number
 
         return read_integer
@@ -527,18 +550,49 @@ def _reader_of_present(schema: Schema, replace_nulls: bool) -> Write:
             return {read_key(pair[0]): read_value(pair[1]) for pair in node}
 
         return read_pairs
+    return _struct_reader(schema, replace_nulls)
+
+
+# The types whose JSON needs no change, with the test that a present and fitting value passes.
+_FITTING: Final = {
+    **{
+        type_: f"type({{0}}) is int and {low} <= {{0}} <= {high}"
+        for type_, (low, high) in INTEGER_RANGES.items()
+    },
+    Type.STRING: "type({0}) is str",
+    Type.BOOLEAN: "type({0}) is bool",
+    Type.FLOAT32: "type({0}) is float",
+    Type.FLOAT64: "type({0}) is float",
+}
+
+
+def _struct_reader(schema: Schema, replace_nulls: bool) -> Write:
+    """One function for all fields, put together as text: a value that passes its type's test is taken as it
+    is, every other goes to the field's own reader, which changes, replaces or refuses it. `readers` is the
+    plain twin: calling it for every field gives the same."""
     fields = [(field.name, _reader(field.schema, replace_nulls)) for field in schema.fields]
+    lines = ["def read(node):", "    get = node.get"]
+    for at, field in enumerate(schema.fields):
+        lines.append(f"    v{at} = get(n{at})")
+        fitting = _FITTING.get(field.schema.type) if field.schema.name not in TO_LOGICAL else None
+        test = f"    if not ({fitting.format(f'v{at}')}):\n    " if fitting is not None else ""
+        lines.append(f"{test}    v{at} = r{at}(v{at})")
+    lines.append(f"    return of(schema, [{', '.join(f'v{at}' for at in range(len(fields)))}])")
+    names: dict[str, Any] = {"of": Struct.of, "schema": schema}
+    for at, (name, reader) in enumerate(fields):
+        names[f"n{at}"], names[f"r{at}"] = name, reader
+    exec("\n".join(lines), names)
+    read: Write = names["read"]
 
     def read_struct(node: Any) -> Any:
         if not isinstance(node, dict):
             raise DataError(f"Structs should be encoded as JSON objects, but found {type(node).__name__}")
-        get = node.get
         try:
-            return Struct.of(schema, [reader(get(name)) for name, reader in fields])
+            return read(node)
         except DataError as error:
             for name, reader in fields:
                 try:
-                    reader(get(name))
+                    reader(node.get(name))
                 except DataError as cause:
                     raise DataError(f"{cause} (field {name!r})") from error
             raise

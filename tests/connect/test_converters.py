@@ -241,3 +241,26 @@ def test_numeric_decimals_are_exact(unscaled: int) -> None:
     value = decimal_of(unscaled, 10)
     read = converter.to_connect_data("t", converter.from_connect_data("t", schema, value))
     assert read.value == value
+
+
+def test_json_envelopes_with_blanks_and_of_changing_schemas() -> None:
+    """Other writers put blanks between the members; the start of an envelope is remembered all the same."""
+    converter = JsonConverter()
+    converter.configure({"schemas.enable": "true"}, is_key=False)
+    number = {"type": "struct", "optional": False, "fields": [{"field": "a", "type": "int32", "optional": True}]}
+    text = {"type": "struct", "optional": False, "fields": [{"field": "a", "type": "string", "optional": True}]}
+    for indent in (None, 2):
+        for schema, value in ((number, 1), (number, None), (text, "}"), (number, -5), (text, "é"), (None, [1])):
+            payload: Any = {"a": value} if schema is not None else value
+            raw = json.dumps({"schema": schema, "payload": payload}, indent=indent).encode()
+            for spelled in (raw, raw + b"\n ", b" " + raw):
+                found = converter.to_connect_data("t", spelled)
+                assert (found.value.get("a") if schema is not None else found.value) == value
+            with pytest.raises(DataError):
+                converter.to_connect_data("t", raw + b"x")
+            with pytest.raises(DataError):
+                converter.to_connect_data("t", raw[:-1])
+    with pytest.raises(DataError, match=r"field 'a'"):
+        converter.to_connect_data("t", json.dumps({"schema": number, "payload": {"a": 1 << 31}}).encode())
+    with pytest.raises(DataError, match=r"field 'a'"):
+        converter.to_connect_data("t", json.dumps({"schema": number, "payload": {"a": True}}).encode())
