@@ -347,17 +347,16 @@ class ConfigDef:
             result = values[key.name]
             if key.name in props:
                 try:
-                    parsed[key.name] = result.value = parse_type(key.name, props[key.name], key.type)
+                    result.value = parse_type(key.name, props[key.name], key.type)
                 except ConfigError as error:
                     result.add_error_message(str(error))
-                    continue
             elif not key.has_default:
                 result.add_error_message(
                     f'Missing required configuration "{key.name}" which has no default value.'
                 )
-                continue
             else:
-                parsed[key.name] = result.value = key.default_value
+                result.value = key.default_value
+            # As in Kafka, the validator sees a value that did not parse as none at all.
             if key.validator is not None:
                 try:
                     key.validator(key.name, result.value)
@@ -365,6 +364,7 @@ class ConfigDef:
                     result.add_error_message(str(error))
                     if isinstance(error, UnparsableError):
                         result.value = None
+            parsed[key.name] = result.value
         for key in self.keys.values():
             if key.recommender is None:
                 continue

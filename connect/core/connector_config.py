@@ -157,7 +157,7 @@ def _version_text(name: str, value: Any) -> None:
 
 
 def _unique(name: str, value: Any) -> None:
-    if len(value) > len(set(value)):
+    if value is not None and len(value) > len(set(value)):
         raise ConfigError(name=name, value=value, message="Duplicate alias provided.")
 
 
@@ -421,7 +421,7 @@ def add_sink_keys(definition: ConfigDef) -> ConfigDef:
 
 
 def _topic_list(name: str, value: Any) -> None:
-    if len(value) > len(set(value)):
+    if value is not None and len(value) > len(set(value)):
         raise ConfigError(f"Configuration '{name}' values must not be duplicated.")
 
 
@@ -663,7 +663,8 @@ def validate_connector(props: dict[str, str], context: ValidationContext) -> Con
     values = definition.validate_all(props)
     if is_source:
         assert isinstance(connector, SourceConnector)
-        _validate_exactly_once(connector, props, values, context)
+        if context.distributed:
+            _validate_exactly_once(connector, props, values, context)
     else:
         validate_sink(props, values)
         if context.group_id is not None:
@@ -701,29 +702,26 @@ def _validate_exactly_once(
 ) -> None:
     support = values["exactly.once.support"]
     if not support.error_messages and str(support.value).strip().lower() == "required":
-        if not context.distributed:
-            support.add_error_message("This worker does not support exactly-once source (standalone mode).")
-        else:
-            if not context.exactly_once_source:
-                support.add_error_message("This worker does not have exactly-once source support enabled.")
-            try:
-                declared = connector.exactly_once_support(props)
-            except ConfigError:
-                declared = ExactlyOnceSupport.SUPPORTED  # The connector's own validation tells what is wrong.
-            if declared is not ExactlyOnceSupport.SUPPORTED:
-                support.add_error_message(
-                    "The connector does not support exactly-once delivery guarantees with the provided "
-                    "configuration."
-                    if declared is ExactlyOnceSupport.UNSUPPORTED
-                    else "The connector does not implement the API required for preflight validation of "
-                    "exactly-once source support. Please consult the documentation for the connector to "
-                    "determine whether it supports exactly-once semantics, and then consider reconfiguring "
-                    'the connector to use the value "requested" for this property (which will disable this '
-                    "preflight check and allow the connector to be created)."
-                )
+        if not context.exactly_once_source:
+            support.add_error_message("This worker does not have exactly-once source support enabled.")
+        try:
+            declared = connector.exactly_once_support(props)
+        except ConfigError:
+            declared = ExactlyOnceSupport.SUPPORTED  # The connector's own validation tells what is wrong.
+        if declared is not ExactlyOnceSupport.SUPPORTED:
+            support.add_error_message(
+                "The connector does not support exactly-once delivery guarantees with the provided "
+                "configuration."
+                if declared is ExactlyOnceSupport.UNSUPPORTED
+                else "The connector does not implement the API required for preflight validation of "
+                "exactly-once source support. Please consult the documentation for the connector to "
+                "determine whether it supports exactly-once semantics, and then consider reconfiguring "
+                'the connector to use the value "requested" for this property (which will disable this '
+                "preflight check and allow the connector to be created)."
+            )
     boundary = values["transaction.boundary"]
     if not boundary.error_messages and str(boundary.value).strip().lower() == "connector":
-        if not context.exactly_once_source and context.distributed:
+        if not context.exactly_once_source:
             boundary.add_error_message("This worker does not have exactly-once source support enabled.")
         if connector.can_define_transaction_boundaries(props) is not ConnectorTransactionBoundaries.SUPPORTED:
             boundary.add_error_message(

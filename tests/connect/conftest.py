@@ -1,0 +1,93 @@
+"""Workers for the tests of Connect.
+
+The contract tests run against our worker and against Apache Kafka's, both in both modes, on one broker (Apache
+Kafka, or pybroker with `--connect-broker=pybroker`). Without Java the Java workers are skipped, or fail under
+PYBROKER_REQUIRE_ALL=1.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import facilities
+from tests.connect.workers import JavaWorker, PythonWorker, Worker
+from tests.processes import KafkaProcess, PybrokerProcess, Server
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The broker that Connect's topics live in."""
+    server: Server
+    if facilities.FACILITIES["kafka"].present() or facilities.require_all():
+        facilities.require("kafka")
+        server = KafkaProcess(tmp_path_factory.mktemp("connect-kafka"))
+    else:
+        server = PybrokerProcess(tmp_path_factory.mktemp("connect-broker"))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def start_worker(kafka_broker: Server, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+    """A factory: `start_worker(PythonWorker, **properties)`; workers of one test share a group of their own."""
+    workers: list[Worker] = []
+    group = f"group-{next(_numbers)}-{tmp_path.name}"[:80]
+
+    def start(
+        kind: type[Worker] = PythonWorker,
+        *,
+        distributed: bool = True,
+        files: list[Path] | None = None,
+        directory: Path | None = None,
+        **properties: str,
+    ) -> Worker:
+        if kind is JavaWorker:
+            facilities.require("kafka")
+        worker = kind(
+            directory or tmp_path / f"worker-{len(workers)}",
+            kafka_broker.bootstrap,
+            {key.replace("__", "."): value for key, value in properties.items()},
+            distributed=distributed,
+            group=group,
+            files=files,
+        )
+        workers.append(worker)
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.stop()
+
+
+KINDS = {
+    "python": (PythonWorker, True),
+    "python-standalone": (PythonWorker, False),
+    "java": (JavaWorker, True),
+    "java-standalone": (JavaWorker, False),
+}
+
+
+@pytest.fixture(scope="session", params=list(KINDS))
+def contract_worker(
+    request: pytest.FixtureRequest, kafka_broker: Server, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Worker]:
+    """One worker of each kind for all contract tests: connectors need names of their own."""
+    kind, distributed = KINDS[request.param]
+    if kind is JavaWorker:
+        facilities.require("kafka")
+    number = next(_numbers)
+    worker = kind(
+        tmp_path_factory.mktemp(f"contract-{request.param}"),
+        kafka_broker.bootstrap,
+        {"connector.client.config.override.policy": "All"},
+        distributed=distributed,
+        group=f"contract-{number}-{request.param}",
+    )
+    yield worker
+    worker.stop()
