@@ -247,10 +247,25 @@ def test_json_envelopes_with_blanks_and_of_changing_schemas() -> None:
     """Other writers put blanks between the members; the start of an envelope is remembered all the same."""
     converter = JsonConverter()
     converter.configure({"schemas.enable": "true"}, is_key=False)
-    number = {"type": "struct", "optional": False, "fields": [{"field": "a", "type": "int32", "optional": True}]}
-    text = {"type": "struct", "optional": False, "fields": [{"field": "a", "type": "string", "optional": True}]}
+    number = {
+        "type": "struct",
+        "optional": False,
+        "fields": [{"field": "a", "type": "int32", "optional": True}],
+    }
+    text = {
+        "type": "struct",
+        "optional": False,
+        "fields": [{"field": "a", "type": "string", "optional": True}],
+    }
     for indent in (None, 2):
-        for schema, value in ((number, 1), (number, None), (text, "}"), (number, -5), (text, "é"), (None, [1])):
+        for schema, value in (
+            (number, 1),
+            (number, None),
+            (text, "}"),
+            (number, -5),
+            (text, "é"),
+            (None, [1]),
+        ):
             payload: Any = {"a": value} if schema is not None else value
             raw = json.dumps({"schema": schema, "payload": payload}, indent=indent).encode()
             for spelled in (raw, raw + b"\n ", b" " + raw):
