@@ -71,7 +71,7 @@ public class Copy {
         properties.put("enable.auto.commit", "false");
         properties.put("isolation.level", "read_committed");
         properties.put("auto.offset.reset", "earliest");
-        properties.put("max.poll.records", "200");
+        properties.put("max.poll.records", "100");
         properties.put("session.timeout.ms", "6000");
         properties.put("heartbeat.interval.ms", "1000");
         properties.put("reconnect.backoff.max.ms", "500");

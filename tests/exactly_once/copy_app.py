@@ -12,7 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
-BATCH = 200
+BATCH = 100
 
 
 def make(bootstrap: str, group: str) -> tuple[Any, Any]:
