@@ -107,6 +107,8 @@ class Broker:
         self.clock = clock
         self.timers = TimerQueue()
         self.on_effects: Callable[[], None] | None = None
+        self.on_config: Callable[[BrokerConfig], None] | None = None
+        """Called with the configuration whenever dynamic names of this broker may have changed."""
         self.report: Callable[[str], None] = _ignore
         """Called with one line for things an operator should know."""
         self.run_cleaning_pass: Callable[[CleaningPass], CleaningResult] | None = None
@@ -429,6 +431,8 @@ class Broker:
             image.config(BROKER_RESOURCE, str(self.node_id)), image.config(BROKER_RESOURCE, "")
         )
         self._context.config = config
+        if self.on_config is not None:
+            self.on_config(config)
         self._context.logs.cleaner.configure(self._cleaner_settings())
         for topic in self._context.topics.values():
             self._configure_topic(image, topic)

@@ -94,11 +94,11 @@ class RunningBroker:
             self._listeners.append(Listener(configured.name, configured.host, configured.port))
         for listener_name, (host, port) in self._advertised().items():
             broker.set_listener_port(listener_name, host, port)
-        limits = limits_of(config)
-        if limits.connections_max > self._open_files.connections:
-            limits = dataclasses.replace(limits, connections_max=self._open_files.connections)
+        limits = self._limits(config)
+        if limits.connections_max < config["max.connections"]:
             logger.info("limited by open files connections=%d", limits.connections_max)
         gate = self._gate = Gate(broker, loop, limits, self.metrics, self.fail, CLOSE)
+        broker.on_config = self._config_changed
         self._driver = LoopDriver(
             loop,
             self._clock,
@@ -141,6 +141,15 @@ class RunningBroker:
         from pybroker.runtime.cleaner_process import run_in_process
 
         return run_in_process(self._files, task)
+
+    def _limits(self, config: BrokerConfig) -> ServerLimits:
+        limits = limits_of(config)
+        most = min(limits.connections_max, self._open_files.connections)
+        return dataclasses.replace(limits, connections_max=most)
+
+    def _config_changed(self, config: BrokerConfig) -> None:
+        if self._gate is not None:
+            self._gate.limits = self._limits(config)
 
     def _advertised(self) -> dict[str, tuple[str, int]]:
         """What clients are told for each listener: host and port."""
@@ -236,6 +245,16 @@ def limits_of(config: BrokerConfig) -> ServerLimits:
         host, _, count = entry.strip().rpartition(":")
         overrides[host.removeprefix("[").removesuffix("]")] = int(count)
     idle_ms = config["connections.max.idle.ms"]
+    listeners = [listener.name for listener in config.listeners()]
+
+    def rate(per_second: int) -> int:
+        # Kafka's "no limit"; and a limit of 0 would wait for ever.
+        return max(per_second, 1) if per_second < (1 << 31) - 1 else 0
+
+    def buffer_bytes(name: str) -> int:
+        # Kafka's default, 100 KiB, would turn the system's own adjustment off.
+        return int(config[name]) if name in config.static else -1
+
     queued_bytes: int = config["queued.max.request.bytes"]
     in_flight_bytes: int = config["pybroker.request.bytes.in.flight.max"]
     return ServerLimits(
@@ -248,6 +267,13 @@ def limits_of(config: BrokerConfig) -> ServerLimits:
         connections_max=config["max.connections"],
         connections_per_ip_max=config["max.connections.per.ip"],
         connections_per_ip_overrides=overrides,
+        listener_connections_max={name: config.for_listener(name, "max.connections") for name in listeners},
+        connection_rate_max=rate(config["max.connection.creation.rate"]),
+        listener_connection_rate_max={
+            name: rate(config.for_listener(name, "max.connection.creation.rate")) for name in listeners
+        },
+        send_buffer_bytes=buffer_bytes("socket.send.buffer.bytes"),
+        receive_buffer_bytes=buffer_bytes("socket.receive.buffer.bytes"),
         # Negative means for ever.
         idle_ms=idle_ms if idle_ms >= 0 else 1 << 62,
         frame_timeout_ms=config["pybroker.frame.timeout.ms"],

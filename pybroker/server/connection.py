@@ -99,7 +99,6 @@ class Connection(asyncio.Protocol):
         "_gate",
         "_handle",
         "_in_round",
-        "_listener",
         "_memory_paused",
         "_out",
         "_out_bytes",
@@ -117,6 +116,7 @@ class Connection(asyncio.Protocol):
         "_write_paused",
         "active_ns",
         "held_bytes",
+        "listener",
         "peer",
         "progress_ns",
         "unsent_bytes",
@@ -124,7 +124,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, gate: Gate, listener: str) -> None:
         self._gate = gate
-        self._listener = listener
+        self.listener = listener
         self._frame_limit = gate.limits.request_max_bytes
         self._handle = gate.broker.handle
         self._api_metrics = gate.metrics.apis
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
         address = transport.get_extra_info("peername")
         host, port = (str(address[0]), int(address[1])) if address else ("?", 0)
         self.peer = f"{host}:{port}"
-        if not self._gate.admit(self, host):
+        if not self._gate.admit(self, host, self.listener):
             self._closed = self._ended = True
             self._transport.abort()
             return
@@ -177,11 +177,18 @@ class Connection(asyncio.Protocol):
         if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if self._gate.limits.send_buffer_bytes > 0:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._gate.limits.send_buffer_bytes)
         high = self._gate.limits.write_buffer_bytes
         self._transport.set_write_buffer_limits(high=high, low=high // 4)
-        self._state = self._gate.broker.connect(host, port, self._listener)
+        self._state = self._gate.broker.connect(host, port, self.listener)
         lane = getattr(self._state, "lane", None)
         self._run_lane = None if lane is None else lane.run
+        delay_seconds = self._gate.delay_seconds(self.listener)
+        if delay_seconds > 0:
+            # As if it did not take its replies: what it sends is kept and not handled.
+            self._write_paused = True
+            self._gate.loop.call_later(delay_seconds, self.resume_writing)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         was_open = self._state is not None

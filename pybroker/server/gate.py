@@ -35,6 +35,19 @@ class BrokerDoor(Protocol):
     def handle(self, state: Any, frame: memoryview, /) -> Any: ...
 
 
+class _Rate:
+    """How long a new connection has to wait: at most so many a second, after a burst of a second's worth."""
+
+    __slots__ = ("_next_ns",)
+
+    def __init__(self) -> None:
+        self._next_ns = 0.0
+
+    def delay_seconds(self, now_ns: int, per_second: int) -> float:
+        self._next_ns = max(self._next_ns, now_ns - 1e9) + 1e9 / per_second
+        return max(self._next_ns - now_ns, 0.0) / 1e9
+
+
 class Gate:
     """Shared state of all connections; everything happens on the loop thread."""
 
@@ -46,6 +59,8 @@ class Gate:
         "_last_log_ns",
         "_memory_waiters",
         "_per_ip",
+        "_per_listener",
+        "_rates",
         "_suppressed",
         "_sweep_count",
         "_sweep_handle",
@@ -91,6 +106,9 @@ class Gate:
         self.slow_readers: dict[Connection, None] = {}
         self._connections: dict[Connection, str] = {}
         self._per_ip: dict[str, int] = {}
+        self._per_listener: dict[str, int] = {}
+        # By listener; the empty name is for all of them.
+        self._rates: dict[str, _Rate] = {}
         self._dirty: list[Connection] = []
         self._memory_waiters: dict[Connection, None] = {}
         self._exceeding: Connection | None = None
@@ -104,17 +122,24 @@ class Gate:
 
     # --- the table ---
 
-    def admit(self, connection: Connection, ip: str) -> bool:
+    def admit(self, connection: Connection, ip: str, listener: str) -> bool:
         """Enter a connection in the table, or say no: a limit is reached or the broker is stopping."""
         limits = self.limits
         count = self._per_ip.get(ip, 0)
         per_ip_max = limits.connections_per_ip_overrides.get(ip, limits.connections_per_ip_max)
-        if self.draining or len(self._connections) >= limits.connections_max or count >= per_ip_max:
+        of_listener = self._per_listener.get(listener, 0)
+        if (
+            self.draining
+            or len(self._connections) >= limits.connections_max
+            or count >= per_ip_max
+            or of_listener >= limits.listener_connections_max.get(listener, limits.connections_max)
+        ):
             self.metrics.connections_refused += 1
             if not self.draining:
                 self.log_limited("connection refused", ip, f"limit reached, {count} open from there")
             return False
         self._per_ip[ip] = count + 1
+        self._per_listener[listener] = of_listener + 1
         self._connections[connection] = ip
         self.metrics.connections_accepted += 1
         self.metrics.connections = len(self._connections)
@@ -122,11 +147,26 @@ class Gate:
             self._sweep_handle = self.loop.call_later(SWEEP_INTERVAL_SECONDS, self._sweep)
         return True
 
+    def delay_seconds(self, listener: str) -> float:
+        """How long a connection that was just admitted must wait before it is served."""
+        limits = self.limits
+        delay = 0.0
+        rates = {
+            "": limits.connection_rate_max,
+            listener: limits.listener_connection_rate_max.get(listener, 0),
+        }
+        for name, per_second in rates.items():
+            if per_second:
+                rate = self._rates.setdefault(name, _Rate())
+                delay = max(delay, rate.delay_seconds(perf_counter_ns(), per_second))
+        return delay
+
     def remove(self, connection: Connection) -> None:
         """The connection is gone."""
         ip = self._connections.pop(connection, None)
         if ip is None:
             return
+        self._per_listener[connection.listener] -= 1
         left = self._per_ip[ip] - 1
         if left:
             self._per_ip[ip] = left

@@ -32,6 +32,14 @@ class ServerLimits:
     connections_max: int = 10_000
     connections_per_ip_max: int = 1_000
     connections_per_ip_overrides: Mapping[str, int] = field(default_factory=dict)
+    # listener.name.<name>.max.connections
+    listener_connections_max: Mapping[str, int] = field(default_factory=dict)
+    # max.connection.creation.rate, for all and by listener; 0 for no limit.
+    connection_rate_max: int = 0
+    listener_connection_rate_max: Mapping[str, int] = field(default_factory=dict)
+    # socket.send.buffer.bytes and socket.receive.buffer.bytes; -1 leaves them to the system.
+    send_buffer_bytes: int = -1
+    receive_buffer_bytes: int = -1
     # connections.max.idle.ms
     idle_ms: int = 600_000
     # pybroker.frame.timeout.ms: a request that is still incomplete after this time must have come at least

@@ -97,7 +97,11 @@ class Listener:
     async def serve(self, gate: Gate) -> None:
         """Accept connections."""
         name = self.name
+        receive_buffer_bytes = gate.limits.receive_buffer_bytes
         for bound in self._sockets:
+            if receive_buffer_bytes > 0:
+                # Accepted sockets inherit it.
+                bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
             server = await gate.loop.create_server(
                 lambda: Connection(gate, name), sock=bound, backlog=gate.limits.listen_backlog
             )

@@ -35,6 +35,9 @@ _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 3_600_000
 _ABSENT: Final = object()
 
+# What each listener may have a value of its own for.
+_USED_BY_LISTENER: Final = frozenset({"max.connections", "max.connection.creation.rate"})
+
 # What Kafka requires and a single node can do without being told.
 _MINIMAL: Final = {
     "process.roles": "broker,controller",
@@ -93,7 +96,8 @@ class BrokerConfig:
                     f"Unknown configuration {_short(name)}={_short(text)}: did you mean {nearest_name(name)}?"
                 )
             key = STATIC_KEYS.get(name)
-            if key is None or not key.used:
+            is_used = key.used if key is not None else listener_base_name(name) in _USED_BY_LISTENER
+            if not is_used:
                 unused.append(name)
         static = dict(properties)
         if "node.id" not in static and static.get("broker.id", "-1").strip() != "-1":
@@ -130,6 +134,14 @@ class BrokerConfig:
     def configured(self, name: str) -> Any:
         """The typed value as it was set or as its default is, not derived: None when unset."""
         return self._values[name]
+
+    def for_listener(self, listener: str, name: str) -> Any:
+        """The typed value of `listener.name.<listener>.<name>`, or that of `name` when it is not set."""
+        prefixed = f"{LISTENER_PREFIX}{listener.lower()}.{name}"
+        for level in (self.dynamic_broker, self.dynamic_default, self.static):
+            if prefixed in level:
+                return STATIC_KEYS[name].parse(level[prefixed])
+        return self[name]
 
     def unused_keys(self) -> list[str]:
         """Names in the properties file that are known, and have no effect here."""

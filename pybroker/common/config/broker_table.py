@@ -317,7 +317,7 @@ log.segment.bytes int 1073741824 >=1048576 cluster 1
 log.segment.delete.delay.ms long 60000 >=0 cluster 1
   Wait between marking a file as deleted and removing it.
 max.connection.creation.rate int 2147483647 >=0 cluster 1
-  Most new connections per second.
+  Most new connections per second; the others wait before anything of theirs is handled.
 max.connections int 2147483647 >=0 cluster 1
   Most open connections. `pybroker.connections.max` holds as well.
 max.connections.per.ip int 2147483647 >=0 cluster 1
@@ -617,11 +617,11 @@ socket.connection.setup.timeout.ms long 10000 - ro -
 socket.listen.backlog.size int 50 >=1 ro 1
   Connections that may wait to be accepted.
 socket.receive.buffer.bytes int 102400 - ro 1
-  Receive buffer of a socket; -1 leaves it to the system.
+  Receive buffer of a socket; where it is not set, or -1, the system decides.
 socket.request.max.bytes int 104857600 >=1 ro 1
   Largest request; a longer one closes the connection.
 socket.send.buffer.bytes int 102400 - ro 1
-  Send buffer of a socket; -1 leaves it to the system.
+  Send buffer of a socket; where it is not set, or -1, the system decides.
 ssl.allow.dn.changes bool false - ro -
   A new certificate may have another distinguished name.
 ssl.allow.san.changes bool false - ro -

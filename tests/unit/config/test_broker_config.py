@@ -217,7 +217,18 @@ def test_names_of_the_authorizer_of_plugins_and_of_listeners_are_accepted_and_un
         "config.providers.file.class": "x.Y",
         "remote.log.manager.task.retry.jitter": "0.1",
     }
-    assert BrokerConfig.from_properties(properties).unused == sorted(properties)
+    used = {"listener.name.plaintext.max.connections"}
+    assert BrokerConfig.from_properties(properties).unused == sorted(set(properties) - used)
+
+
+def test_a_value_for_one_listener():
+    loaded = config(**{"max.connections": "9", "listener.name.plaintext.max.connections": "5"})
+    assert loaded.for_listener("PLAINTEXT", "max.connections") == 5
+    assert loaded.for_listener("OTHER", "max.connections") == 9
+    changed = loaded.with_dynamic(
+        {"listener.name.plaintext.max.connections": "3"}, {"listener.name.plaintext.max.connections": "4"}
+    )
+    assert changed.for_listener("PLAINTEXT", "max.connections") == 3
 
 
 def test_an_ipv6_listener():
