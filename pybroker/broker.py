@@ -147,7 +147,9 @@ class Broker:
                 write_timeout_ms=config["offsets.commit.timeout.ms"],
             ),
             self._host_environment(),
-            lambda index, timers: GroupShard(config, lambda: context.metadata, timers, rng),
+            lambda index, timers: GroupShard(
+                config, lambda: context.metadata, timers, rng, lambda: context.config
+            ),
         )
         context.transactions = TransactionCoordinator(
             HostSettings(TRANSACTION_STATE),

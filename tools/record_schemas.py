@@ -307,7 +307,7 @@ GROUP_RECORDS: list[tuple[int, str, Fields, int, int, dict[str, Fields], Fields]
             "subscribed_topic_regex string 0 null=0",
             "rebalance_timeout_ms int32 0 default=-1",
             "server_assignor string 0 null=0",
-            "classic_member_metadata ClassicMemberMetadata 0 tag=0 null=0 default=null",
+            "classic_member_metadata ClassicMemberMetadata 0 tag=0 null=0",
         ],
     ),
     (

@@ -25,6 +25,10 @@ STABLE: Final = "Stable"
 DEAD: Final = "Dead"
 
 
+CommitValidator = Callable[[str, bytes, int], None]
+"""(topic, topic id, partition); ApiError when the member may not commit for that partition."""
+
+
 class Group(Protocol):
     """One group of any kind."""
 
@@ -51,9 +55,9 @@ class Group(Protocol):
 
     def validate_offset_commit(
         self, member_id: str, instance_id: str | None, generation: int, *, transactional: bool, version: int
-    ) -> None:
+    ) -> CommitValidator | None:
         """ApiError when this member may not commit. `generation` is the member epoch in consumer groups;
-        `version` is that of the request."""
+        `version` is that of the request. The answer, if any, is to be asked for each partition."""
 
     def validate_offset_fetch(self, member_id: str | None, member_epoch: int) -> None:
         """ApiError when this member may not fetch offsets."""

@@ -18,7 +18,11 @@ from pybroker.common.errors import ApiError, ErrorCode
 from pybroker.coordinator.result import CoordinatorRecord, Result
 from pybroker.groups.classic.coordinator import ClassicGroups, JoinContext
 from pybroker.groups.classic.group import ClassicGroup, from_record, refused_join
-from pybroker.groups.group import DEAD, STABLE, Group
+from pybroker.groups.consumer import replay as consumer_records
+from pybroker.groups.consumer.coordinator import Caller
+from pybroker.groups.consumer.group import ConsumerGroup
+from pybroker.groups.consumer.protocol import ConsumerProtocol
+from pybroker.groups.group import DEAD, STABLE, CommitValidator, Group
 from pybroker.groups.offsets import OffsetStore, no_offset
 from pybroker.wire.messages.describe_groups import DescribedGroup, DescribedGroupMember
 from pybroker.wire.messages.heartbeat import HeartbeatRequest, HeartbeatResponse
@@ -78,7 +82,9 @@ class GroupShard:
         image: Callable[[], MetadataImage],
         timers: Timers,
         rng: random.Random,
+        live_config: Callable[[], BrokerConfig] | None = None,
     ) -> None:
+        """`live_config`: the settings as they are now, for those that may change."""
         self.config = config
         self.image = image
         self.timers = timers
@@ -88,6 +94,9 @@ class GroupShard:
             config["offset.metadata.max.bytes"], config["offsets.retention.minutes"] * _MINUTE_MS
         )
         self.classic = ClassicGroups(config, timers, rng, self.remove_group)
+        self.consumer = ConsumerProtocol(
+            live_config or (lambda: config), image, timers, rng, self.groups, self.classic
+        )
         self._expiry_interval_ms: int = config["offsets.retention.check.interval.ms"]
         self._deleted_topics: dict[str, None] = {}
 
@@ -106,9 +115,14 @@ class GroupShard:
         """Apply a record of the log."""
         number = record_type(key)
         apply = _REPLAY.get(number)
-        decoded = decode_key(key) if apply is not None else None
-        if apply is not None and decoded is not None:
-            apply(self, decoded, None if value is None else decode_value(number, value), offset, producer_id)
+        if apply is None and number not in consumer_records.RECORD_TYPES:
+            return
+        decoded = decode_key(key)
+        read = None if value is None else decode_value(number, value)
+        if apply is not None:
+            apply(self, decoded, read, offset, producer_id)
+        else:
+            self.consumer.replay(number, decoded, read)
 
     def _replay_offset(
         self, key: OffsetCommitKey, value: OffsetCommitValue | None, offset: int, producer_id: int
@@ -143,6 +157,7 @@ class GroupShard:
         for group in list(self.groups.values()):
             if isinstance(group, ClassicGroup):
                 self.classic.activate(group, now_ms)
+        self.consumer.become_active()
         self.timers.schedule(_EXPIRY_TIMER, self._expiry_interval_ms, _expire)
         return []
 
@@ -165,6 +180,7 @@ class GroupShard:
 
     def on_metadata(self, image: MetadataImage, delta: MetadataDelta, now_ms: int) -> None:
         """Topics changed: the offsets of those that are gone go too."""
+        self.consumer.on_metadata(image, delta, now_ms)
         if delta.deleted_topics:
             # A new topic of that name may be there when the timer fires: only what is committed by now goes.
             self._deleted_topics.update((topic.name, None) for topic in delta.deleted_topics)
@@ -194,14 +210,36 @@ class GroupShard:
         """JoinGroup."""
         group_id = request.group_id
         group = self.groups.get(group_id)
-        created = group is None
-        if group is None:
-            if request.member_id:
-                return Result(refused_join(request.member_id, ErrorCode.UNKNOWN_MEMBER_ID))
-            group = self.groups[group_id] = ClassicGroup(group_id, state_timestamp=now_ms)
-        if not isinstance(group, ClassicGroup):
-            raise ApiError(ErrorCode.INCONSISTENT_GROUP_PROTOCOL)
-        return self.classic.join(group, request, context, now_ms, created=created)
+        if isinstance(group, ConsumerGroup) and not group.is_empty:
+            return self.consumer.join(group, request, Caller(*context), now_ms)
+        if isinstance(group, ClassicGroup):
+            return self.classic.join(group, request, context, now_ms, created=False)
+        if request.member_id:
+            return Result(refused_join(request.member_id, ErrorCode.UNKNOWN_MEMBER_ID))
+        former = group
+        made = self.groups[group_id] = ClassicGroup(group_id, state_timestamp=now_ms)
+        result = self.classic.join(made, request, context, now_ms, created=True)
+        if former is None:
+            return result
+        # An empty consumer group becomes a classic one.
+        return self._replacing(former, made, result)
+
+    def _replacing(
+        self, former: Group, made: ClassicGroup, result: Result[JoinGroupResponse]
+    ) -> Result[JoinGroupResponse]:
+        """`result` with the records that remove the former group, which is back when they are refused."""
+        on_append = result.on_append
+
+        def appended(error: ApiError | None) -> None:
+            if on_append is not None:
+                on_append(error)
+            if error is not None and self.groups.get(former.group_id, made) is made:
+                self.classic.drop(made, made.state_timestamp, error.code)
+                self.groups[former.group_id] = former
+
+        result.records[:0] = former.tombstones()
+        result.on_append = appended
+        return result
 
     def _classic(self, group_id: str) -> ClassicGroup:
         """The classic group that a member talks about; it knows none when there is none."""
@@ -212,15 +250,23 @@ class GroupShard:
 
     def sync(self, request: SyncGroupRequest, now_ms: int) -> Result[SyncGroupResponse]:
         """SyncGroup."""
+        group = self.groups.get(request.group_id)
+        if isinstance(group, ConsumerGroup):
+            return self.consumer.sync(group, request)
         return self.classic.sync(self._classic(request.group_id), request, now_ms)
 
     def heartbeat(self, request: HeartbeatRequest) -> HeartbeatResponse:
         """Heartbeat."""
+        group = self.groups.get(request.group_id)
+        if isinstance(group, ConsumerGroup):
+            return self.consumer.classic_heartbeat(group, request)
         return self.classic.heartbeat(self._classic(request.group_id), request)
 
     def leave(self, request: LeaveGroupRequest, now_ms: int) -> Result[LeaveGroupResponse]:
         """LeaveGroup, with the members of v3 and later."""
         group = self.groups.get(request.group_id)
+        if isinstance(group, ConsumerGroup):
+            return self.consumer.leave(group, request, now_ms)
         if not isinstance(group, ClassicGroup):
             return Result(
                 LeaveGroupResponse(
@@ -250,9 +296,14 @@ class GroupShard:
                 code = ErrorCode.GROUP_ID_NOT_FOUND
                 raise ApiError(code if version >= _GROUP_ID_NOT_FOUND_FROM else ErrorCode.ILLEGAL_GENERATION)
         else:
-            group.validate_offset_commit(
+            validate = group.validate_offset_commit(
                 member_id, request.group_instance_id, generation, transactional=False, version=version
             )
+            if validate is not None:
+                for topic in request.topics:
+                    for partition in topic.partitions:
+                        if not self.offsets.is_metadata_too_long(partition.committed_metadata or ""):
+                            validate(topic.name, topic.topic_id, partition.partition_index)
             if isinstance(group, ClassicGroup):
                 self.classic.note_alive(group, member_id)
         answers, records = self.offsets.commit(group_id, request.topics, request.retention_time, now_ms)
@@ -270,19 +321,32 @@ class GroupShard:
                 raise ApiError(ErrorCode.ILLEGAL_GENERATION)
         else:
             try:
-                group.validate_offset_commit(
+                validate = group.validate_offset_commit(
                     request.member_id,
                     request.group_instance_id,
                     request.generation_id,
                     transactional=True,
                     version=version,
                 )
+                if validate is not None:
+                    self._validate_transactional(request, validate)
             except ApiError as error:
                 if error.code == ErrorCode.STALE_MEMBER_EPOCH:
                     raise ApiError(ErrorCode.ILLEGAL_GENERATION) from None
                 raise
         answers, records = self.offsets.commit_transactional(group_id, request.topics, now_ms)
         return Result(TxnOffsetCommitResponse(topics=answers), records)
+
+    def _validate_transactional(self, request: TxnOffsetCommitRequest, validate: CommitValidator) -> None:
+        """Ask for each partition whether the member may commit."""
+        topics = self.image().topics
+        for topic in request.topics:
+            known = topics.get(topic.name)
+            if known is None:
+                raise ApiError(ErrorCode.ILLEGAL_GENERATION)
+            for partition in topic.partitions:
+                if not self.offsets.is_metadata_too_long(partition.committed_metadata or ""):
+                    validate(topic.name, known.topic_id, partition.partition_index)
 
     def fetch_offsets(
         self, request: OffsetFetchRequestGroup, require_stable: bool

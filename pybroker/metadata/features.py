@@ -12,6 +12,7 @@ METADATA_VERSION: Final = "metadata.version"
 KRAFT_VERSION: Final = "kraft.version"
 ELIGIBLE_LEADER_REPLICAS: Final = "eligible.leader.replicas.version"
 TRANSACTION_VERSION: Final = "transaction.version"
+GROUP_VERSION: Final = "group.version"
 
 METADATA_VERSION_4_3: Final = 30
 """4.3-IV0."""
@@ -21,6 +22,7 @@ SUPPORTED_FEATURES: Final[dict[str, tuple[int, int]]] = {
     KRAFT_VERSION: (0, 1),
     ELIGIBLE_LEADER_REPLICAS: (0, 1),
     TRANSACTION_VERSION: (0, 2),
+    GROUP_VERSION: (0, 1),
 }
 """Name to (lowest, highest) level."""
 
@@ -28,5 +30,6 @@ BOOTSTRAP_FEATURES: Final[dict[str, int]] = {
     METADATA_VERSION: METADATA_VERSION_4_3,
     ELIGIBLE_LEADER_REPLICAS: 1,
     TRANSACTION_VERSION: 2,
+    GROUP_VERSION: 1,
 }
 """What a new cluster finalizes. `kraft.version` is stated by the quorum's own control record."""

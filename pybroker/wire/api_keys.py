@@ -180,8 +180,8 @@ API_TABLE: Final[tuple[Api, ...]] = (
     Api(64, "UnregisterBroker", 0, 0, 0, False),
     Api(65, "DescribeTransactions", 0, 0, 0, True),
     Api(66, "ListTransactions", 0, 2, 0, True),
-    Api(68, "ConsumerGroupHeartbeat", 0, 1, 0, False),
-    Api(69, "ConsumerGroupDescribe", 0, 1, 0, False),
+    Api(68, "ConsumerGroupHeartbeat", 0, 1, 0, True),
+    Api(69, "ConsumerGroupDescribe", 0, 1, 0, True),
     # Kafka answers the telemetry requests, but advertises them only where a receiver of telemetry is set up.
     Api(71, "GetTelemetrySubscriptions", 0, 0, 0, True, advertised=False),
     Api(72, "PushTelemetry", 0, 0, 0, True, advertised=False),

@@ -432,10 +432,15 @@ def _read_field(cls: type[Message], version: int, spec: FieldSpec, flexible: boo
     read = out.unique("read")
     out.names[read] = _reader(_nested(cls, kind), version)[0]
     if nullable:
-        # A struct that may be null is preceded by one byte: below 0 is null (KIP-893).
-        out("n = buf[pos]")
-        out("pos += 1")
-        out("if n > 127:")
+        if spec[5] < 0:
+            # A struct that may be null is preceded by one byte: below 0 is null (KIP-893).
+            out("n = buf[pos]")
+            out("pos += 1")
+            out("if n > 127:")
+        else:
+            # In a tagged field it is an unsigned varint, and 0 is null.
+            out("n, pos = unsigned_varint(buf, pos)")
+            out("if n == 0:")
         out(f"    {target} = None")
         out("else:")
         out.indent += 1
@@ -605,8 +610,10 @@ def _write_field(
     out.names[write] = _writer(_nested(cls, kind), version)
     if nullable:
         pending.flush()
+        # See `_read_field`.
+        null = "\\xff" if spec[5] < 0 else "\\0"
         out(f"if {value} is None:")
-        out('    w(b"\\xff")')
+        out(f'    w(b"{null}")')
         out("else:")
         out('    w(b"\\x01")')
         out(f"    {write}(w, ({value},))")
@@ -664,7 +671,8 @@ def _write_tags(cls: type[Message], version: int, tagged: list[FieldSpec], out: 
         name = spec[0]
         default = _default_expression(cls, spec, out)
         if spec[6] is ...:
-            out(f"if {_differs(_nested(cls, spec[1]), name, out)}:")
+            null = f"o.{name} is None or " if 0 <= spec[4] <= version else ""
+            out(f"if {null}{_differs(_nested(cls, spec[1]), name, out)}:")
         elif default == "[]":
             out(f"if o.{name} is None or len(o.{name}):")
         elif default == "None":

@@ -539,6 +539,12 @@ class ClassicGroups:
             group.validate_member(member_id, instance_id)
         self._remove(group, member_id, ErrorCode.UNKNOWN_MEMBER_ID)
 
+    # ---- from and to a consumer group ----------------------------------------------------------------
+
+    def rebalance(self, group: ClassicGroup, now_ms: int) -> None:
+        """A group of stable members has to rebalance."""
+        self._prepare(group, now_ms)
+
     # ---- leadership of the shard ---------------------------------------------------------------------
 
     def activate(self, group: ClassicGroup, now_ms: int) -> None:

@@ -381,6 +381,12 @@ class ClassicGroup:
         reply.resolve(response)
         return True
 
+    def answer_all(self, error: ErrorCode) -> None:
+        """Answer everybody who waits with an error."""
+        for member in list(self.members.values()):
+            self.answer_join(member, refused_join(member.member_id, error))
+            self.answer_sync(member, SyncGroupResponse(error_code=error))
+
     # ---- rebalance -----------------------------------------------------------------------------------
 
     @property

@@ -550,8 +550,8 @@ class ConsumerGroups:
         ]
 
     # ---- timers --------------------------------------------------------------------------------------
-    # They call `expire_consumer_member` of the shard, because a fenced member may be the last one that keeps
-    # the group from being a classic one.
+    # They come back by the shard, because a fenced member may be the last one that keeps its group from being
+    # a classic one.
 
     def expect_heartbeat(self, group_id: str, member_id: str, timeout_ms: int | None = None) -> None:
         """The member's session ends unless it is heard of in time."""
@@ -560,7 +560,7 @@ class ConsumerGroups:
         self.timers.schedule(
             _session_key(group_id, member_id),
             timeout_ms,
-            lambda shard, now: shard.expire_consumer_member(group_id, member_id, None, now),
+            lambda shard, now: shard.consumer.expire(group_id, member_id, None, now),
         )
 
     def _expect_revocation(self, group_id: str, member: ConsumerMember) -> None:
@@ -569,7 +569,7 @@ class ConsumerGroups:
         self.timers.schedule(
             _rebalance_key(group_id, member_id),
             member.rebalance_timeout_ms,
-            lambda shard, now: shard.expire_consumer_member(group_id, member_id, member_epoch, now),
+            lambda shard, now: shard.consumer.expire(group_id, member_id, member_epoch, now),
         )
 
     def expect_join(self, group_id: str, member: ConsumerMember) -> None:
@@ -578,7 +578,7 @@ class ConsumerGroups:
         self.timers.schedule_if_absent(
             _join_key(group_id, member_id),
             member.rebalance_timeout_ms,
-            lambda shard, now: shard.expire_consumer_member(group_id, member_id, None, now),
+            lambda shard, now: shard.consumer.expire(group_id, member_id, None, now),
         )
 
     def joined(self, group_id: str, member_id: str) -> None:
@@ -590,7 +590,7 @@ class ConsumerGroups:
         self.timers.schedule(
             _sync_key(group_id, member_id),
             timeout_ms,
-            lambda shard, now: shard.expire_consumer_member(group_id, member_id, None, now),
+            lambda shard, now: shard.consumer.expire(group_id, member_id, None, now),
         )
 
     def synced(self, group_id: str, member_id: str) -> None:

@@ -25,26 +25,20 @@ from pybroker.groups.assignors.spec import NO_PARTITIONS
 from pybroker.groups.consumer import records
 from pybroker.groups.consumer.member import ConsumerMember, Epochs
 from pybroker.groups.consumer.records import NEVER_RESOLVED, ResolvedRegex
+from pybroker.groups.group import CONSUMER, EMPTY, STABLE, CommitValidator
 
 if TYPE_CHECKING:
     from pybroker.groups.offsets import CommittedOffset
 
-EMPTY: Final = "Empty"
 ASSIGNING: Final = "Assigning"
 RECONCILING: Final = "Reconciling"
-STABLE: Final = "Stable"
 
 PROTOCOL_TYPE: Final = "consumer"
 _INITIAL_EPOCH: Final = 1
 
-CommitValidator = Callable[[str, bytes, int], None]
-"""(topic, topic id, partition); ApiError when the member may not commit for that partition."""
-
 
 class ConsumerGroup:
     """One group of the consumer protocol. Members that use the classic protocol may be among the others."""
-
-    kind: Final = "consumer"
 
     def __init__(self, group_id: str) -> None:
         self.group_id = group_id
@@ -73,6 +67,10 @@ class ConsumerGroup:
         self.refresh_deadline_ms = 0
 
     # ---- what every kind of group is asked -----------------------------------------------------------
+
+    @property
+    def kind(self) -> str:
+        return CONSUMER
 
     @property
     def state(self) -> str:

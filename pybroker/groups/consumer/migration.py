@@ -18,10 +18,12 @@ from pybroker.common.config import BrokerConfig
 from pybroker.common.errors import ApiError, ErrorCode, ProtocolError
 from pybroker.coordinator.result import CoordinatorRecord
 from pybroker.groups.assignors import Target
-from pybroker.groups.classic.group import STABLE, ClassicGroup, ClassicMember
+from pybroker.groups.assignors.spec import NO_PARTITIONS
+from pybroker.groups.classic.group import ClassicGroup, ClassicMember
 from pybroker.groups.consumer import records
 from pybroker.groups.consumer.group import PROTOCOL_TYPE, ConsumerGroup
 from pybroker.groups.consumer.member import ClassicDetails, ConsumerMember, Epochs
+from pybroker.groups.group import STABLE
 from pybroker.metadata.image import MetadataImage
 from pybroker.wire import codec
 from pybroker.wire.message import Message
@@ -129,9 +131,9 @@ def _add_upgraded(made: ConsumerGroup, member: ClassicMember, protocol: str, ima
         if assignment.user_data:
             raise ApiError(
                 ErrorCode.GROUP_ID_NOT_FOUND,
-                f"Cannot upgrade classic group {made.group_id} to consumer group because an unsupported custom "
-                "assignor is in use. Please refer to the documentation or switch to a default assignor before "
-                "re-attempting the upgrade.",
+                f"Cannot upgrade classic group {made.group_id} to consumer group because an unsupported "
+                "custom assignor is in use. Please refer to the documentation or switch to a default "
+                "assignor before re-attempting the upgrade.",
             )
         for entry in assignment.assigned_partitions:
             topic = image.topics.get(entry.topic)
@@ -191,7 +193,7 @@ def downgraded(
     image: MetadataImage,
     now_ms: int,
 ) -> tuple[ClassicGroup, list[CoordinatorRecord]]:
-    """The stable classic group of the members that stay, and the records that replace the consumer group by it.
+    """The stable classic group of the members that stay, and the records that replace the consumer group.
     `joining`: the classic static member that takes the place of its former self."""
     former = None if joining is None else group.static_member(joining.instance_id)
     gone = {member.member_id for member in leaving}
@@ -218,12 +220,9 @@ def downgraded(
         )
     made.protocol_name = made.select_protocol()
     made.loaded()
+    former_ids = {new: old for old, new in renamed.items()}
     for classic in made.members.values():
-        target_of = (
-            former.member_id if former and classic.member_id == renamed.get(former.member_id) else None
-        )
-        classic.assignment = write_assignment(
-            group.targets.get(target_of or classic.member_id, {}), classic.metadata(made.protocol_name), image
-        )
+        target = group.targets.get(former_ids.get(classic.member_id, classic.member_id), NO_PARTITIONS)
+        classic.assignment = write_assignment(target, classic.metadata(made.protocol_name), image)
     assignments = {member.member_id: member.assignment for member in made.members.values()}
     return made, [*group.tombstones(renamed), made.record(assignments)]

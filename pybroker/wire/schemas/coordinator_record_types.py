@@ -6,7 +6,7 @@ Written by `tools/generate_wire.py`: change that, not this.
 # ruff: noqa: RUF023 (slots are in wire order)
 from __future__ import annotations
 
-from pybroker.wire.message import EMPTY, NEVER, ZERO_UUID, Message
+from pybroker.wire.message import DEFAULT, EMPTY, NEVER, ZERO_UUID, Message
 
 
 class LegacyOffsetCommitKey(Message):
@@ -420,7 +420,7 @@ class ConsumerGroupMemberMetadataValue(Message):
         ("subscribed_topic_regex", "string", 0, 0, 0, -1, ""),
         ("rebalance_timeout_ms", "int32", 0, 0, -1, -1, -1),
         ("server_assignor", "string", 0, 0, 0, -1, ""),
-        ("classic_member_metadata", "ClassicMemberMetadata", 0, 0, 0, 0, None),
+        ("classic_member_metadata", "ClassicMemberMetadata", 0, 0, 0, 0, ...),
     )
 
     def __init__(
@@ -434,7 +434,7 @@ class ConsumerGroupMemberMetadataValue(Message):
         subscribed_topic_regex: str | None = "",
         rebalance_timeout_ms: int = -1,
         server_assignor: str | None = "",
-        classic_member_metadata: ClassicMemberMetadata | None = None,
+        classic_member_metadata: ClassicMemberMetadata | None = DEFAULT,
     ) -> None:
         self.instance_id = instance_id
         self.rack_id = rack_id
@@ -446,7 +446,9 @@ class ConsumerGroupMemberMetadataValue(Message):
         self.subscribed_topic_regex = subscribed_topic_regex
         self.rebalance_timeout_ms = rebalance_timeout_ms
         self.server_assignor = server_assignor
-        self.classic_member_metadata = classic_member_metadata
+        self.classic_member_metadata: ClassicMemberMetadata | None = (
+            ClassicMemberMetadata() if classic_member_metadata is DEFAULT else classic_member_metadata
+        )
 
 
 class ConsumerGroupTargetAssignmentMetadataKey(Message):

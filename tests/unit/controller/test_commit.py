@@ -142,6 +142,7 @@ def test_first_start():
         "eligible.leader.replicas.version": 1,
         "kraft.version": 1,
         "transaction.version": 2,
+        "group.version": 1,
     }
     assert image.config(4, "") == {"min.insync.replicas": "1"}
     assert image.offset == harness.log.end_offset - 1
@@ -156,12 +157,12 @@ def test_first_start():
     headers = [header for _, header in iter_headers(bytes(harness.log.data))]
     assert [(h.base_offset, h.record_count, h.is_control) for h in headers] == [
         (0, 3, True),
-        (3, 6, False),
-        (9, 1, False),
-        (10, 3, False),
+        (3, 7, False),
+        (10, 1, False),
+        (11, 3, False),
     ]
     # The broker's epoch is the offset of its registration.
-    assert broker.epoch == 10
+    assert broker.epoch == 11
 
 
 def test_min_insync_replicas_of_the_properties_file_goes_on_record():
