@@ -18,6 +18,7 @@ from pybroker.coordinator.host import CoordinatorHost, HostEnvironment, HostSett
 from pybroker.groups.classic.coordinator import JoinContext
 from pybroker.groups.shard import GroupShard
 from pybroker.log import LogConfig
+from pybroker.metadata.image import empty_image
 from pybroker.records.batch import iter_headers, iter_records
 from pybroker.records.control import build_end_transaction
 from pybroker.replication.partition import Partition
@@ -84,7 +85,7 @@ class World:
                 run_blocking=lambda queue, function, done: (function(), done(None)),
                 report=self.reports.append,
             ),
-            lambda index, timers: GroupShard(self.config, lambda: None, timers, self.rng),
+            lambda index, timers: GroupShard(self.config, lambda: empty_image("c"), timers, self.rng),
         )
         self.host.elect(0)
         while self.host.loading:
