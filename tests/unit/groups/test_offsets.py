@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 
 from pybroker.common.errors import ErrorCode
 from pybroker.groups.classic.group import ClassicGroup
 from pybroker.groups.group import EMPTY, STABLE
+from pybroker.metadata.delta import MetadataDelta
+from pybroker.metadata.image import TopicImage
 from pybroker.wire.messages.offset_delete import (
     OffsetDeleteRequest,
     OffsetDeleteRequestPartition,
@@ -195,7 +195,7 @@ def test_offsets_of_a_deleted_topic_go(world):
     world.commit(6, topic="gone", partition=2, group="other")
     world.commit_in_transaction(7, topic="gone", partition=3)
     world.commit(8, topic="kept")
-    delta = SimpleNamespace(deleted_topics=[SimpleNamespace(name="gone")])
+    delta = MetadataDelta(deleted_topics=(TopicImage("gone", bytes(16), ()),))
     world.host.on_metadata(None, delta)
     world.advance(1)
     assert world.fetch() == {("kept", 0): 8}
