@@ -343,12 +343,52 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).translate(_CONTROL_CHARACTERS)
 
 
-# The coordinators' records: key type and key fields; the values' layouts belong to their rooms.
+# The coordinators' records
 
 
 def _offsets_content(record: Record) -> str:
-    fields = {0: ("group", "topic", "partition"), 1: ("group", "topic", "partition"), 2: ("group",)}
-    return _coordinator_content(record, fields)
+    """A record of `__consumer_offsets`; what cannot be read is shown in hexadecimal."""
+    from pybroker.wire.schemas.coordinator_records import decode_key, decode_value, record_type
+
+    if record.key is None:
+        return _plain_content(record)
+    try:
+        number = record_type(record.key)
+        key = decode_key(record.key)
+        if key is None:
+            return _coordinator_content(record, {})
+        value = None if record.value is None else decode_value(number, record.value)
+    except PybrokerError:
+        fields = {0: ("group", "topic", "partition"), 1: ("group", "topic", "partition"), 2: ("group",)}
+        return _coordinator_content(record, fields)
+    payload = "<DELETE>"
+    if record.value is not None and value is not None:
+        version = int.from_bytes(record.value[:2], "big", signed=True)
+        data = _message_object(value, version)
+        if data.get("protocolType") == "consumer":
+            for member, shown in zip(value.members, data["members"], strict=True):
+                shown["subscription"] = _consumer_protocol(_SUBSCRIPTION, member.subscription)
+                shown["assignment"] = _consumer_protocol(_ASSIGNMENT, member.assignment)
+        payload = _json({"version": str(version), "data": data})
+    shown_key = _json({"type": str(number), "data": _message_object(key, 0)})
+    return f" key: {shown_key} payload: {payload}"
+
+
+_SUBSCRIPTION = "ConsumerProtocolSubscription"
+_ASSIGNMENT = "ConsumerProtocolAssignment"
+
+
+def _consumer_protocol(name: str, content: bytes) -> dict[str, Any] | str:
+    """What a consumer said or was given, as an object; in base64 when it is something else."""
+    from pybroker.wire import codec
+    from pybroker.wire.schemas import consumer_protocol
+
+    cls = getattr(consumer_protocol, name)
+    version = min(int.from_bytes(content[:2], "big", signed=True), cls.VERSIONS[1])
+    if len(content) >= 2 and version >= 0:
+        with contextlib.suppress(PybrokerError):
+            return _message_object(codec.decode(cls, version, content, 2)[0], version)
+    return base64.b64encode(content).decode()
 
 
 def _transaction_content(record: Record) -> str:

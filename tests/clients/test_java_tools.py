@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from tests.clients import records as r
 from tests.clients.adapters import ConfluentKafka
 from tests.clients.conftest import Clients
 from tests.processes import KafkaTools, Server, ToolResult, wait_until
+from tests.protocol import groups, raw
 
 pytestmark = pytest.mark.interop
 
@@ -297,3 +300,47 @@ def test_kafka_dump_log_reads_our_files(
     ):
         assert f'"type":"{kind}"' in text
     assert f'"name":"{topic_name}"' in text
+
+
+def test_kafka_dump_log_reads_our_groups_and_offsets(
+    kafka: KafkaTools, start_broker: Callable[..., Server], topic_name: str
+) -> None:
+    """What Kafka's tool makes of `__consumer_offsets`, and that `pybroker dump-log` prints the same."""
+    server = start_broker(
+        **{"offsets.topic.num.partitions": "1", "group.initial.rebalance.delay.ms": "0"},
+    )
+    ConfluentKafka(server.bootstrap).make_topic(topic_name, 1, {})
+    with raw.Connection(server.bootstrap) as connection:
+        groups.find_coordinator(connection, "g")
+        groups.commit(connection, "g", topic_name, 5, metadata="nöte")
+        request = groups.commit_request("g", topic_name, 6)
+        groups.call(connection, groups.OFFSET_COMMIT, 3, {**request, "retention_time": 1000})
+        metadata = groups.subscription(topic_name)
+        offered = groups.protocols("range", metadata=metadata)
+        member = groups.alone(server.bootstrap, "h", instance="i", offered=offered)
+        member.leave()
+        member = groups.Member(server.bootstrap, "h", offered=offered)
+        member.join()
+        # In an assignment of version 0 the partitions stand where a subscription has nothing.
+        assignment = metadata[:-4] + (2).to_bytes(4, "big") + bytes(8) + (-1).to_bytes(4, "big", signed=True)
+        member.sync({member.member_id: assignment})
+        groups.call(
+            connection,
+            groups.OFFSET_DELETE,
+            0,
+            {"group_id": "g", "topics": [{"name": topic_name, "partitions": [{"partition_index": 0}]}]},
+        )
+    server.stop()
+    segment = server.log_dir / "__consumer_offsets-0" / f"{0:020}.log"
+    theirs = dump(kafka, [segment], "--offsets-decoder")
+    assert '"metadata":"nöte"' in theirs
+    assert f'"subscription":{{"topics":["{topic_name}"],"userData":null}}' in theirs
+    assert '"assignedPartitions":[{"topic":' in theirs
+    assert "payload: <DELETE>" in theirs
+    ours = subprocess.run(
+        [sys.executable, "-m", "pybroker", "dump-log", "--decoder", "offsets", str(segment)],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert ours.splitlines() == theirs.splitlines()

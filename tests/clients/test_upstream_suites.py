@@ -98,6 +98,7 @@ def four_partitions(
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
         # As in the configuration that kafka-python starts its own brokers with.
         "group.initial.rebalance.delay.ms": "0",
+        "group.min.session.timeout.ms": "1000",
     }
     server = make_server(pytestconfig, tmp_path_factory.mktemp("four"), properties, port)
     yield server

@@ -156,6 +156,8 @@ class World:
             members=[MemberIdentity(member_id=member, group_instance_id=instance) for member in members],
         )
         answer = self.write(lambda shard, now: shard.leave(request, now)).value
+        if isinstance(answer, ApiError):
+            return [answer.code]
         return [member.error_code for member in answer.members]
 
     def commit(
