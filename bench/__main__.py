@@ -1,12 +1,12 @@
 """Runs the rows and reports.
 
-    python -m bench [--rows PATTERN] [--seconds S] [--rounds R] [--only BROKERS] [--quick] [--kfake]
-                    [--directory DIR] [--write | --no-write]
+    python -m bench [--rows PATTERN] [--seconds S] [--rounds R] [--minutes M] [--only BROKERS] [--quick]
+                    [--no-kfake] [--directory DIR] [--write | --no-write]
     python -m bench --list
 
 The brokers take turns row by row, and which of them goes first changes from round to round; while one works
 the others are idle. A row that fails is reported as failed and the rest go on. The exit status is 1 if a
-row of pybroker failed.
+row of pybroker failed. A round is begun only if, at the pace so far, it ends within the minutes.
 """
 
 from __future__ import annotations
@@ -36,16 +36,24 @@ def options() -> argparse.Namespace:
         "--rows", default="*", help="which rows: names or patterns with *, separated by commas"
     )
     parser.add_argument(
-        "--seconds", type=float, default=0, help="length of a measured span (default 4; quick: 1)"
+        "--seconds", type=float, default=0, help="length of a measured span (default 2; quick: 1)"
     )
     parser.add_argument(
         "--rounds", type=int, default=0, help="how often every row is run (default 3; quick: 1)"
     )
     parser.add_argument(
+        "--minutes", type=float, default=19, help="begin no round that would not end within (default 19)"
+    )
+    parser.add_argument(
         "--only", default="", help="only these brokers: pybroker, kafka, kfake, separated by commas"
     )
     parser.add_argument("--quick", action="store_true", help="short and coarse, to see that everything works")
-    parser.add_argument("--kfake", action="store_true", help="a third column: franz-go's in-memory broker")
+    parser.add_argument(
+        "--kfake",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="a third column, in the first round only: franz-go's in-memory broker",
+    )
     parser.add_argument(
         "--directory", type=Path, help="where the brokers' data goes (default: a temporary directory)"
     )
@@ -56,7 +64,7 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument("--list", action="store_true", help="show the rows and end")
     parsed = parser.parse_args()
-    parsed.seconds = parsed.seconds or (1.0 if parsed.quick else 4.0)
+    parsed.seconds = parsed.seconds or (1.0 if parsed.quick else 2.0)
     parsed.rounds = parsed.rounds or (1 if parsed.quick else 3)
     return parsed
 
@@ -113,6 +121,8 @@ def measure(row: Row, subject: Subject, bench: Bench) -> dict[str, Any]:
 
 def main() -> int:
     chosen = options()
+    # Some environments set it for development; an installed broker has its compiled modules.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if chosen.list:
         for row in ROWS:
             print(f"{row.name:32} {row.title}")
@@ -135,20 +145,28 @@ def main() -> int:
     results: dict[str, report.Rounds] = {row.name: {name: [] for name in names} for row in rows}
     touched_mib = 1024 if chosen.quick else 8192
     warm_seconds = 0.5 if chosen.quick else 2.0
+    rounds_done = 0
     for broker in brokers:
         if not broker.keeps_memory:
             broker.warmer = lambda server: warm(server, warm_seconds)
     try:
         machine.touch_memory(touched_mib)
+        begun = time.monotonic()
         for turn in range(chosen.rounds):
+            spent = time.monotonic() - begun
+            if turn and spent * (turn + 1) / turn > chosen.minutes * 60:
+                print(f"no time for round {turn + 1}: {spent / 60:.0f} minutes are over", flush=True)
+                break
+            taking_part = [broker for broker in brokers if not (turn and broker.keeps_memory)]
+            rounds_done = turn + 1
             for row in rows:
-                for broker in brokers if turn % 2 == 0 else reversed(brokers):
+                for broker in taking_part if turn % 2 == 0 else reversed(taking_part):
                     # Not the row's slashes: the name is a topic's.
                     topic = f"{row.name.replace('/', '-')}-{turn}"
                     bench = Bench(broker, chosen.seconds, topic, chosen.quick)
                     results[row.name][broker.name].append(measure(row, broker, bench))
                 print(report.plain(row, results[row.name]), flush=True)
-                for broker in brokers:
+                for broker in taking_part:
                     last = results[row.name][broker.name][-1]
                     if "failed" in last:
                         print(f"    {broker.name} failed: {last['failed']}", flush=True)
@@ -160,7 +178,7 @@ def main() -> int:
     took = datetime.datetime.now(datetime.UTC) - started
     common = ", ".join(f"{key}={value}" for key, value in PROPERTIES.items())
     settings = {
-        "spans": f"{chosen.seconds:g} s, {chosen.rounds} rounds; before: {warm_seconds:g} s of each kind of load",
+        "spans": f"{chosen.seconds:g} s, {rounds_done} rounds (kfake: 1); before: {warm_seconds:g} s of each kind of load",
         "run": f"{took.total_seconds() / 60:.0f} minutes; {touched_mib} MiB of memory touched beforehand",
         "both brokers": f"{common}, otherwise the defaults",
         "JVM": f"-Xmx{HEAP} -Xms{HEAP} -XX:+UseG1GC {' '.join(JVM_OPTIONS)}",
