@@ -53,9 +53,8 @@ def set_up_logging(level: int = logging.INFO) -> None:
 
 def log_unused(config: BrokerConfig) -> None:
     """Name, in one line, the properties that are accepted but do nothing here."""
-    unused = sorted(config.unused_keys())
-    if unused:
-        logger.warning("properties without effect names=%s", ",".join(unused))
+    if config.unused:
+        logger.warning("properties without effect names=%s", ",".join(config.unused))
 
 
 async def _run(config: BrokerConfig, in_memory: bool, ready_file: Path | None) -> int:

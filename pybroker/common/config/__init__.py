@@ -1,6 +1,6 @@
 """Configuration: every name that Kafka has, its rules, and who wins when it is set in several places.
 
-In: a properties file, dynamic overrides. Out: typed values for the rooms (`BrokerConfig`, `resolve_topic`),
+In: a properties file, dynamic overrides. Out: typed values for the rooms (`BrokerConfig`),
 answers for DescribeConfigs (`describe`), refusals of wrong values (`validation`). What must hold: names,
 types, defaults, bounds and messages are Kafka's; see docs/configuration.md, which `tools/generate_docs.py`
 writes from the tables.
@@ -8,7 +8,7 @@ writes from the tables.
 
 from __future__ import annotations
 
-from pybroker.common.config.broker_config import BrokerConfig, log_config_from, resolve_topic
+from pybroker.common.config.broker_config import BrokerConfig, log_config_from
 from pybroker.common.config.keys import (
     ConfigKey,
     ConfigSource,
@@ -51,5 +51,4 @@ __all__ = [
     "format_value",
     "log_config_from",
     "parse_properties",
-    "resolve_topic",
 ]

@@ -143,10 +143,6 @@ class BrokerConfig:
                 return STATIC_KEYS[name].parse(level[prefixed])
         return self[name]
 
-    def unused_keys(self) -> list[str]:
-        """Names in the properties file that are known, and have no effect here."""
-        return self.unused
-
     @property
     def node_id(self) -> int:
         node_id: int = self["node.id"]
@@ -273,16 +269,6 @@ class BrokerConfig:
                     f"Invalid configuration inter.broker.listener.name={inter_broker}: "
                     f"it is not one of listeners={text}"
                 )
-
-
-def resolve_topic(
-    overrides: Mapping[str, str],
-    dynamic_broker: Mapping[str, str],
-    dynamic_default: Mapping[str, str],
-    static: BrokerConfig,
-) -> dict[str, Any]:
-    """Every topic name with its typed value: override > broker > all brokers > properties file > default."""
-    return static.with_dynamic(dynamic_broker, dynamic_default).topic_values(overrides)
 
 
 def log_config_from(resolved: Mapping[str, Any]) -> dict[str, Any]:

@@ -75,11 +75,6 @@ _INTERVAL_MS_MAX: Final = 3_600_000
 # Topics
 
 
-def validate_topic_config(name: str, value: str) -> None:
-    """ApiError(INVALID_CONFIG) when this one override is not legal."""
-    validate_topic_configs({name: value})
-
-
 def validate_topic_configs(overrides: Mapping[str, str]) -> None:
     """ApiError(INVALID_CONFIG) when these overrides of one topic are not legal together."""
     typed = _parsed(overrides, ALL_TOPIC_KEYS, "Unknown topic config name")
@@ -106,11 +101,6 @@ def _parsed(overrides: Mapping[str, str], keys: Mapping[str, ConfigKey], unknown
 
 
 # Groups and client metrics
-
-
-def validate_group_config(name: str, value: str, config: BrokerConfig) -> None:
-    """ApiError(INVALID_CONFIG) when this one override is not legal."""
-    validate_group_configs({name: value}, config)
 
 
 def validate_group_configs(overrides: Mapping[str, str], config: BrokerConfig) -> None:
@@ -159,12 +149,6 @@ def _is_match_pattern(text: str) -> bool:
 
 
 # Brokers
-
-
-def validate_broker_config(name: str, value: str, per_broker: bool, current: BrokerConfig) -> None:
-    """ApiError(INVALID_REQUEST) when this dynamic value, on top of those there are, is not legal."""
-    level = current.dynamic_broker if per_broker else current.dynamic_default
-    validate_broker_configs({**level, name: value}, per_broker, current)
 
 
 def validate_broker_configs(wanted: Mapping[str, str], per_broker: bool, current: BrokerConfig) -> None:

@@ -10,12 +10,9 @@ import pytest
 
 from pybroker.common.config import BrokerConfig
 from pybroker.common.config.validation import (
-    validate_broker_config,
     validate_broker_configs,
     validate_client_metrics_configs,
-    validate_group_config,
     validate_group_configs,
-    validate_topic_config,
     validate_topic_configs,
 )
 from pybroker.common.errors import ApiError
@@ -116,19 +113,19 @@ def test_our_own_names_are_read_only():
 
 
 def test_one_value_at_a_time():
-    validate_topic_config("retention.ms", "5")
-    validate_broker_config("log.retention.ms", "5", True, CONFIG)
-    validate_group_config("share.isolation.level", "read_committed", CONFIG)
+    validate_topic_configs({"retention.ms": "5"})
+    validate_broker_configs({**CONFIG.dynamic_broker, "log.retention.ms": "5"}, True, CONFIG)
+    validate_group_configs({"share.isolation.level": "read_committed"}, CONFIG)
     with pytest.raises(ApiError, match="Unknown topic config name: foo"):
-        validate_topic_config("foo", "5")
+        validate_topic_configs({"foo": "5"})
     with pytest.raises(ApiError, match="not be greater than double the current value 8"):
-        validate_broker_config("num.io.threads", "17", False, CONFIG)
+        validate_broker_configs({**CONFIG.dynamic_default, "num.io.threads": "17"}, False, CONFIG)
     with pytest.raises(ApiError, match=r"less than or equal to group\.share\.max\.delivery\.count\.limit"):
-        validate_group_config("share.delivery.count.limit", "11", CONFIG)
+        validate_group_configs({"share.delivery.count.limit": "11"}, CONFIG)
 
 
 def test_a_step_is_measured_from_what_holds_now():
     now = CONFIG.with_dynamic({"num.io.threads": "16"}, CONFIG.dynamic_default)
-    validate_broker_config("num.io.threads", "32", True, now)
+    validate_broker_configs({**now.dynamic_broker, "num.io.threads": "32"}, True, now)
     with pytest.raises(ApiError, match="at least half the current value 16"):
-        validate_broker_config("num.io.threads", "7", True, now)
+        validate_broker_configs({**now.dynamic_broker, "num.io.threads": "7"}, True, now)
