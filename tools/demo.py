@@ -1,9 +1,10 @@
 """`make demo`: a shop's SQLite database, streamed through topics into a second database, kept in step.
 
 In: nothing but an installed package. Out: a broker and a Connect worker as processes of their own, a JDBC
-source and a JDBC sink, rows that change for a while, a line of progress every second, and at the end a comparison
-of both databases, row by row. What must hold: the exit status is 0 only when both sides are equal; the processes
-end with the demo; everything lives in one temporary directory, which is removed unless --keep is given.
+source and a JDBC sink, rows that change for a while, a line of progress every second, and at the end a
+comparison of both databases, row by row. What must hold: the exit status is 0 only when both sides are
+equal; the processes end with the demo; everything lives in one temporary directory, which is removed unless
+--keep is given.
 """
 
 from __future__ import annotations
