@@ -66,6 +66,10 @@ FACILITIES: dict[str, Facility] = {
     "node-rdkafka": Facility(_fetched("node-rdkafka"), _fetch("node-rdkafka")),
     "postgresql": Facility(_servers("initdb", "postgres"), "apt-get install -y postgresql"),
     "mariadb": Facility(_servers("mariadb-install-db", "mariadbd"), "apt-get install -y mariadb-server"),
+    "jdbc-drivers": Facility(
+        _both(_programs("java"), _fetched("jdbc-drivers")),
+        f"apt-get install -y default-jdk-headless maven && {_fetch('jdbc-drivers')}",
+    ),
     "python-snappy": Facility(
         lambda: importlib.util.find_spec("snappy") is not None, "pip install python-snappy"
     ),

@@ -56,6 +56,11 @@ DEBIAN_BUILD_PACKAGES = {
 }
 
 
+# The JDBC drivers that the tests of driver jars use, and the JDBC sink that the bench compares with.
+JDBC_DRIVERS = ("com.h2database:h2:2.3.232", "org.postgresql:postgresql:42.7.4")
+DEBEZIUM_VERSION = "3.2.0.Final"
+
+
 class InteropError(Exception):
     """A fetch failed; the message tells what to do about it."""
 
@@ -156,6 +161,31 @@ def _fetch_kafka(directory: Path) -> None:
     expected = directory / "lib" / f"kafka_2.13-{KAFKA_VERSION}.jar"
     if not expected.exists():
         raise InteropError(f"mvn ended well but {expected} is missing")
+
+
+def jdbc_drivers_directory() -> Path:
+    return cache_directory() / "jdbc-drivers"
+
+
+def debezium_jdbc_directory() -> Path:
+    return cache_directory() / f"debezium-jdbc-{DEBEZIUM_VERSION}"
+
+
+def _copy_artifact(directory: Path, artifact: str) -> None:
+    _run(
+        "mvn", "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", f"-DoutputDirectory={directory}",
+        cwd=directory, hint="install it with: apt-get install -y maven default-jdk-headless",
+    )  # fmt: skip
+
+
+def _fetch_jdbc_drivers(directory: Path) -> None:
+    for artifact in JDBC_DRIVERS:
+        _copy_artifact(directory, artifact)
+
+
+def _fetch_debezium_jdbc(directory: Path) -> None:
+    _copy_artifact(directory, f"io.debezium:debezium-connector-jdbc:{DEBEZIUM_VERSION}:tar.gz:plugin")
+    _unpack(next(directory.glob("*.tar.gz")), directory)
 
 
 def _install_debian(directory: Path, packages: dict[str, str]) -> None:
@@ -301,6 +331,12 @@ class Item(NamedTuple):
 
 
 ITEMS: dict[str, Item] = {
+    "jdbc-drivers": Item(jdbc_drivers_directory, _fetch_jdbc_drivers, "JDBC drivers of H2 and PostgreSQL"),
+    "debezium-jdbc": Item(
+        debezium_jdbc_directory,
+        _fetch_debezium_jdbc,
+        f"Debezium's JDBC sink {DEBEZIUM_VERSION}, for the bench",
+    ),
     "kafka": Item(
         lambda: cache_directory() / f"kafka-{KAFKA_VERSION}",
         _fetch_kafka,

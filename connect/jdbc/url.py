@@ -121,8 +121,9 @@ def parse_url(
     }
     for key in merged:
         _refuse_dangerous(key)
-    found_user = user or _take(merged, "user", "username", "uid") or parsed.user
-    found_password = password or _take(merged, "password", "pwd") or parsed.password
+    in_url = _take(merged, "user", "username", "uid"), _take(merged, "password", "pwd")
+    found_user = user or in_url[0] or parsed.user
+    found_password = password or in_url[1] or parsed.password
     known = _KNOWN_PROPERTIES.get(parsed.driver)
     ignored = () if known is None else tuple(sorted(key for key in merged if key.lower() not in known))
     return replace(

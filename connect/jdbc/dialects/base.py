@@ -75,6 +75,18 @@ class Dialect:
     def new_table(self, table: TableId) -> str:
         return ".".join(self.quoter.new(part) for part in table if part is not None)
 
+    def as_created(self, table: TableId) -> TableId:
+        """The name that the database gives to a table created as `new_table(table)`."""
+        fold = {"lower": str.lower, "upper": str.upper}.get(self.fold)
+        if fold is None:
+            return table
+
+        def created(part: str) -> str:
+            return fold(part) if self.quoter.new(part) == part else part
+
+        catalog, schema, name = table
+        return TableId(catalog and created(catalog), schema and created(schema), created(name))
+
     def columns(self, names: Sequence[str]) -> str:
         return ", ".join(self.quoter.exact(name) for name in names)
 
@@ -192,7 +204,8 @@ class Dialect:
     def delete(self, table: TableId, keys: Sequence[Column]) -> str:
         return f"DELETE FROM {self.table(table)} WHERE {self.key_condition(keys)}"
 
-    def savepoint(self, name: str) -> str:
+    def savepoint(self, name: str) -> str | None:
+        """None where there are none: then the careful way of writing commits every part."""
         return f"SAVEPOINT {name}"
 
     def release(self, name: str) -> str | None:

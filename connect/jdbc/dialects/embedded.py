@@ -38,6 +38,10 @@ class GenericDialect(Dialect):
 class H2Dialect(Dialect):
     name = "h2"
     checked = "tested"
+
+    def release(self, name: str) -> str | None:
+        return None
+
     multi_row = 1
     type_names: ClassVar[TypeNames] = {**_STANDARD, Type.INT8: "TINYINT", Type.STRING: "VARCHAR"}
     key_type_names: ClassVar[TypeNames] = {Type.BYTES: "VARBINARY(1024)"}

@@ -87,6 +87,9 @@ class NetezzaDialect(StagingDialect):
         statements.append(f"DELETE FROM {quote(staging)}")
         return statements
 
+    def savepoint(self, name: str) -> str | None:
+        return None
+
     def external_load(self, table: TableId, columns: Sequence[Column], path: str) -> str:
         """A bulk load from a file of the client's (tab separated, backslash escapes, \\N for null)."""
         names = self.columns([column.name for column in columns])

@@ -87,6 +87,18 @@ class Connection(abc.ABC):
 
     # ---- what a driver may do better ----
 
+    def find_table(self, table: TableId) -> tuple[TableId, list[Column]]:
+        """The table of that name, or of the name that the database makes of it when it is not quoted; no
+        columns when there is neither."""
+        columns = self.columns(table)
+        if not columns:
+            created = self.dialect.as_created(table)
+            if created != table:
+                columns = self.columns(created)
+                if columns:
+                    return created, columns
+        return table, columns
+
     def is_alive(self) -> bool:
         try:
             self.query("SELECT 1")

@@ -155,7 +155,10 @@ class JarConnection(Connection):
                 self._bind(statement, parameters)
                 result = statement.executeQuery()
                 meta = result.getMetaData()
-                readers = [_reader(int(meta.getColumnType(at + 1))) for at in range(meta.getColumnCount())]
+                readers = [
+                    _reader(int(meta.getColumnType(at)), str(meta.getColumnTypeName(at)).lower())
+                    for at in range(1, meta.getColumnCount() + 1)
+                ]
                 piece: list[tuple[Any, ...]] = []
                 while result.next():
                     piece.append(tuple(read(result, at + 1) for at, read in enumerate(readers)))
@@ -330,12 +333,14 @@ def to_java(value: Any) -> Any:
     if isinstance(value, datetime.date):
         return jpype.java.sql.Date.valueOf(value.isoformat())
     if isinstance(value, datetime.time):
-        return jpype.java.sql.Time.valueOf(value.strftime("%H:%M:%S"))
+        return jpype.java.time.LocalTime.of(value.hour, value.minute, value.second, value.microsecond * 1000)
     return jpype.JString(str(value))
 
 
-def _reader(code: int) -> Any:
+def _reader(code: int, type_name: str) -> Any:
     """Reads a column of that JDBC type as a Python value."""
+    if type_name == "uuid":
+        return lambda result, at: _text(result.getObject(at))
     if code in (16, -7):
         return lambda result, at: _null(result, bool(result.getBoolean(at)))
     if code in (-6, 5, 4, -5):
@@ -349,7 +354,7 @@ def _reader(code: int) -> Any:
     if code == 91:
         return lambda result, at: _date(result.getDate(at))
     if code == 92:
-        return lambda result, at: _time(result.getTime(at))
+        return lambda result, at: _time(result.getObject(at, jpype.java.time.LocalTime.class_))
     if code == 93:
         return lambda result, at: _timestamp(result.getTimestamp(at))
     if code == 2014:
@@ -379,8 +384,9 @@ def _date(value: Any) -> datetime.date | None:
 def _time(value: Any) -> datetime.time | None:
     if value is None:
         return None
-    local = value.toLocalTime()
-    return datetime.time(int(local.getHour()), int(local.getMinute()), int(local.getSecond()))
+    return datetime.time(
+        int(value.getHour()), int(value.getMinute()), int(value.getSecond()), int(value.getNano()) // 1000
+    )
 
 
 def _timestamp(value: Any) -> datetime.datetime | None:

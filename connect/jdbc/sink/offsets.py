@@ -46,14 +46,14 @@ class OffsetTable:
         self.reached: dict[TopicPartition, int] = {}
 
     def create(self) -> None:
-        if not self._connection.columns(self._table):
+        if not self._connection.find_table(self._table)[1]:
             self._connection.rollback()
             try:
                 self._connection.execute(self._connection.dialect.create_table(self._table, _FIELDS))
                 self._connection.commit()
             except DatabaseError:
                 self._connection.rollback()
-                if not self._connection.columns(self._table):  # Otherwise another task was quicker.
+                if not self._connection.find_table(self._table)[1]:  # Otherwise another task was quicker.
                     raise
         self._connection.rollback()
 

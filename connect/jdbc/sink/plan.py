@@ -208,8 +208,11 @@ class RowPlan:
         row = self._pick(values)
         if self._binds:
             bound = list(row)
-            for at, bind in self._binds:
-                bound[at] = bind(bound[at])
+            try:
+                for at, bind in self._binds:
+                    bound[at] = bind(bound[at])
+            except (ValueError, TypeError, ArithmeticError) as error:
+                raise DataError(f"column {self.columns[at].name!r}: {error}") from None
             row = bound
         for at in range(self.key_count):
             if row[at] is None:

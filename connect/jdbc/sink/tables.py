@@ -22,34 +22,36 @@ class Tables:
     def __init__(self, connection: Connection, settings: SinkSettings) -> None:
         self._connection = connection
         self._settings = settings
-        self._columns: dict[TableId, list[Column]] = {}
+        self._columns: dict[TableId, tuple[TableId, list[Column]]] = {}
 
     def forget(self) -> None:
         self._columns.clear()
 
     def columns_for(
-        self, table: TableId, fields: Sequence[FieldSpec], *, schemaless: bool, ends: list[bool]
-    ) -> dict[str, Column]:
-        """The column of each field. Appends to `ends` when a definition was executed, which in some databases
-        commits: it must therefore be called before rows are written."""
-        columns = self._columns.get(table) or self._connection.columns(table)
+        self, table: TableId, fields: Sequence[FieldSpec], *, schemaless: bool
+    ) -> tuple[TableId, dict[str, Column]]:
+        """The table as the database names it, and the column of each field. Definitions commit, in some
+        databases by themselves: this must be called before any row of the transaction is written."""
+        found, columns = self._columns.get(table) or self._connection.find_table(table)
         if not columns:
-            columns = self._create(table, fields, schemaless)
-            ends.append(True)
+            self._create(table, fields, schemaless)
+            found, columns = self._connection.find_table(table)
+            if not columns:
+                raise ConnectError(f"the table {table} cannot be found after it was created")
         matched, missing = match_fields(fields, columns)
         if missing:
-            columns = self._connection.columns(table)  # Somebody else may have added them.
+            columns = self._connection.columns(found)  # Somebody else may have added them.
             matched, missing = match_fields(fields, columns)
         if missing:
-            columns = self._evolve(table, missing, schemaless)
-            ends.append(True)
+            self._evolve(found, missing, schemaless)
+            columns = self._connection.columns(found)
             matched, missing = match_fields(fields, columns)
             if missing:
                 raise ConnectError(f"the table {table} still lacks {_names(missing)} after ALTER TABLE")
-        self._columns[table] = columns
-        return matched
+        self._columns[table] = found, columns
+        return found, matched
 
-    def _create(self, table: TableId, fields: Sequence[FieldSpec], schemaless: bool) -> list[Column]:
+    def _create(self, table: TableId, fields: Sequence[FieldSpec], schemaless: bool) -> None:
         if not self._settings.auto_create:
             raise ConnectError(f"the table {table} does not exist, and auto.create is false")
         if schemaless:
@@ -61,13 +63,9 @@ class Tables:
         fields = [self._typed(field) for field in fields]
         self._check_names([table.table, *(field.name for field in fields)])
         self._define([self._connection.dialect.create_table(table, fields)], table)
-        columns = self._connection.columns(table)
-        if not columns:
-            raise ConnectError(f"the table {table} cannot be found after it was created")
         log.info("Created the table %s", table)
-        return columns
 
-    def _evolve(self, table: TableId, missing: Sequence[FieldSpec], schemaless: bool) -> list[Column]:
+    def _evolve(self, table: TableId, missing: Sequence[FieldSpec], schemaless: bool) -> None:
         if not self._settings.auto_evolve:
             raise ConnectError(
                 f"the table {table} has no column for {_names(missing)}, and auto.evolve is false"
@@ -90,7 +88,6 @@ class Tables:
         plain = [field._replace(key=False) for field in missing]
         self._define(self._connection.dialect.add_columns(table, plain), table)
         log.info("Added %s to the table %s", _names(missing), table)
-        return self._connection.columns(table)
 
     def _typed(self, field: FieldSpec) -> FieldSpec:
         if field.name not in self._settings.timestamp_fields:
@@ -120,7 +117,7 @@ class Tables:
             if error.kind is ErrorKind.CONNECTION:
                 raise
             # Another task may have done the same at the same time: the caller looks again.
-            if not self._connection.columns(table):
+            if not self._connection.find_table(table)[1]:
                 raise
             log.info("%s: %s", table, error)
 

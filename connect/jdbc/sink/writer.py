@@ -145,14 +145,7 @@ class Writer:
                     buffer = self._buffer(tables, plan.table, mode, keyed)
                 assert buffer is not None
                 buffer.add(plan, plan.row(record), record)
-            except (
-                ConnectError,
-                IdentifierError,
-                ValueError,
-                TypeError,
-                OverflowError,
-                ArithmeticError,
-            ) as error:
+            except (ConnectError, IdentifierError) as error:
                 plan = None
                 bad.append((record, error))
         return [batch for table in tables.values() for batch in table.batches(settings.batch_size)]
@@ -190,9 +183,8 @@ class Writer:
             raise ConnectError(
                 f"insert.mode={settings.insert_mode} needs a primary key (see pk.mode and pk.fields)"
             )
-        columns = self._tables.columns_for(
-            table, shape.fields, schemaless=any(field.schema is None for field in shape.fields), ends=[]
-        )
+        schemaless = any(field.schema is None for field in shape.fields)
+        table, columns = self._tables.columns_for(table, shape.fields, schemaless=schemaless)
         return RowPlan(table, shape, columns, self._binder, settings)
 
     # ---- from batches to the database ----
@@ -217,18 +209,25 @@ class Writer:
         dialect = self._connection.dialect
         while waiting:
             part = waiting.pop()
-            self._connection.execute(dialect.savepoint("pybroker_part"))
+            savepoint = dialect.savepoint("pybroker_part")
+            if savepoint is not None:
+                self._connection.execute(savepoint)
             try:
                 self._write_batch(part)
                 release = dialect.release("pybroker_part")
-                if release is not None:
+                if savepoint is None:
+                    self._connection.commit()
+                elif release is not None:
                     self._connection.execute(release)
             except DatabaseError as error:
                 if error.kind is ErrorKind.CONNECTION or (
                     error.kind is not ErrorKind.DATA and not every_error_is_a_rows
                 ):
                     raise
-                self._connection.execute(dialect.rollback_to("pybroker_part"))
+                if savepoint is None:
+                    self._connection.rollback()
+                else:
+                    self._connection.execute(dialect.rollback_to("pybroker_part"))
                 self._connection.forget_staging()
                 if len(part.rows) == 1:
                     bad.append((part.records[0], error))
