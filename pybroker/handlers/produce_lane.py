@@ -35,7 +35,7 @@ from pybroker.records.batch import (
     NO_TIMESTAMP,
 )
 from pybroker.records.compression import ZSTD
-from pybroker.records.validation import SMALL_BATCH, walk_records
+from pybroker.records.validation import SMALL_BATCH, only_record, walk_records
 from pybroker.wire import codec
 from pybroker.wire.fast import produce_response
 from pybroker.wire.headers import request_header, response_header
@@ -105,13 +105,23 @@ class _Entry:
 class ProduceLane:
     """The plain produce requests of one connection."""
 
-    __slots__ = ("_entries", "_last", "_lengths", "_walk_policy", "_wall_ms", "stored_count", "version")
+    __slots__ = (
+        "_entries",
+        "_last",
+        "_lengths",
+        "_walk_policy",
+        "_wall_ms",
+        "reply_bytes",
+        "stored_count",
+        "version",
+    )
 
     def __init__(self, wall_ms: Callable[[], int], walk_policy: WalkPolicy) -> None:
         self._wall_ms = wall_ms
         self._walk_policy = walk_policy
-        # Requests handled here, for the counters of the server.
+        # Requests handled here, and bytes of their replies, for the counters of the server.
         self.stored_count = 0
+        self.reply_bytes = 0
         self.version = -1
         self._entries: dict[bytes, _Entry] = {}
         self._last: _Entry | None = None
@@ -221,24 +231,30 @@ class ProduceLane:
             or policy.walks_all
         ):
             return position
+        (
+            _,
+            byte_limit,
+            last_offset_limit,
+            timestamp_limit,
+            interval_bytes,
+            max_batch_bytes,
+            before_max_ms,
+            after_max_ms,
+            leader_epoch,
+        ) = plain
         walks_small = policy.walks_small
         flexible = version >= _FIRST_FLEXIBLE_VERSION
         head_size = _FRAME_HEAD + len(key)
         now_ms = self._wall_ms()
-        latest = now_ms + plain.after_max_ms
-        earliest = now_ms - plain.before_max_ms
-        if latest > plain.timestamp_limit:
-            latest_stored = plain.timestamp_limit
-        else:
-            latest_stored = latest
-        max_batch_bytes = plain.max_batch_bytes
-        last_offset_limit = plain.last_offset_limit
-        interval_bytes = plain.interval_bytes
-        leader_epoch = plain.leader_epoch
+        latest = now_ms + after_max_ms
+        earliest = now_ms - before_max_ms
+        latest_stored = latest if latest < timestamp_limit else timestamp_limit
         next_offset = log.log_end_offset
         first_position = file_position = segment.size
-        position_limit = min(plain.byte_limit, first_position + _RUN_BYTES)
-        largest_timestamp, largest_offset = segment.largest
+        position_limit = first_position + _RUN_BYTES
+        if position_limit > byte_limit:
+            position_limit = byte_limit
+        largest_timestamp, largest_offset = segment.known_largest
         bytes_since_index = segment.bytes_since_index
         index_entries: list[tuple[int, int, int, int]] = []
         buffers: list[bytes | bytearray | memoryview] = []
@@ -325,7 +341,10 @@ class ProduceLane:
                 if count <= SMALL_BATCH and walks_small:
                     if attributes:
                         break
-                    highest, _, lowest, _ = walk_records(data, count, start + HEADER_SIZE, stop)
+                    if count == 1 and (lowest := only_record(data, start + HEADER_SIZE, stop)) >= 0:
+                        highest = lowest
+                    else:
+                        highest, _, lowest, _ = walk_records(data, count, start + HEADER_SIZE, stop)
                     if base_timestamp + highest != max_timestamp or base_timestamp + lowest < earliest:
                         break
 
@@ -387,6 +406,7 @@ class ProduceLane:
         if not entry.silent:
             pack_reply = entry.pack_reply
             size, head, tail = entry.reply_size, entry.reply_head, entry.reply_tail
+            self.reply_bytes += (size + 4) * len(stored)
             log_start_offset = log.log_start_offset
             for correlation_id, base_offset in stored:
                 out.append(

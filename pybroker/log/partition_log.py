@@ -327,13 +327,14 @@ class PartitionLog:
         timestamp and bytes since the last index entry, and the index entries (last offset, position, largest
         timestamp and its offset) that are due. StorageError: nothing has changed.
         """
+        size = segment.size
         try:
             segment.write(buffers, total)
         except OSError as error:
             raise self._write_failed(segment, error) from error
-        segment.remember(self.log_end_offset, segment.size)
-        segment.size += total
-        segment.largest = largest
+        segment.remember(self.log_end_offset, size)
+        segment.size = size + total
+        segment.known_largest = largest
         segment.bytes_since_index = bytes_since_index
         if index_entries:
             segment.add_index_entries(index_entries)

@@ -46,7 +46,6 @@ class Segment:
     """A segment. `first_timestamp` is the first batch's largest timestamp: None when not known yet."""
 
     __slots__ = (
-        "_largest",
         "_offset_index",
         "_recent",
         "_time_index",
@@ -61,6 +60,7 @@ class Segment:
         "index_dirty",
         "index_full",
         "index_max_bytes",
+        "known_largest",
         "roll_jitter_ms",
         "sealed",
         "size",
@@ -98,7 +98,7 @@ class Segment:
         self.index_dirty = False
         self.index_max_bytes = index_max_bytes
         self.index_full = False
-        self._largest: tuple[int, int] | None = None
+        self.known_largest: tuple[int, int] | None = None
         self._offset_index: OffsetIndex | None = None
         self._time_index: TimeIndex | None = None
         self._txn_index: TransactionIndex | None = None
@@ -118,7 +118,7 @@ class Segment:
         self._time_index.reset()
         self.index_full = False
         self._recent = {}
-        self._largest = (NO_TIMESTAMP, self.base_offset)
+        self.known_largest = (NO_TIMESTAMP, self.base_offset)
         self.bytes_since_index = 0
         self.index_dirty = True
 
@@ -136,8 +136,8 @@ class Segment:
         self._offset_index, self._time_index = offsets, times
         self.index_full = offsets.is_full or times.is_full
         self.bytes_since_index = max(self.size - offsets.last_position, 0)
-        if self._largest is None:
-            self._largest = times.last_entry
+        if self.known_largest is None:
+            self.known_largest = times.last_entry
 
     def unload_indexes(self) -> None:
         """Drop the arrays of a sealed segment; they are read again when needed."""
@@ -193,11 +193,11 @@ class Segment:
         """Update indexes and maxima for a batch whose bytes are in place."""
         if self.first_timestamp is None:
             self.first_timestamp = max_timestamp
-        largest = self._largest
+        largest = self.known_largest
         if largest is None:
             largest = self.largest
         if max_timestamp > largest[0]:
-            self._largest = largest = (max_timestamp, last_offset)
+            self.known_largest = largest = (max_timestamp, last_offset)
         if self.bytes_since_index > interval_bytes:
             offsets, times = self._offset_index, self._time_index
             assert offsets is not None
@@ -213,22 +213,22 @@ class Segment:
     @property
     def largest(self) -> tuple[int, int]:
         """(largest timestamp, last offset of the first batch that has it); (-1, base offset) when empty."""
-        if self._largest is None:
+        if self.known_largest is None:
             if self._time_index is not None:
-                self._largest = self._time_index.last_entry
+                self.known_largest = self._time_index.last_entry
             else:
                 try:
-                    self._largest = time_index.last_file_entry(
+                    self.known_largest = time_index.last_file_entry(
                         self.environment.files, self.path(".timeindex"), self.base_offset
                     )
                 except FileNotFoundError:
                     self._reload_indexes()
-                    assert self._largest is not None
-        return self._largest
+                    assert self.known_largest is not None
+        return self.known_largest
 
     @largest.setter
     def largest(self, value: tuple[int, int]) -> None:
-        self._largest = value
+        self.known_largest = value
 
     @property
     def indexes_loaded(self) -> bool:
@@ -470,7 +470,7 @@ class Segment:
         for _, header in self.scan(self.offset_index.lookup(largest[1])[1]):
             if header.max_timestamp > largest[0]:
                 largest = header.max_timestamp, header.last_offset
-        self._largest = largest
+        self.known_largest = largest
         self.txn_index.truncate_to(offset)
 
     def close_file(self) -> None:

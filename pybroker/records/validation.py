@@ -604,6 +604,47 @@ def walk_records(
     return largest, index_of_largest, smallest, keyless
 
 
+def only_record(data: bytes | bytearray, pos: int, size: int) -> int:
+    """The timestamp delta of a sound record that is alone in data[pos:size]; -1: let `walk_records` look.
+
+    Only the usual layout is known here: no headers, a timestamp delta below 64, a key below 64 bytes.
+    """
+    byte = data[pos]
+    if byte < 0x80:
+        pos += 1
+    elif (high := data[pos + 1]) < 0x80:
+        byte = byte & 0x7F | high << 7
+        pos += 2
+    elif (third := data[pos + 2]) < 0x80:
+        byte = byte & 0x7F | (high & 0x7F) << 7 | third << 14
+        pos += 3
+    else:
+        return -1
+    delta = data[pos + 1]
+    key = data[pos + 3]
+    if byte & 1 or pos + (byte >> 1) != size or delta & 0x81 or data[pos + 2]:
+        return -1
+    pos += 4
+    if key != 1:
+        if key & 0x81:
+            return -1
+        pos += key >> 1
+    byte = data[pos]
+    if byte < 0x80:
+        pos += 1
+    elif (high := data[pos + 1]) < 0x80:
+        byte = byte & 0x7F | high << 7
+        pos += 2
+    elif (third := data[pos + 2]) < 0x80:
+        byte = byte & 0x7F | (high & 0x7F) << 7 | third << 14
+        pos += 3
+    else:
+        return -1
+    if byte & 1 or pos + (byte >> 1) + 1 != size or data[size - 1]:
+        return -1
+    return delta >> 1
+
+
 def _count_alike(
     data: bytes | bytearray, begin: int, end: int, index: int, count: int, size: int
 ) -> tuple[int, int, int, int] | None:

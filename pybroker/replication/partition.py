@@ -357,6 +357,8 @@ class Partition:
             self.plain = None
             return None
         config = log.config
+        # Known from now on: `largest` reads it from the index if need be.
+        assert segment.largest is segment.known_largest
         self.plain = PlainAppend(
             segment,
             config.segment_bytes,

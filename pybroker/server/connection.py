@@ -99,6 +99,7 @@ class Connection(asyncio.Protocol):
         "_gate",
         "_handle",
         "_in_round",
+        "_lane",
         "_memory_paused",
         "_out",
         "_out_bytes",
@@ -108,7 +109,6 @@ class Connection(asyncio.Protocol):
         "_reading_paused",
         "_rest",
         "_rest_bytes",
-        "_run_lane",
         "_state",
         "_swept_unsent",
         "_transport",
@@ -129,7 +129,8 @@ class Connection(asyncio.Protocol):
         self._handle = gate.broker.handle
         self._api_metrics = gate.metrics.apis
         self._state: Any = None
-        self._run_lane: Any = None
+        # handlers.produce_lane, where the broker has it.
+        self._lane: Any = None
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
         self.peer = "?"
         # Replies that are ready to leave, with their prefixes.
@@ -182,8 +183,7 @@ class Connection(asyncio.Protocol):
         high = self._gate.limits.write_buffer_bytes
         self._transport.set_write_buffer_limits(high=high, low=high // 4)
         self._state = self._gate.broker.connect(host, port, self.listener)
-        lane = getattr(self._state, "lane", None)
-        self._run_lane = None if lane is None else lane.run
+        self._lane = getattr(self._state, "lane", None)
         delay_seconds = self._gate.delay_seconds(self.listener)
         if delay_seconds > 0:
             # As if it did not take its replies: what it sends is kept and not handled.
@@ -235,7 +235,7 @@ class Connection(asyncio.Protocol):
         """Handle the whole frames in `data`; keep what is left. A bytearray is given away."""
         position = 0
         gate = self._gate
-        if self._run_lane is not None and not (self._pending or gate.hold_requests or gate.draining):
+        if self._lane is not None and not (self._pending or gate.hold_requests or gate.draining):
             position = self._take_plain(data)
             if position == len(data):
                 return
@@ -247,16 +247,18 @@ class Connection(asyncio.Protocol):
     def _take_plain(self, data: bytes | bytearray) -> int:
         """Handle the plain produce requests at the front of `data` the short way; returns their end."""
         started_ns = perf_counter_ns()
-        lane = self._state.lane
-        run = lane.run
+        lane = self._lane
         out = self._out
         limit = self._frame_limit
-        held = len(out)
-        count = lane.stored_count
+        stored_count = lane.stored_count
+        reply_bytes = lane.reply_bytes
         position = 0
+        end = len(data)
         try:
-            while (end := run(data, position, limit, out)) != position:
-                position = end
+            while (done := lane.run(data, position, limit, out)) != position:
+                position = done
+                if done == end:
+                    break
         except InvariantError as error:
             self._gate.on_fatal(error)
             self._end_in_order()
@@ -268,17 +270,15 @@ class Connection(asyncio.Protocol):
             return len(data)
         if position:
             now_ns = self.active_ns = self.progress_ns = perf_counter_ns()
-            count = lane.stored_count - count
-            metrics = self._gate.metrics.api(_PRODUCE)
+            metrics = self._api_metrics[_PRODUCE] or self._gate.metrics.api(_PRODUCE)
             elapsed = now_ns - started_ns
-            metrics.latency[(elapsed // count).bit_length()] += count
+            # Of each request: they were answered together.
+            metrics.latency[elapsed.bit_length()] += lane.stored_count - stored_count
             metrics.latency_sum_ns += elapsed
             metrics.bytes_in += position
-            sent = 0
-            for reply in out[held:] if held else out:
-                sent += len(reply)
-            metrics.bytes_out += sent
-            self._out_bytes += sent
+            reply_bytes = lane.reply_bytes - reply_bytes
+            metrics.bytes_out += reply_bytes
+            self._out_bytes += reply_bytes
         return position
 
     def _process(self, view: memoryview) -> None:

@@ -169,7 +169,7 @@ class World:
         self.policy.remaining = min(self.policy.remaining, 1)
         self.lane = self.connection._state.lane
         if self.way == "general":
-            self.connection._run_lane = None
+            self.connection._lane = None
 
     def receive(self, data):
         if self.transport.closed:

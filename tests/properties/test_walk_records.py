@@ -73,3 +73,28 @@ def test_every_byte_of_alike_records_counts(monkeypatch):
             damaged = bytearray(data)
             damaged[position] ^= 1 << bit
             assert outcome(damaged, 130) == one_by_one(monkeypatch, damaged, 130), (position, bit)
+
+
+@pytest.mark.parametrize("size", [0, 1, 56, 57, 63, 64, 100, 8185, 8186, 8200, 70_000])
+@pytest.mark.parametrize("key", [None, b"", b"k", b"k" * 63, b"k" * 64])
+def test_the_only_record_is_taken_as_the_walk_takes_it(size, key):
+    taken = 0
+    for delta in (-1, 0, 1, 63, 64, 9000):
+        first = Record(0, NOW, None, b"")
+        second = Record(0, NOW + delta, key, bytes(size))
+        both = build_batch([first, second])[61:]
+        # The second one of two, with the number of an only one.
+        data = bytearray(both[len(build_batch([first])) - 61 :])
+        at = 1 if data[0] < 0x80 else 2 if data[1] < 0x80 else 3
+        at += 2 if data[at + 1] < 0x80 else 3
+        data[at] = 0
+        places = [*range(min(len(data), 80)), *range(max(len(data) - 8, 0), len(data))]
+        for place, bit in [(0, None)] + [(place, bit) for place in places for bit in range(8)]:
+            damaged = bytearray(data)
+            if bit is not None:
+                damaged[place] ^= 1 << bit
+            found = validation.only_record(b"\1\2" + damaged + b"\3" * 9, 2, 2 + len(damaged))
+            if found >= 0:
+                taken += 1
+                assert walk_records(damaged, 1)[:3] == (found, 0, found)
+    assert taken > 3 or (key is not None and len(key) > 63)
