@@ -254,7 +254,8 @@ class ProduceLane:
         position_limit = first_position + _RUN_BYTES
         if position_limit > byte_limit:
             position_limit = byte_limit
-        largest_timestamp, largest_offset = segment.known_largest
+        # `Partition.plan_plain` saw to it that it is known.
+        largest_timestamp, largest_offset = segment.known_largest  # type: ignore[misc]
         bytes_since_index = segment.bytes_since_index
         index_entries: list[tuple[int, int, int, int]] = []
         buffers: list[bytes | bytearray | memoryview] = []
