@@ -235,6 +235,9 @@ def make_producer(props: Mapping[str, Any]) -> Producer:
     """A producer that partitions as Java's does."""
     config = translate(props, "producer")
     config.setdefault("partitioner", "murmur2_random")
+    if "transactional.id" in config:
+        # librdkafka binds it to transaction.timeout.ms, which decides here.
+        config.pop("message.timeout.ms", None)
     # Java's buffer is counted in bytes alone.
     config.setdefault("queue.buffering.max.messages", 0)
     config.setdefault("queue.buffering.max.kbytes", 32768)

@@ -1,13 +1,13 @@
 """Workers for the tests of Connect.
 
-The contract tests run against our worker and against Apache Kafka's, both in both modes, on one broker (Apache
-Kafka, or pybroker with `--connect-broker=pybroker`). Without Java the Java workers are skipped, or fail under
+The contract tests run against our worker and against Apache Kafka's, both in both modes, on one broker: Apache
+Kafka, or whatever cluster `--against=HOST:PORT` names. Without Java the Java workers are skipped, or fail under
 PYBROKER_REQUIRE_ALL=1.
 """
 
 from __future__ import annotations
 
-import itertools
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,13 +17,16 @@ from tests import facilities
 from tests.connect.workers import JavaWorker, PythonWorker, Worker
 from tests.processes import KafkaProcess, PybrokerProcess, Server
 
-_numbers = itertools.count()
-
 
 @pytest.fixture(scope="session")
-def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The broker that Connect's topics live in."""
+def kafka_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The broker that Connect's topics live in: Apache Kafka, or what `--against` says."""
     server: Server
+    against = str(pytestconfig.getoption("--against") or "")
+    if ":" in against:
+        host, _, port = against.rpartition(":")
+        yield Server(host, int(port))
+        return
     if facilities.FACILITIES["kafka"].present() or facilities.require_all():
         facilities.require("kafka")
         server = KafkaProcess(tmp_path_factory.mktemp("connect-kafka"))
@@ -37,7 +40,7 @@ def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def start_worker(kafka_broker: Server, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     """A factory: `start_worker(PythonWorker, **properties)`; workers of one test share a group of their own."""
     workers: list[Worker] = []
-    group = f"group-{next(_numbers)}-{tmp_path.name}"[:80]
+    group = f"group-{uuid.uuid4().hex[:8]}-{tmp_path.name}"[:80]
 
     def start(
         kind: type[Worker] = PythonWorker,
@@ -81,7 +84,7 @@ def contract_worker(
     kind, distributed = KINDS[request.param]
     if kind is JavaWorker:
         facilities.require("kafka")
-    number = next(_numbers)
+    number = uuid.uuid4().hex[:8]
     worker = kind(
         tmp_path_factory.mktemp(f"contract-{request.param}"),
         kafka_broker.bootstrap,
