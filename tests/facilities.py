@@ -57,6 +57,9 @@ FACILITIES: dict[str, Facility] = {
     "go": Facility(
         _both(_programs("go"), _fetched("franz-go")), f"install Go 1.26 or newer, then {_fetch('franz-go')}"
     ),
+    "franz-go-tests": Facility(
+        _fetched("franz-go-tests"), f"install Go 1.26 or newer, then {_fetch('franz-go-tests')}"
+    ),
     "kafkajs": Facility(
         _both(_programs("node"), _fetched("kafkajs")), f"apt-get install -y nodejs npm && {_fetch('kafkajs')}"
     ),

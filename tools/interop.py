@@ -82,6 +82,10 @@ def franz_go_binary() -> Path:
     return cache_directory() / "franz-go" / "scenario"
 
 
+def franz_go_tests_binary() -> Path:
+    return cache_directory() / "franz-go-tests" / "kgo.test"
+
+
 def franz_go_source() -> Path:
     return REPOSITORY / "tests" / "clients" / "go"
 
@@ -229,6 +233,23 @@ def _fetch_franz_go(directory: Path) -> None:
     )
 
 
+def _fetch_franz_go_tests(directory: Path) -> None:
+    hint = "install Go 1.26 or newer"
+    environment = {"GOFLAGS": "-mod=readonly -buildvcs=false"}
+    command = ("go", "mod", "download", "github.com/twmb/franz-go")
+    _run(*command, cwd=franz_go_source(), hint=hint, environment=environment)
+    module = subprocess.run(
+        ["go", "list", "-m", "-f", "{{.Dir}}", "github.com/twmb/franz-go"],
+        cwd=franz_go_source(),
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    command = ("go", "test", "-c", "-o", str(franz_go_tests_binary()), "./pkg/kgo")
+    _run(*command, cwd=Path(module), hint=hint, environment=environment)
+
+
 def _fetch_kafkajs(directory: Path) -> None:
     (directory / "package.json").write_text('{"name": "pybroker-interop", "private": true}\n')
     _run(
@@ -354,6 +375,12 @@ ITEMS: dict[str, Item] = {
         _fetch_franz_go,
         "the franz-go test program",
         lambda: sorted(franz_go_source().glob("*.go")) + sorted(franz_go_source().glob("go.*")),
+    ),
+    "franz-go-tests": Item(
+        lambda: cache_directory() / "franz-go-tests",
+        _fetch_franz_go_tests,
+        "franz-go's own client tests",
+        lambda: sorted(franz_go_source().glob("go.*")),
     ),
     "node-rdkafka": Item(
         lambda: cache_directory() / f"node-rdkafka-{NODE_RDKAFKA_VERSION}",
