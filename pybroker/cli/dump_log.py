@@ -348,6 +348,7 @@ def _json(value: Any) -> str:
 
 def _offsets_content(record: Record) -> str:
     """A record of `__consumer_offsets`; what cannot be read is shown in hexadecimal."""
+    from pybroker.wire.schemas.coordinator_record_types import GroupMetadataValue
     from pybroker.wire.schemas.coordinator_records import decode_key, decode_value, record_type
 
     if record.key is None:
@@ -365,7 +366,7 @@ def _offsets_content(record: Record) -> str:
     if record.value is not None and value is not None:
         version = int.from_bytes(record.value[:2], "big", signed=True)
         data = _message_object(value, version)
-        if data.get("protocolType") == "consumer":
+        if isinstance(value, GroupMetadataValue) and value.protocol_type == "consumer":
             for member, shown in zip(value.members, data["members"], strict=True):
                 shown["subscription"] = _consumer_protocol(_SUBSCRIPTION, member.subscription)
                 shown["assignment"] = _consumer_protocol(_ASSIGNMENT, member.assignment)
