@@ -368,8 +368,8 @@ def _offsets_content(record: Record) -> str:
         data = _message_object(value, version)
         if isinstance(value, GroupMetadataValue) and value.protocol_type == "consumer":
             for member, shown in zip(value.members, data["members"], strict=True):
-                shown["subscription"] = _consumer_protocol(_SUBSCRIPTION, member.subscription)
-                shown["assignment"] = _consumer_protocol(_ASSIGNMENT, member.assignment)
+                shown["subscription"] = _consumer_protocol(_SUBSCRIPTION, bytes(member.subscription))
+                shown["assignment"] = _consumer_protocol(_ASSIGNMENT, bytes(member.assignment))
         payload = _json({"version": str(version), "data": data})
     shown_key = _json({"type": str(number), "data": _message_object(key, 0)})
     return f" key: {shown_key} payload: {payload}"
