@@ -181,12 +181,46 @@ def _docstring(path: Path) -> str | None:
 
 def pages() -> dict[str, str]:
     """File name under docs/ to its text."""
-    return {"configuration.md": configuration_page(), "protocol.md": protocol_page()}
+    return {
+        "configuration.md": configuration_page(),
+        "jdbc-options.md": jdbc_page(),
+        "protocol.md": protocol_page(),
+    }
+
+
+_JDBC = """\
+# Keys of the JDBC connectors
+
+Written by `tools/generate_docs.py` from `connect/jdbc/source/config.py` and `connect/jdbc/sink/config.py`:
+change those, not this. What the connectors do: [jdbc.md](jdbc.md). Other `connection.*` keys go to the
+driver.
+"""
+
+
+def jdbc_page() -> str:
+    """docs/jdbc-options.md."""
+    from connect.api.config_def import ConfigDef, convert_to_text
+    from connect.jdbc.sink.config import sink_config
+    from connect.jdbc.source.config import source_config
+
+    def table(config: ConfigDef) -> list[str]:
+        rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
+        for key in config.keys.values():
+            if not key.has_default:
+                default = "**required**"
+            else:
+                default = convert_to_text(key.default_value, key.type) or ""
+            doc = key.documentation.replace("|", "\\|")
+            rows.append(f"| {key.name} | {key.type.value.lower()} | {default} | {doc} |")
+        return rows
+
+    parts = [_JDBC, "## Source\n", *table(source_config()), "", "## Sink\n", *table(sink_config())]
+    return "\n".join(parts) + "\n"
 
 
 def main() -> int:
     """Write or check the pages; the exit status is 1 when a checked one is stale."""
-    parser = argparse.ArgumentParser(description="Write docs/configuration.md and docs/protocol.md.")
+    parser = argparse.ArgumentParser(description="Write the generated pages of docs/.")
     parser.add_argument("--check", action="store_true", help="write nothing, fail when a page is stale")
     check: bool = parser.parse_args().check
     stale = []

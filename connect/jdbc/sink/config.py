@@ -129,7 +129,7 @@ def sink_config() -> ConfigDef:
     )  # fmt: skip
     config.define(
         "mssql.use.merge.holdlock", Type.BOOLEAN, True, importance=low, group=writes, order_in_group=6,
-        doc="SQL Server: WITH (HOLDLOCK) in MERGE.",
+        doc="SQL Server's MERGE always has WITH (HOLDLOCK) here" + NO_EFFECT + ".",
     )  # fmt: skip
     config.define(
         "trim.sensitive.log", Type.BOOLEAN, False, importance=low, group=writes, order_in_group=7,
