@@ -70,6 +70,7 @@ __all__ = ["CLOSE", "Broker"]
 
 _API_VERSIONS = 18
 _TICK_INTERVAL_MS = 1_000
+_LOG_CONFIGS_MAX = 1_000
 # In memory: how long a slice of compaction may take, and the pause after it.
 _CLEANING_SLICE_MS = 2
 _CLEANING_PAUSE_MS = 4
@@ -123,6 +124,8 @@ class Broker:
         self._walk_mode: str = config["pybroker.record.validation"]
         self._durability: str = config["pybroker.durability"]
         self._calls: list[Effect] = []
+        # What topics with the same overrides share, by their overrides.
+        self._log_configs: dict[tuple[tuple[str, str | None], ...], LogConfig] = {}
         # Topics whose logs could not be made (a full disk): tried again with the ticks.
         self._incomplete: dict[str, TopicImage] = {}
         self._next_tick_ms = 0.0
@@ -433,6 +436,7 @@ class Broker:
             image.config(BROKER_RESOURCE, str(self.node_id)), image.config(BROKER_RESOURCE, "")
         )
         self._context.config = config
+        self._log_configs.clear()
         if self.on_config is not None:
             self.on_config(config)
         self._context.logs.cleaner.configure(self._cleaner_settings())
@@ -449,7 +453,15 @@ class Broker:
         return self._log_config(image.config(TOPIC_RESOURCE, topic))
 
     def _log_config(self, overrides: Any) -> LogConfig:
-        return LogConfig(**log_config_from(self._context.config.topic_values(overrides)))
+        """One object for all topics with the same overrides."""
+        key = tuple(overrides.items())
+        config = self._log_configs.get(key)
+        if config is None:
+            if len(self._log_configs) >= _LOG_CONFIGS_MAX:
+                self._log_configs.clear()
+            config = LogConfig(**log_config_from(self._context.config.topic_values(overrides)))
+            self._log_configs[key] = config
+        return config
 
     def _host(self, image: MetadataImage, topic: TopicImage) -> None:
         """Have a log and a leader for every partition of a topic."""
