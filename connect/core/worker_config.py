@@ -65,6 +65,16 @@ def _at_least_one(name: str, value: Any) -> None:
     _listener_urls(name, value)
 
 
+def _no_extensions(name: str, value: Any) -> None:
+    # One may be what keeps strangers out: a worker that left it out in silence would be open to them.
+    if value:
+        raise ConfigError(
+            name=name,
+            value=value,
+            message="REST extensions are not supported; use ssl.client.auth or a proxy",
+        )
+
+
 _HMACS: Final = ("HmacSHA1", "HmacSHA224", "HmacSHA256", "HmacSHA384", "HmacSHA512")
 
 
@@ -161,7 +171,7 @@ _COMMON: Final[tuple[_Row, ...]] = (
     ("access.control.allow.origin", _STR, "", _LOW, None, "Access-Control-Allow-Origin."),
     ("access.control.allow.methods", _STR, "", _LOW, None, "Access-Control-Allow-Methods."),
     ("response.http.headers.config", _STR, "", _LOW, None, "Headers to set on every answer."),
-    ("rest.extension.classes", _LIST, "", _LOW, None, "Extensions of the REST API."),
+    ("rest.extension.classes", _LIST, "", _LOW, _no_extensions, "Extensions of the REST API."),
     ("admin.listeners", _LIST, None, _LOW, _listener_urls, "Where /admin listens, if elsewhere."),
     (
         "ssl.client.auth",

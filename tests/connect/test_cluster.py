@@ -280,3 +280,26 @@ def test_kill_a_worker_in_the_middle(start_worker: Start, tmp_path: Path) -> Non
         time.sleep(0.5)
     lines = out.read_text().split()
     assert set(lines) == expected, (len(set(lines)), len(expected))
+
+
+def test_a_java_workers_offset_file_is_read(start_worker: Start, tmp_path: Path) -> None:
+    """A standalone worker goes on with the file of Java objects that Apache Kafka's left."""
+    facilities.require("kafka")
+    before = start_worker(JavaWorker, distributed=False)
+    names = create_sources(before, tmp_path, "j", 2)
+    for name in names:
+        wait_until(
+            lambda name=name: before.rest.get(f"/connectors/{name}/offsets")["offsets"], "offsets", 30, 0.1
+        )
+    stored = {name: before.rest.get(f"/connectors/{name}/offsets") for name in names}
+    before.stop()
+    assert (before.directory / "offsets").read_bytes().startswith(b"\xac\xed")
+    after = start_worker(PythonWorker, distributed=False, directory=before.directory)
+    for name, expected in stored.items():
+        config = {"connector.class": "FileStreamSource", "file": str(tmp_path / f"{name}.txt"), "topic": "j"}
+        assert after.rest.create(name, config).status == 201
+        assert after.rest.get(f"/connectors/{name}/offsets") == expected
+        assert after.rest.put(f"/connectors/{name}/stop").status == 204
+        after.rest.await_states(name, "STOPPED", [])
+        assert after.rest.delete(f"/connectors/{name}/offsets").status == 200
+    assert not (before.directory / "offsets").read_bytes().startswith(b"\xac\xed")
