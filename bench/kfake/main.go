@@ -1,4 +1,4 @@
-// kfake, the in-memory broker of franz-go, on a given port: an optional third column of the benchmark table.
+// kfake, the in-memory broker of franz-go, on a given port: the third column of the benchmark table.
 package main
 
 import (
@@ -16,7 +16,7 @@ func main() {
 	if err != nil {
 		panic(err)
 	}
-	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DefaultNumPartitions(1))
+	cluster, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.Ports(port), kfake.DefaultNumPartitions(1), kfake.AllowAutoTopicCreation())
 	if err != nil {
 		panic(err)
 	}
