@@ -67,6 +67,15 @@ def dead_letter_source(record: SinkRecord) -> RawRecord | None:
     return record.raw if isinstance(record, TrackedSinkRecord) else None
 
 
+class PipelinePlugins(NamedTuple):
+    """What a pipeline is made of, for metrics."""
+
+    stages: tuple[TransformStage, ...]
+    key: Converter
+    value: Converter
+    header: HeaderConverter
+
+
 class _Chain:
     def __init__(self, stages: Sequence[TransformStage], errors: ErrorHandler) -> None:
         self.stages = tuple(stages)
@@ -173,6 +182,9 @@ class SourcePipeline:
         convert = self._header.from_connect_header
         return [(h.key, convert(record.topic, h.key, h.schema, h.value)) for h in record.headers]
 
+    def plugins(self) -> PipelinePlugins:
+        return PipelinePlugins(self._chain.stages, self._key, self._value, self._header)
+
     def close(self) -> None:
         self._chain.close()
         for converter in (self._key, self._value, self._header):
@@ -259,6 +271,9 @@ class SinkPipeline:
             schema, item = self._header.to_connect_header(raw.topic, key, value)
             result._items.append(Header(key, item, schema))
         return result
+
+    def plugins(self) -> PipelinePlugins:
+        return PipelinePlugins(self._chain.stages, self._key, self._value, self._header)
 
     def close(self) -> None:
         self._chain.close()

@@ -743,6 +743,24 @@ class Worker:
                 "task_version": task.version,
                 "status": task_status.state.lower() if task_status else "unassigned",
             }
+            if isinstance(task, SourceWorkerTask | SinkWorkerTask):
+                plugins = task.settings.pipeline.plugins()
+                for kind in ("key", "value", "header"):
+                    converter = getattr(plugins, kind)
+                    info[f"{kind}_converter_class"] = class_name(type(converter))
+                    info[f"{kind}_converter_version"] = str(converter.version)
+                for number, stage in enumerate(plugins.stages):
+                    names = {
+                        **label,
+                        "position": str(number),
+                        "class": class_name(type(stage.transformation)),
+                    }
+                    names["version"] = str(stage.transformation.version)
+                    found.append(("connector-transform-metrics", "transform-class", names, 1))
+                    if stage.predicate is not None:
+                        names = {**names, "class": class_name(type(stage.predicate))}
+                        names["version"] = str(stage.predicate.version)
+                        found.append(("connector-predicate-metrics", "predicate-class", names, 1))
             found.append(("connector-task-metrics", "status", info, 1))
             samples = task.metrics.samples(task.is_source, self.config.exactly_once_source)
             found += [(g, n, label, v) for (g, n), v in samples.items()]

@@ -303,3 +303,19 @@ def test_a_java_workers_offset_file_is_read(start_worker: Start, tmp_path: Path)
         after.rest.await_states(name, "STOPPED", [])
         assert after.rest.delete(f"/connectors/{name}/offsets").status == 200
     assert not (before.directory / "offsets").read_bytes().startswith(b"\xac\xed")
+
+
+@pytest.mark.parametrize("protocol", ["eager", "compatible"])
+def test_older_protocols(start_worker: Start, tmp_path: Path, protocol: str) -> None:
+    """Without signed requests, and in eager rebalances that stop everything."""
+    first = start_worker(PythonWorker, connect__protocol=protocol)
+    create_sources(first, tmp_path, "o", 4)
+    second = start_worker(PythonWorker, connect__protocol=protocol)
+    await_balance(first, [first, second], 4)
+    assert first.rest.post("/connectors/nope/tasks", []).status == 404  # No signature is asked for.
+    for worker in (first, second):
+        config = worker.rest.get("/connectors/o0/config")
+        assert worker.rest.put("/connectors/o0/config", {**config, "by": worker.worker_id}).status == 200
+        worker.rest.await_states("o0", "RUNNING", ["RUNNING"], 60)
+    second.stop()
+    await_balance(first, [first], 4)
