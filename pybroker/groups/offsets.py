@@ -13,14 +13,16 @@ Sources: KIP-211 (expiry), KIP-447 (stable offsets), KIP-848 and KIP-1251 (topic
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pybroker.common.errors import ErrorCode
 from pybroker.coordinator.result import CoordinatorRecord
 from pybroker.groups.expiry import is_expired
+from pybroker.wire.fast import offset_commit_record as fast
 from pybroker.wire.message import ZERO_UUID
 from pybroker.wire.messages.offset_commit import (
+    OffsetCommitRequestPartition,
     OffsetCommitRequestTopic,
     OffsetCommitResponsePartition,
     OffsetCommitResponseTopic,
@@ -31,6 +33,7 @@ from pybroker.wire.messages.offset_fetch import (
     OffsetFetchResponseTopics,
 )
 from pybroker.wire.messages.txn_offset_commit import (
+    TxnOffsetCommitRequestPartition,
     TxnOffsetCommitRequestTopic,
     TxnOffsetCommitResponsePartition,
     TxnOffsetCommitResponseTopic,
@@ -58,18 +61,10 @@ class CommittedOffset(NamedTuple):
     log_offset: int
 
 
+# The fields of a CommittedOffset but for the last.
+_Content = tuple[int, int, str, int, int, bytes]
 # topic -> partition -> offset
 TopicOffsets = dict[str, dict[int, CommittedOffset]]
-
-
-def offset_record(group_id: str, topic: str, partition: int, value: OffsetCommitValue) -> CoordinatorRecord:
-    """The record of a commit."""
-    version = _EXPIRING_VERSION if value.expire_timestamp >= 0 else None
-    if version is not None:
-        # Version 1 has no room for these.
-        value.leader_epoch, value.topic_id = -1, ZERO_UUID
-    key = encode_key(OffsetCommitKey(group=group_id, topic=topic, partition=partition))
-    return CoordinatorRecord(key, encode_value(value, version))
 
 
 def offset_tombstone(group_id: str, topic: str, partition: int) -> CoordinatorRecord:
@@ -82,7 +77,7 @@ def offset_tombstone(group_id: str, topic: str, partition: int) -> CoordinatorRe
 class OffsetStore:
     """The offsets of one shard."""
 
-    __slots__ = ("_by_group", "_metadata_max_bytes", "_open_producers", "_pending", "_retention_ms")
+    __slots__ = ("_by_group", "_fresh", "_metadata_max_bytes", "_open_producers", "_pending", "_retention_ms")
 
     def __init__(self, metadata_max_bytes: int, retention_ms: int) -> None:
         self._metadata_max_bytes = metadata_max_bytes
@@ -92,6 +87,8 @@ class OffsetStore:
         self._pending: dict[int, dict[str, TopicOffsets]] = {}
         # group -> producers with pending offsets; a dict, because its order is that of the records
         self._open_producers: dict[str, dict[int, None]] = {}
+        # What was just encoded, by key, so that its replay need not decode it: value, key, what it says.
+        self._fresh: dict[bytes, tuple[bytes, OffsetCommitKey, _Content]] = {}
 
     # ---- state ---------------------------------------------------------------------------------------
 
@@ -109,15 +106,29 @@ class OffsetStore:
             for producer in list(self._open_producers.get(group_id, ())):
                 self._remove_pending(producer, group_id, topic, partition)
             return
-        committed = CommittedOffset(
+        content = (
             value.offset,
             value.leader_epoch,
             value.metadata,
             value.commit_timestamp,
             value.expire_timestamp,
             value.topic_id,
-            log_offset,
         )
+        self._put(key, CommittedOffset(*content, log_offset), producer_id)
+
+    def take_fresh(self, key: bytes, value: bytes | None) -> tuple[OffsetCommitKey, _Content] | None:
+        """What a record says that was made by the last commit, None for any other."""
+        fresh = self._fresh.pop(key, None)
+        return fresh[1:] if fresh is not None and fresh[0] is value else None
+
+    def replay_fresh(
+        self, key: OffsetCommitKey, content: _Content, log_offset: int, producer_id: int
+    ) -> None:
+        """As `replay`, with what `take_fresh` gave."""
+        self._put(key, CommittedOffset(*content, log_offset), producer_id)
+
+    def _put(self, key: OffsetCommitKey, committed: CommittedOffset, producer_id: int) -> None:
+        group_id, topic, partition = key.group, key.topic, key.partition
         if producer_id < 0:
             groups = self._by_group
         else:
@@ -185,27 +196,14 @@ class OffsetStore:
         """The answers and records of a commit that its group allows; `retention_ms` -1: the default."""
         expire_timestamp = -1 if retention_ms < 0 else now_ms + retention_ms
         answers: list[OffsetCommitResponseTopic] = []
-        records: list[CoordinatorRecord] = []
+        records = self._start_commit()
         for topic in topics:
-            partitions: list[OffsetCommitResponsePartition] = []
-            for wanted in topic.partitions:
-                index = wanted.partition_index
-                metadata = wanted.committed_metadata or ""
-                error = ErrorCode.NONE
-                # In characters, as Kafka counts them (UTF-16 code units).
-                if self.is_metadata_too_long(metadata):
-                    error = ErrorCode.OFFSET_METADATA_TOO_LARGE
-                else:
-                    value = OffsetCommitValue(
-                        offset=wanted.committed_offset,
-                        leader_epoch=wanted.committed_leader_epoch,
-                        metadata=metadata,
-                        commit_timestamp=now_ms,
-                        expire_timestamp=expire_timestamp,
-                        topic_id=topic.topic_id,
-                    )
-                    records.append(offset_record(group_id, topic.name, index, value))
-                partitions.append(OffsetCommitResponsePartition(partition_index=index, error_code=error))
+            partitions = [
+                OffsetCommitResponsePartition(partition_index=index, error_code=error)
+                for index, error in self._commit_topic(
+                    group_id, topic.name, topic.topic_id, topic.partitions, expire_timestamp, now_ms, records
+                )
+            ]
             answers.append(
                 OffsetCommitResponseTopic(name=topic.name, topic_id=topic.topic_id, partitions=partitions)
             )
@@ -216,26 +214,63 @@ class OffsetStore:
     ) -> tuple[list[TxnOffsetCommitResponseTopic], list[CoordinatorRecord]]:
         """As `commit`, for TxnOffsetCommit: the records are to be replayed with their producer id."""
         answers: list[TxnOffsetCommitResponseTopic] = []
-        records: list[CoordinatorRecord] = []
+        records = self._start_commit()
         for topic in topics:
-            partitions: list[TxnOffsetCommitResponsePartition] = []
-            for wanted in topic.partitions:
-                index = wanted.partition_index
-                metadata = wanted.committed_metadata or ""
-                error = ErrorCode.NONE
-                if self.is_metadata_too_long(metadata):
-                    error = ErrorCode.OFFSET_METADATA_TOO_LARGE
-                else:
-                    value = OffsetCommitValue(
-                        offset=wanted.committed_offset,
-                        leader_epoch=wanted.committed_leader_epoch,
-                        metadata=metadata,
-                        commit_timestamp=now_ms,
-                    )
-                    records.append(offset_record(group_id, topic.name, index, value))
-                partitions.append(TxnOffsetCommitResponsePartition(partition_index=index, error_code=error))
+            partitions = [
+                TxnOffsetCommitResponsePartition(partition_index=index, error_code=error)
+                for index, error in self._commit_topic(
+                    group_id, topic.name, ZERO_UUID, topic.partitions, -1, now_ms, records
+                )
+            ]
             answers.append(TxnOffsetCommitResponseTopic(name=topic.name, partitions=partitions))
         return answers, records
+
+    def _start_commit(self) -> list[CoordinatorRecord]:
+        # Left behind by a commit whose append failed.
+        self._fresh.clear()
+        return []
+
+    def _commit_topic(
+        self,
+        group_id: str,
+        topic: str,
+        topic_id: bytes,
+        partitions: Iterable[OffsetCommitRequestPartition | TxnOffsetCommitRequestPartition],
+        expire_timestamp: int,
+        now_ms: int,
+        records: list[CoordinatorRecord],
+    ) -> Iterator[tuple[int, ErrorCode]]:
+        """Add the records of one topic; (partition, error) of each."""
+        prefix = fast.key_prefix(group_id, topic)
+        for wanted in partitions:
+            index = wanted.partition_index
+            metadata = wanted.committed_metadata or ""
+            if metadata and self.is_metadata_too_long(metadata):
+                yield index, ErrorCode.OFFSET_METADATA_TOO_LARGE
+                continue
+            offset, epoch = wanted.committed_offset, wanted.committed_leader_epoch
+            if expire_timestamp >= 0:
+                # Version 1 has no room for the epoch and the topic id.
+                epoch, topic_id = -1, ZERO_UUID
+                value = encode_value(
+                    OffsetCommitValue(
+                        offset=offset,
+                        metadata=metadata,
+                        commit_timestamp=now_ms,
+                        expire_timestamp=expire_timestamp,
+                    ),
+                    _EXPIRING_VERSION,
+                )
+            else:
+                value = fast.encode_value(offset, epoch, metadata, now_ms, topic_id)
+            key = fast.encode_key(prefix, index)
+            self._fresh[key] = (
+                value,
+                OffsetCommitKey(group=group_id, topic=topic, partition=index),
+                (offset, epoch, metadata, now_ms, expire_timestamp, topic_id),
+            )
+            records.append(CoordinatorRecord(key, value))
+            yield index, ErrorCode.NONE
 
     def is_metadata_too_long(self, metadata: str) -> bool:
         """Whether the text of a commit is longer than `offset.metadata.max.bytes`."""

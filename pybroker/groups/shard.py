@@ -113,6 +113,11 @@ class GroupShard:
         producer_epoch: int,
     ) -> None:
         """Apply a record of the log."""
+        fresh = self.offsets.take_fresh(key, value)
+        if fresh is not None:
+            self._ensure_group(fresh[0].group)
+            self.offsets.replay_fresh(*fresh, offset, producer_id)
+            return
         number = record_type(key)
         apply = _REPLAY.get(number)
         if apply is None and number not in consumer_records.RECORD_TYPES:
@@ -127,10 +132,14 @@ class GroupShard:
     def _replay_offset(
         self, key: OffsetCommitKey, value: OffsetCommitValue | None, offset: int, producer_id: int
     ) -> None:
-        if value is not None and key.group not in self.groups:
-            # Offsets of a group that nobody ever joined.
-            self.groups[key.group] = ClassicGroup(key.group)
+        if value is not None:
+            self._ensure_group(key.group)
         self.offsets.replay(key, value, offset, producer_id)
+
+    def _ensure_group(self, group_id: str) -> None:
+        """Offsets need a group: a simple one, if nobody ever joined it."""
+        if group_id not in self.groups:
+            self.groups[group_id] = ClassicGroup(group_id)
 
     def _replay_classic_group(
         self, key: GroupMetadataKey, value: GroupMetadataValue | None, offset: int, producer_id: int

@@ -9,6 +9,11 @@ from pybroker.groups.classic.group import ClassicGroup
 from pybroker.groups.group import EMPTY, STABLE
 from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.image import TopicImage
+from pybroker.wire.messages.offset_commit import (
+    OffsetCommitRequest,
+    OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+)
 from pybroker.wire.messages.offset_delete import (
     OffsetDeleteRequest,
     OffsetDeleteRequestPartition,
@@ -296,3 +301,22 @@ def test_metadata_limit():
     assert not world.shard.offsets.is_metadata_too_long("abc")
     assert world.shard.offsets.is_metadata_too_long("😀😀")
     assert not world.shard.offsets.is_metadata_too_long("é😀")
+
+
+def test_partition_named_twice_in_one_commit(world):
+    request = OffsetCommitRequest(
+        group_id=GROUP,
+        topics=[
+            OffsetCommitRequestTopic(
+                name="t",
+                partitions=[
+                    OffsetCommitRequestPartition(partition_index=0, committed_offset=offset)
+                    for offset in (5, 6)
+                ],
+            )
+        ],
+    )
+    world.write(lambda shard, now: shard.commit_offsets(request, 9, now))
+    assert world.fetch(0) == {0: 6}
+    world.crash()
+    assert world.fetch(0) == {0: 6}
