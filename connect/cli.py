@@ -38,7 +38,7 @@ def main(log_level: str) -> None:
 @click.argument("connectors", nargs=-1, type=_FILE)
 def standalone(worker_properties: Path, connectors: tuple[Path, ...]) -> None:
     """Run one worker with the connectors of .properties and .json files; more can be added by REST."""
-    from connect.runtime.process import run_standalone
+    from connect.process import run_standalone
 
     _run(lambda config: run_standalone(config, connectors), worker_properties, False)
 
@@ -47,7 +47,7 @@ def standalone(worker_properties: Path, connectors: tuple[Path, ...]) -> None:
 @click.argument("worker_properties", type=_FILE)
 def distributed(worker_properties: Path) -> None:
     """Run one worker of a group; connectors are added by REST."""
-    from connect.runtime.process import run_distributed
+    from connect.process import run_distributed
 
     _run(run_distributed, worker_properties, True)
 

@@ -7,7 +7,6 @@ configuration alone, never by a connector's.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -113,7 +112,7 @@ class DirectoryConfigProvider:
         try:
             found = {}
             for name in self._names(folder):
-                inside = os.path.join(folder, name)
+                inside = str(PurePosixPath(folder) / name)
                 self._paths.check(inside)
                 found[name] = self._read(inside)
             return found

@@ -16,7 +16,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from connect.api.errors import ConfigError, ConnectError
+from connect.api.errors import ConnectError
 from connect.api.sink import SinkConnector
 from connect.api.sink import TopicPartition as SinkPartition
 from connect.api.source import SourceConnector
@@ -62,6 +62,8 @@ class NotHereError(ConnectError):
 # Sends task configurations, or a request to fence, to the leader (only distributed).
 PublishTasks = Callable[[str, str, Sequence[Mapping[str, str]]], Awaitable[None]]
 RequestFencing = Callable[[str, str], Awaitable[None]]
+# Takes transactional ids over from whoever used them.
+FenceProducers = Callable[[list[str]], Awaitable[None]]
 
 
 class Herder:
@@ -85,6 +87,7 @@ class Herder:
         self.cluster_id = cluster_id
         self.publish_tasks: PublishTasks | None = None
         self.request_fencing: RequestFencing | None = None
+        self.fence_producers: FenceProducers | None = None
         self.ready = False
         self.stage = "starting up"
         self._set_logger_level = set_logger_level
@@ -744,8 +747,6 @@ class Herder:
         if ids:
             await self.fence_producers(ids)
 
-    fence_producers: Callable[[list[str]], Awaitable[None]] | None = None
-
     async def put_task_configs(self, name: str, configs: list[dict[str, str]]) -> None:
         """From a follower that runs the connector."""
         async with self._lock:
@@ -851,6 +852,3 @@ def _integer(value: Any) -> int | None:
     except ValueError:
         return None
     return number if -(1 << 63) <= number < 1 << 63 else None
-
-
-__all__ = ["ConfigError", "Herder", "NotHereError", "RestError"]
