@@ -45,6 +45,7 @@ from tests.protocol.raw import (
 from tests.protocol.test_connection import SERVED
 
 STALL_MS = float(os.environ.get("PYBROKER_STALL_MS", "250"))
+IDLE_CONNECTIONS = int(os.environ.get("PYBROKER_IDLE_CONNECTIONS", "2000"))
 GROWTH = 256 << 20
 
 
@@ -382,17 +383,22 @@ def test_slowloris(server: PybrokerProcess, watch: Watch) -> None:
 
 
 def test_idle_connections(server: PybrokerProcess, watch: Watch) -> None:
-    """Two thousand, from several addresses: a limit per address may close some, not the others."""
+    """Thousands, from several addresses, a third of them with half a request, a third with the beginning of
+    TLS: a limit per address may close some, not the others."""
     host, port = raw.parse_address(server.bootstrap)
     opened = []
     with watch():
         try:
-            for number in range(2000):
+            for number in range(IDLE_CONNECTIONS):
                 client = socket.socket()
                 client.settimeout(2)
                 client.bind((f"127.0.0.{2 + number % 8}", 0))
                 with contextlib.suppress(OSError):
                     client.connect((host, port))
+                    if number % 3 == 1:
+                        client.send(struct.pack(">i", 100 << 20) + b"half a request")
+                    elif number % 3 == 2:
+                        client.send(bytes.fromhex("1603010200010001fc0303"))
                 opened.append(client)
             time.sleep(0.2)
         finally:
