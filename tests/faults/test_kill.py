@@ -1,7 +1,7 @@
 """kill -9 again and again while idempotent and plain producers and an administrator work; with a disk that
 fills up in between, too.
 
-`PYBROKER_KILL_CYCLES` sets the number of cycles (10 without it; the figures in docs/conformance.md are from
+`PYBROKER_KILL_CYCLES` sets the number of cycles (10 without it; the figures in docs/reliability.md are from
 200).
 """
 
