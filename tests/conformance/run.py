@@ -60,7 +60,7 @@ PROPERTIES = {
     "group.initial.rebalance.delay.ms": "0",
 }
 
-NO_ANSWER_WAIT = 4.0
+NO_ANSWER_WAIT = 8.0
 # Where the ids begin that stand for those that a node has not given.
 _NOT_GIVEN = 900_000_000
 
@@ -147,7 +147,7 @@ class Peer:
 
     def await_topic(self, name: str, *, ask_again: bool = False) -> None:
         try:
-            raw.wait_for_topic(self.side, name, timeout=3.0)
+            raw.wait_for_topic(self.side, name, timeout=10.0)
         except AssertionError:
             if ask_again:
                 # The reference drops the creation when its controller is busy.
@@ -158,7 +158,7 @@ class Peer:
             self.names.learn_topic(name, topic_id)
 
     def await_no_topic(self, name: str) -> None:
-        deadline = time.monotonic() + 3
+        deadline = time.monotonic() + 10
         while name and self.metadata(name)["error_code"] == 0 and time.monotonic() < deadline:
             time.sleep(0.005)
 
@@ -359,6 +359,9 @@ def run(
             created = _created_by_metadata(generator, step, answers[0])
             for peer, answer in zip(peers, answers, strict=True):
                 peer.settle(step, answer, created)
+            for name in created:
+                if any(peer.metadata(name)["error_code"] for peer in peers):
+                    raise AssertionError(f"{name} was not created by request {number}, a Metadata")
             _learn(generator, peers[0], step, answers[0])
             compared = [p.normalizer.answer(step.key, a) for p, a in zip(peers, answers, strict=True)]
             found = differences(*compared)
