@@ -39,6 +39,7 @@ from pybroker.groups.shard import GroupShard
 from pybroker.handlers import registry
 from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request, Steps
 from pybroker.handlers.fetch_sessions import FetchSessionCache
+from pybroker.handlers.telemetry import ClientTelemetry
 from pybroker.handlers.transaction_markers import append_markers
 from pybroker.large_requests import LargeRequests
 from pybroker.log import LogConfig, LogManager
@@ -139,6 +140,7 @@ class Broker:
         context.endpoints = {}
         context.run_blocking = self._run_blocking
         context.fetch_sessions = FetchSessionCache(config["max.incremental.fetch.session.cache.slots"], rng)
+        context.telemetry = ClientTelemetry()
         context.producer_ids = ProducerIds(self._allocate_producer_ids)
         self._large = LargeRequests(clock, self.timers, self._run_blocking)
         # Internal topic -> the coordinator that lives in it.

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pybroker.coordinator.host import CoordinatorHost
     from pybroker.groups.shard import GroupShard
     from pybroker.handlers.fetch_sessions import FetchSessionCache
+    from pybroker.handlers.telemetry import ClientTelemetry
     from pybroker.log import LogManager
     from pybroker.metadata.image import MetadataImage
     from pybroker.records.validation import WalkPolicy
@@ -148,6 +149,7 @@ class Context:
         "logs",
         "producer_ids",
         "run_blocking",
+        "telemetry",
         "timers",
         "topics",
         "topics_by_id",
@@ -160,6 +162,7 @@ class Context:
     logs: LogManager
     timers: TimerQueue
     fetch_sessions: FetchSessionCache
+    telemetry: ClientTelemetry
     producer_ids: ProducerIds
     groups: CoordinatorHost[GroupShard]
     transactions: TransactionCoordinator

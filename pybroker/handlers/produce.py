@@ -51,11 +51,10 @@ def _append(
     by_id = request.version >= 13
     topic_data, overruled = message.topic_data, None
     refusal = _whole_request_refusal(context, request)
-    if refusal is None:
-        if _names_something_twice(message, by_id):
-            topic_data, overruled = _merged(message, request.version)
-        if acks not in (-1, 0, 1):
-            return _bad_acks(context, request, topic_data, overruled)
+    if _names_something_twice(message, by_id):
+        topic_data, overruled = _merged(message, request.version)
+    if refusal is None and acks not in (-1, 0, 1):
+        return _bad_acks(context, request, topic_data, overruled)
     responses: list[TopicProduceResponse] = []
     waiting: list[tuple[Partition, int, PartitionProduceResponse]] = []
     failed = False

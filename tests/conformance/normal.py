@@ -82,6 +82,7 @@ _UNORDERED = {
     "brokers": ("node_id", "broker_id"),
     "node_endpoints": ("node_id",),
 }
+_NAME_SET = re.compile(r"\[([a-z][\w.]+(?:, [a-z][\w.]+)+)\]")
 _MOMENT = re.compile(r"-?\b\d{13,19}\b")
 
 
@@ -106,6 +107,8 @@ class Normalizer:
         value = value.replace(self.address, "<address>")
         if not is_message(name):
             return value
+        # Sets of names, in the order of their hashes.
+        value = _NAME_SET.sub(lambda m: f"[{', '.join(sorted(m[1].split(', ')))}]", value)
         return _MOMENT.sub(lambda m: m.group() if int(m.group()) in self.sent_times else "<time>", value)
 
     def answer(self, key: int, answer: Any) -> Any:

@@ -202,7 +202,7 @@ class ConfigKey:
 
     def _check_list(self, values: list[str]) -> None:
         if self.rule == "throttle":
-            if values != ["*"] and not all(_is_throttled_replica(part) for part in values):
+            if "".join(values) != "*" and not all(_is_throttled_replica(part) for part in values):
                 raise self.refuse(
                     f"[{', '.join(values)}]",
                     f"{self.name} must be the literal '*' or a list of replicas in the following format: "
@@ -334,6 +334,8 @@ def _parse_double(text: str) -> float | None:
 
 
 def _is_throttled_replica(text: str) -> bool:
+    if not text:
+        return True
     partition, separator, broker = text.partition(":")
     return bool(separator) and all(part.isascii() and part.isdigit() for part in (partition, broker))
 

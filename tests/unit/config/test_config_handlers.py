@@ -18,7 +18,10 @@ from pybroker.handlers import (
     list_partition_reassignments,
     push_telemetry,
 )
+from pybroker.handlers.context import Connection, Request
+from pybroker.handlers.telemetry import ClientTelemetry
 from pybroker.log.manager import LogDirReport, LogSize
+from pybroker.records.validation import WalkPolicy
 from pybroker.wire import codec
 from pybroker.wire.messages.describe_cluster import DescribeClusterRequest
 from pybroker.wire.messages.describe_configs import DescribeConfigsRequest, DescribeConfigsResource
@@ -64,14 +67,13 @@ def context():
         cluster_id="a cluster",
         endpoints={"PLAINTEXT": ("h", 9)},
         clock=ManualClock(),
+        telemetry=ClientTelemetry(),
     )
 
 
 def ask(handler, context, message, version):
-    connection = SimpleNamespace(listener="PLAINTEXT", peer_host="p", peer_port=5)
-    response = handler.handle(
-        context, SimpleNamespace(message=message, version=version, connection=connection)
-    )
+    connection = Connection("p", 5, "PLAINTEXT", WalkPolicy())
+    response = handler.handle(context, Request(0, version, "a-client", message, connection))
     # Whatever a handler answers must have a form on the wire.
     assert codec.encode(response, version)
     return response
@@ -267,12 +269,33 @@ class TestTelemetry:
         return ask(push_telemetry, context, message, 0).error_code
 
     def test_no_metrics_are_asked_for(self, context):
+        del context.metadata.configs[16, "m"]
         response = self.subscribe(context, self.CLIENT)
         assert (response.error_code, response.client_instance_id) == (0, self.CLIENT)
         assert response.accepted_compression_types == [4, 3, 1, 2]
         assert (response.push_interval, response.telemetry_max_bytes) == (300_000, 1_048_576)
         assert (response.delta_temporality, response.requested_metrics) == (True, [])
+        assert self.subscribe(context, self.CLIENT).error_code == 89
+        context.clock.advance(300_000)
         assert response == self.subscribe(context, self.CLIENT)
+
+    def test_subscriptions(self, context):
+        assert self.subscribe(context, self.CLIENT).push_interval == 1000
+        context.metadata.configs = {
+            (16, "mine"): {
+                "metrics": "b.,a.",
+                "interval.ms": "500",
+                "match": "client_id=a-.*,client_source_port=5",
+            },
+            (16, "other"): {"metrics": "*", "interval.ms": "100", "match": "client_id=b.*"},
+            (16, "all"): {"metrics": "c.", "interval.ms": "700"},
+        }
+        # A change makes a new subscription, which may be asked for at once.
+        response = self.subscribe(context, self.CLIENT)
+        assert (response.error_code, response.push_interval) == (0, 500)
+        assert sorted(response.requested_metrics) == ["a.", "b.", "c."]
+        context.metadata.configs = {(16, "all"): {"metrics": "c.,*"}}
+        assert self.subscribe(context, self.CLIENT).requested_metrics == ["*"]
 
     def test_a_client_without_an_id_gets_one(self, context):
         first = self.subscribe(context, bytes(16)).client_instance_id
@@ -285,7 +308,26 @@ class TestTelemetry:
     def test_pushes(self, context):
         subscription = self.subscribe(context, self.CLIENT).subscription_id
         assert self.push(context, self.CLIENT, subscription, metrics=b"abc") == 0
-        assert self.push(context, self.CLIENT, subscription + 1 - (1 << 16)) == 117
+        assert self.push(context, self.CLIENT, subscription) == 89
         assert self.push(context, bytes(16), subscription) == 42
-        assert self.push(context, self.CLIENT, subscription, compression_type=9) == 76
-        assert self.push(context, self.CLIENT, subscription, metrics=bytes(1_048_577)) == 118
+        for fields, code in (
+            ({"subscription_id": subscription ^ 1}, 117),
+            ({"compression_type": 9}, 76),
+            ({"metrics": bytes(1_048_577)}, 118),
+            ({"terminating": True}, 0),
+            ({}, 42),
+        ):
+            context.clock.advance(1000)
+            assert self.push(context, self.CLIENT, **{"subscription_id": subscription, **fields}) == code
+
+    def test_after_some_refusals_a_client_may_ask_again(self, context):
+        subscription = self.subscribe(context, self.CLIENT).subscription_id
+        assert self.push(context, self.CLIENT, subscription ^ 1) == 117
+        assert self.subscribe(context, self.CLIENT).error_code == 0
+        assert self.subscribe(context, self.CLIENT).error_code == 89
+
+    def test_clients_are_forgotten(self, context):
+        self.subscribe(context, self.CLIENT)
+        context.clock.advance(60_000)
+        self.subscribe(context, bytes(range(1, 17)))
+        assert len(context.telemetry) == 1
