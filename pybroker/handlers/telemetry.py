@@ -14,6 +14,7 @@ import uuid
 import zlib
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import partial
 from typing import Final, NamedTuple
 
 from crc32c import crc32c
@@ -111,12 +112,15 @@ class ClientTelemetry:
         instance = instances.get(client_id)
         if instance is None or instance.version < self._version or instance.expires_ms <= now_ms:
             instance = instances[client_id] = self._made(request, client_id)
-            request.connection.on_close(self, lambda: instances.pop(client_id, None) and None)
+            request.connection.on_close(self, partial(self._forget, client_id))
         instance.expires_ms = now_ms + max(_EXPIRY_MS, 3 * instance.push_interval_ms)
         instances.move_to_end(client_id)
         if len(instances) > _INSTANCES_MAX:
             instances.popitem(last=False)
         return instance
+
+    def _forget(self, client_id: bytes) -> None:
+        self._instances.pop(client_id, None)
 
     def _follow(self, context: Context) -> None:
         configs = context.metadata.configs

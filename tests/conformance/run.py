@@ -360,8 +360,8 @@ def run(
             for peer, answer in zip(peers, answers, strict=True):
                 peer.settle(step, answer, created)
             for name in created:
-                if any(peer.metadata(name)["error_code"] for peer in peers):
-                    raise AssertionError(f"{name} was not created by request {number}, a Metadata")
+                codes = [peer.metadata(name)["error_code"] for peer in peers]
+                assert codes == [0, 0], f"{name} after request {number}, a Metadata: errors {codes}"
             _learn(generator, peers[0], step, answers[0])
             compared = [p.normalizer.answer(step.key, a) for p, a in zip(peers, answers, strict=True)]
             found = differences(*compared)
