@@ -300,7 +300,7 @@ class ConfigControl:
             problem = topic_name_problem(name)
             if problem is not None:
                 raise ApiError(ErrorCode.INVALID_TOPIC_EXCEPTION, problem)
-            validate_topic_configs(configs)
+            validate_topic_configs(configs, self._settings.of(image))
             if name not in image.topics:
                 raise ApiError(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, f"The topic '{name}' does not exist.")
         elif resource_type == GROUP_RESOURCE:

@@ -14,6 +14,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
+from pybroker.common.config import BrokerConfig
 from pybroker.common.config.describe import describe_created_topic
 from pybroker.common.config.validation import validate_topic_configs
 from pybroker.common.errors import ApiError, ErrorCode
@@ -198,7 +199,7 @@ class TopicControl:
             raise ApiError(ErrorCode.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
         configs: dict[str, str] = {}
         if topic.configs:
-            configs = _checked_configs(topic.configs)
+            configs = _checked_configs(topic.configs, self._settings.of(image))
         partitions = self._new_partitions(image, topic)
         return TopicImage(name, self._new_id(image), partitions), configs
 
@@ -320,8 +321,8 @@ class TopicControl:
                 "assignment(s) were specified.",
             )
         if added > room:
-            # Kafka fails with an unknown error here, after it has made a part of them.
-            raise ApiError(ErrorCode.POLICY_VIOLATION, TOO_MANY_RECORDS)
+            # Kafka has no word for it here, and makes a part of the partitions all the same.
+            raise ApiError(ErrorCode.UNKNOWN_SERVER_ERROR)
         factor = len(topic.partitions[0].replicas)
         if assignments is not None:
             for assignment in assignments:
@@ -396,14 +397,14 @@ class TopicControl:
         return Decision(records, DeleteTopicsResponse(responses=results))
 
 
-def _checked_configs(entries: list[CreatableTopicConfig]) -> dict[str, str]:
+def _checked_configs(entries: list[CreatableTopicConfig], config: BrokerConfig) -> dict[str, str]:
     """The overrides of a new topic; the last of several with one name counts."""
     without_value = [entry.name for entry in entries if entry.value is None]
     if without_value:
         names = ",".join(without_value)
         raise ApiError(ErrorCode.INVALID_CONFIG, f"Null value not supported for topic configs: {names}")
     configs = {entry.name: entry.value for entry in entries if entry.value is not None}
-    validate_topic_configs(configs)
+    validate_topic_configs(configs, config)
     return configs
 
 

@@ -408,7 +408,9 @@ def _validate_records(
         )
     ):
         rows = _records(data, header)
-        rejection = _record_errors(rows, rules, now_ms, bool(append_time_bit))
+        # Kafka skips keys and values of compressed batches that stay as they are, and prints such records so.
+        skipped = source != compression.NONE and not convert
+        rejection = _record_errors(rows, rules, now_ms, bool(append_time_bit), skipped)
         if rejection is not None:
             return rejection
         largest = max(record.timestamp for record in rows)
@@ -433,7 +435,7 @@ def _renumbered(
     except CorruptionError as error:
         return Rejection(ErrorCode.INVALID_RECORD, detail=str(error))
     append_time_bit = header.attributes & LOG_APPEND_TIME_BIT != 0
-    rejection = _record_errors(records, rules, now_ms, append_time_bit)
+    rejection = _record_errors(records, rules, now_ms, append_time_bit, False)
     if rejection is not None:
         return rejection
     renumbered = [replace(record, offset=index) for index, record in enumerate(records)]
@@ -766,7 +768,7 @@ def _nullable_bytes(data: bytes, pos: int) -> tuple[bytes | None, int]:
 
 
 def _record_errors(
-    records: Sequence[Record], rules: ProduceRules, now_ms: int, append_time_bit: bool
+    records: Sequence[Record], rules: ProduceRules, now_ms: int, append_time_bit: bool, skipped: bool
 ) -> Rejection | None:
     """The records that the topic's rules refuse, in Kafka's words."""
     errors: list[tuple[int, str]] = []
@@ -794,9 +796,11 @@ def _record_errors(
                 )
         elif append_time_bit:
             bad_timestamp = True
+            none = -1 if skipped else 0
             shown = (
-                f"DefaultRecord(offset={record.offset}, timestamp={timestamp}, "
-                f"key={len(record.key or b'')} bytes, value={len(record.value or b'')} bytes)"
+                f"{'Partial' if skipped else ''}DefaultRecord(offset={record.offset}, timestamp={timestamp}, "
+                f"key={none if record.key is None else len(record.key)} bytes, "
+                f"value={none if record.value is None else len(record.value)} bytes)"
             )
             errors.append(
                 (

@@ -1,21 +1,24 @@
-"""Writes the score table of the differential test into docs/conformance.md, between its two marks."""
+"""Writes the generated parts of docs/conformance.md, each between its two marks: the score of the differential
+test, and the lists of other projects' tests, which are those that `tests/clients/test_upstream_suites.py` runs.
+"""
 
 from __future__ import annotations
 
 import datetime
 from pathlib import Path
 
+from tests.clients import test_upstream_suites as suites
 from tests.conformance.known import KNOWN
 from tests.conformance.run import Difference, Report
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
-BEGIN, END = "<!-- score begins -->", "<!-- score ends -->"
+SCORE = "<!-- score begins -->", "<!-- score ends -->"
+SUITES = "<!-- suites begin -->", "<!-- suites end -->"
 
 
 def write(report: Report, requests: int, seed: int) -> None:
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     lines = [
-        BEGIN,
         f"{requests} generated requests, seed {seed}, {len(report.versions)} of the keys' versions, {today}, "
         "Apache Kafka 4.3.0.",
         "",
@@ -33,11 +36,35 @@ def write(report: Report, requests: int, seed: int) -> None:
         ]
     else:
         lines.append("No difference.")
-    lines.append(END)
-    text = PAGE.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(before + "\n".join(lines) + after)
+    _replace(SCORE, lines)
+    _replace(SUITES, suite_lines())
+
+
+def _replace(marks: tuple[str, str], lines: list[str]) -> None:
+    before, _, rest = PAGE.read_text().partition(marks[0])
+    _, _, after = rest.partition(marks[1])
+    PAGE.write_text("\n".join([before + marks[0], *lines, marks[1] + after]))
+
+
+def suite_lines() -> list[str]:
+    """What of the two libraries' suites is run, and the reason for what is not."""
+    lines = [
+        "The integration tests of kafka-python 3.0.12 run unchanged and pass, without these:",
+        "",
+        "| test | reason |",
+        "|---|---|",
+        *(f"| `{name}` | {reason} |" for name, reason in suites.KAFKA_PYTHON_LEFT_OUT.items()),
+        "| the modules for SASL and TLS | start brokers of their own |",
+        "",
+        "These test programs of librdkafka run unchanged and pass:",
+        "",
+        "| program | part |",
+        "|---|---|",
+    ]
+    parts: dict[str, list[str]] = {}
+    for number, subtest, _ in suites.LIBRDKAFKA_PROGRAMS:
+        parts.setdefault(number, []).append((subtest or "all of it").removeprefix("do_test_").strip(":"))
+    return [*lines, *(f"| {number} | {', '.join(names)} |" for number, names in parts.items())]
 
 
 def reason(difference: Difference) -> str:

@@ -45,8 +45,10 @@ BASE_TOPICS: dict[str, tuple[int, dict[str, str]]] = {
     normal.RECOMPRESSED + "zstd": (2, {"compression.type": "zstd"}),
 }
 
-# What both nodes are started with: nothing may be deleted for its age or rolled while the requests run.
+# What both nodes are started with: nothing may be deleted for its age, rolled or compacted while the requests
+# run.
 PROPERTIES = {
+    "log.cleaner.min.compaction.lag.ms": "9223372036854775807",
     "log.retention.ms": "-1",
     "log.retention.check.interval.ms": "36000000",
     "offsets.topic.replication.factor": "1",

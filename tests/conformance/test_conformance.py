@@ -5,6 +5,7 @@ The figures in docs/conformance.md are from longer runs of `python -m tests.conf
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ from tests.conformance.known import KNOWN
 from tests.conformance.run import PROPERTIES, run
 from tests.processes import KafkaProcess, PybrokerProcess, Server
 
-REQUESTS = 700
+REQUESTS = int(os.environ.get("PYBROKER_CONFORMANCE_REQUESTS", "1500"))
+SEED = int(os.environ.get("PYBROKER_CONFORMANCE_SEED", "11"))
 
 
 @pytest.mark.interop
@@ -27,7 +29,7 @@ def test_nothing_differs_but_what_is_known(tmp_path: Path, pytestconfig: pytest.
         kind = KafkaProcess if pytestconfig.getoption("--against") else PybrokerProcess
         other: Server = kind(tmp_path / "other", PROPERTIES)
         try:
-            report = run(reference.bootstrap, other.bootstrap, REQUESTS, seed=11)
+            report = run(reference.bootstrap, other.bootstrap, REQUESTS, SEED)
         finally:
             other.kill()
     finally:

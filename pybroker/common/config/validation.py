@@ -18,7 +18,6 @@ from pybroker.common.config.names import (
     CLIENT_METRICS_KEYS,
     GROUP_KEYS,
     STATIC_KEYS,
-    TOPIC_KEYS,
     broker_key,
     is_per_broker_only,
 )
@@ -75,11 +74,11 @@ _INTERVAL_MS_MAX: Final = 3_600_000
 # Topics
 
 
-def validate_topic_configs(overrides: Mapping[str, str]) -> None:
-    """ApiError(INVALID_CONFIG) when these overrides of one topic are not legal together."""
+def validate_topic_configs(overrides: Mapping[str, str], config: BrokerConfig) -> None:
+    """ApiError(INVALID_CONFIG) when these overrides of one topic are not legal, on top of the broker's."""
     typed = _parsed(overrides, ALL_TOPIC_KEYS, "Unknown topic config name")
-    low = typed.get("min.compaction.lag.ms", TOPIC_KEYS["min.compaction.lag.ms"].default)
-    high = typed.get("max.compaction.lag.ms", TOPIC_KEYS["max.compaction.lag.ms"].default)
+    low = typed.get("min.compaction.lag.ms", config["log.cleaner.min.compaction.lag.ms"])
+    high = typed.get("max.compaction.lag.ms", config["log.cleaner.max.compaction.lag.ms"])
     if low > high:
         raise ApiError(
             ErrorCode.INVALID_CONFIG,

@@ -72,7 +72,7 @@ def context():
 
 
 def ask(handler, context, message, version):
-    connection = Connection("p", 5, "PLAINTEXT", WalkPolicy())
+    connection = Connection("p", 5, "PLAINTEXT", WalkPolicy(), context.clock.wall_ms)
     response = handler.handle(context, Request(0, version, "a-client", message, connection))
     # Whatever a handler answers must have a form on the wire.
     assert codec.encode(response, version)

@@ -48,7 +48,7 @@ def observed() -> list[tuple[str, str, dict[str, str], int, str | None]]:
 def answer(kind: str, level: str, settings: dict[str, str]) -> tuple[int, str | None]:
     try:
         if kind == "topic":
-            validate_topic_configs(settings)
+            validate_topic_configs(settings, CONFIG)
         elif kind == "group":
             validate_group_configs(settings, CONFIG)
         elif kind == "metrics":
@@ -113,11 +113,11 @@ def test_our_own_names_are_read_only():
 
 
 def test_one_value_at_a_time():
-    validate_topic_configs({"retention.ms": "5"})
+    validate_topic_configs({"retention.ms": "5"}, CONFIG)
     validate_broker_configs({**CONFIG.dynamic_broker, "log.retention.ms": "5"}, True, CONFIG)
     validate_group_configs({"share.isolation.level": "read_committed"}, CONFIG)
     with pytest.raises(ApiError, match="Unknown topic config name: foo"):
-        validate_topic_configs({"foo": "5"})
+        validate_topic_configs({"foo": "5"}, CONFIG)
     with pytest.raises(ApiError, match="not be greater than double the current value 8"):
         validate_broker_configs({**CONFIG.dynamic_default, "num.io.threads": "17"}, False, CONFIG)
     with pytest.raises(ApiError, match=r"less than or equal to group\.share\.max\.delivery\.count\.limit"):
