@@ -8,6 +8,7 @@ letter topic, and their offsets are not committed before they are there.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -213,6 +214,7 @@ class SinkWorkerTask(WorkerTask):
         self._begun = False
         self._opened: set[TopicPartition] = set()
         self._batch: list[SinkRecord] = []
+        self._held: list[Message] = []
         # The next offset to read: of what was put, of what was read (with the current batch), and committed.
         self._current: dict[TopicPartition, int] = {}
         self._read: dict[TopicPartition, int] = {}
@@ -267,12 +269,14 @@ class SinkWorkerTask(WorkerTask):
         if self._rebalance_error is not None:
             error, self._rebalance_error = self._rebalance_error, None
             raise error
+        self._held += messages
         if self._retrying:
-            # Paused: nothing but calls of the rebalance listener can have come.
+            # All is paused, but a task may have resumed a partition: what comes has to wait its turn.
             if monotonic_ms() < self._retry_at:
                 return
         else:
-            self._convert(messages)
+            self._convert(self._held)
+            self._held = []
         self._deliver()
 
     def _consume(self, until_commit_ms: int) -> list[Message]:
@@ -372,8 +376,11 @@ class SinkWorkerTask(WorkerTask):
             self.on_resume()
 
     def pause_partitions(self, partitions: Iterable[TopicPartition]) -> None:
-        if self.consumer is not None:
-            self.consumer.pause([KafkaPartition(*partition) for partition in partitions])
+        chosen = [KafkaPartition(*partition) for partition in partitions]
+        if self.consumer is not None and chosen:
+            # Before the consumer fetches them it does not know them; `_on_assign` comes back to that.
+            with contextlib.suppress(KafkaException):
+                self.consumer.pause(chosen)
 
     def resume_partitions(self, partitions: Iterable[TopicPartition]) -> None:
         if self.consumer is not None:
@@ -384,18 +391,32 @@ class SinkWorkerTask(WorkerTask):
         if not self.context.offsets:
             return
         assert self.consumer is not None
+        later = {}
         for partition, offset in self.context.offsets.items():
             if partition not in self.assigned:
                 continue
-            self.consumer.seek(KafkaPartition(partition.topic, partition.partition, offset))
+            try:
+                self.consumer.seek(KafkaPartition(partition.topic, partition.partition, offset))
+            except KafkaException as error:
+                # Not being fetched yet: tried again before the next poll. What comes meanwhile is read twice.
+                log.debug("Task %s cannot go to %s@%s yet: %s", self.id, partition, offset, error)
+                later[partition] = offset
+                continue
             for known in (self._current, self._read, self._last_committed):
                 known[partition] = offset
-            self._batch = [
-                record
-                for record in self._batch
-                if (record.original_topic, record.original_kafka_partition) != partition
-            ]
-        self.context.offsets.clear()
+            self._forget({partition})
+        self.context.offsets = later
+
+    def _forget(self, partitions: set[TopicPartition]) -> None:
+        """Drops records that were read but not put."""
+        self._batch = [
+            record
+            for record in self._batch
+            if (record.original_topic, record.original_kafka_partition) not in partitions
+        ]
+        self._held = [
+            message for message in self._held if (message.topic(), message.partition()) not in partitions
+        ]
 
     def _commit(self, partitions: Iterable[TopicPartition], closing: bool) -> None:
         wanted = {p: self._current[p] for p in partitions if p in self._current and p in self._opened}
@@ -455,15 +476,24 @@ class SinkWorkerTask(WorkerTask):
                 if position.offset >= 0:
                     key = TopicPartition(position.topic, position.partition)
                     self._last_committed[key] = self._current[key] = self._read[key] = position.offset
-            consumer.assign(partitions)
             self.assigned |= fresh
             self.metrics.partitions = len(self.assigned)
             if fresh:
                 self.task.open(sorted(fresh))
                 self._opened |= fresh
-            self._rewind()
+            # A task that keeps its own offsets says in `open` where to begin.
+            for partition in partitions:
+                key = TopicPartition(partition.topic, partition.partition)
+                wanted = self.context.offsets.pop(key, None)
+                if wanted is not None:
+                    partition.offset = wanted
+                    for known in (self._current, self._read, self._last_committed):
+                        known[key] = wanted
+            consumer.assign(partitions)
             if self._paused or self._retrying:
                 self.pause_partitions(fresh)
+            else:
+                self.pause_partitions(fresh & self.context.paused)
         except Exception as error:
             self._rebalance_error = error
 
@@ -485,11 +515,7 @@ class SinkWorkerTask(WorkerTask):
             for partition in gone:
                 known.pop(partition, None)
         self.context.paused -= gone
-        self._batch = [
-            record
-            for record in self._batch
-            if (record.original_topic, record.original_kafka_partition) not in gone
-        ]
+        self._forget(gone)
 
     def _close_partitions(self, partitions: Iterable[TopicPartition], commit: bool) -> None:
         closing = {partition for partition in partitions if partition in self._opened}
