@@ -132,8 +132,7 @@ class ProduceLane:
         self, version: int, client_id: str | None, message: ProduceRequest, partition: Partition
     ) -> None:
         """The general path stored the one batch of this request: the like of it may go the short way."""
-        policy = self._walk_policy
-        if policy.remaining or policy.walks_all or version < _FIRST_VERSION:
+        if self._walk_policy.walks_all or version < _FIRST_VERSION:
             return
         topics = message.topic_data
         if message.transactional_id is not None or len(topics) != 1 or len(topics[0].partition_data) != 1:
@@ -243,6 +242,7 @@ class ProduceLane:
             leader_epoch,
         ) = plain
         walks_small = policy.walks_small
+        remaining = policy.remaining
         flexible = version >= _FIRST_FLEXIBLE_VERSION
         head_size = _FRAME_HEAD + len(key)
         now_ms = self._wall_ms()
@@ -339,7 +339,10 @@ class ProduceLane:
                     content = view[start + _STAMP_SIZE : stop]
                 if crc32c(checked) != crc:
                     break
-                if count <= SMALL_BATCH and walks_small:
+                if count > SMALL_BATCH:
+                    if remaining > len(stored):
+                        break
+                elif walks_small:
                     if attributes:
                         break
                     if count == 1 and (lowest := only_record(data, start + HEADER_SIZE, stop)) >= 0:
@@ -392,6 +395,8 @@ class ProduceLane:
         except StorageError:
             # Nothing has changed: the general path meets it again, and answers.
             return first_frame
+        if remaining:
+            policy.remaining = max(remaining - len(stored), 0)
         if sequenced:
             log.producers.update(
                 producer_id,
