@@ -1,12 +1,12 @@
 """Rows per second of Connect's JDBC sink and source: our worker, and a Java worker with Debezium's JDBC sink.
 
 In: databases started here (PostgreSQL, SQLite), a pybroker, `--rows`. Out: a table on standard output. Both
-workers read the same topic from the same broker into the same server, one after the other, so that their ratio
-means something on a machine that is busy with other things as well; absolute figures do not.
+workers read the same topic from the same broker into the same server, one after the other, so that their
+ratio means something on a machine that is busy with other things as well; absolute figures do not.
 
-Measured is the time from the first row in the table to the last, so neither worker's start counts. The records
-are JSON with schemas, of about 880 bytes and 10 columns. There is no Java JDBC source in Maven's central repository
-to compare with: the source's figure stands alone.
+Measured is the time from the first row in the table to the last, so neither worker's start counts. The
+records are JSON with schemas, of about 880 bytes and 10 columns. There is no Java JDBC source in Maven's
+central repository to compare with: the source's figure stands alone.
 
     python -m bench.connect --rows 200000
 """

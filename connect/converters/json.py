@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
 import decimal
 import json
 import math
@@ -28,6 +29,7 @@ from connect.api.config_def import (
 from connect.api.config_def import Type as ConfigType
 from connect.api.converter import RawHeaders
 from connect.api.data import (
+    EPOCH,
     FROM_LOGICAL,
     INTEGER_RANGES,
     TO_LOGICAL,
@@ -37,6 +39,7 @@ from connect.api.data import (
     SchemaAndValue,
     SchemaBuilder,
     Struct,
+    Timestamp,
     Type,
     validate_value,
 )
@@ -553,6 +556,9 @@ def _reader_of_present(schema: Schema, replace_nulls: bool) -> Write:
     return _struct_reader(schema, replace_nulls)
 
 
+# The instants that a datetime holds, in milliseconds since 1970.
+_FIRST_MS: Final = -62_135_596_800_000
+_LAST_MS: Final = 253_402_300_799_999
 # The types whose JSON needs no change, with the test that a present and fitting value passes.
 _FITTING: Final = {
     **{
@@ -574,11 +580,15 @@ def _struct_reader(schema: Schema, replace_nulls: bool) -> Write:
     lines = ["def read(node):", "    get = node.get"]
     for at, field in enumerate(schema.fields):
         lines.append(f"    v{at} = get(n{at})")
+        if field.schema.name == Timestamp.LOGICAL_NAME:
+            known = f"type(v{at}) is int and {_FIRST_MS} <= v{at} <= {_LAST_MS}"
+            lines.append(f"    v{at} = epoch + delta(0, 0, 0, v{at}) if {known} else r{at}(v{at})")
+            continue
         fitting = _FITTING.get(field.schema.type) if field.schema.name not in TO_LOGICAL else None
         test = f"    if not ({fitting.format(f'v{at}')}):\n    " if fitting is not None else ""
         lines.append(f"{test}    v{at} = r{at}(v{at})")
     lines.append(f"    return of(schema, [{', '.join(f'v{at}' for at in range(len(fields)))}])")
-    names: dict[str, Any] = {"of": Struct.of, "schema": schema}
+    names: dict[str, Any] = {"of": Struct.of, "schema": schema, "epoch": EPOCH, "delta": datetime.timedelta}
     for at, (name, reader) in enumerate(fields):
         names[f"n{at}"], names[f"r{at}"] = name, reader
     exec("\n".join(lines), names)

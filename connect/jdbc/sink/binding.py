@@ -45,8 +45,8 @@ class Binder:
             default = schema.default if made is None else made(schema.default)
             inner = made or _same
             return lambda value: default if value is None else inner(value)
-        if made is None:
-            return None
+        if made is None or made is _utc_wall:
+            return made
         function = made
         return lambda value: None if value is None else function(value)
 
@@ -269,7 +269,9 @@ def _utc(value: datetime.datetime) -> datetime.datetime:
     return value.replace(tzinfo=datetime.UTC) if value.tzinfo is None else value
 
 
-def _utc_wall(value: datetime.datetime) -> datetime.datetime:
+def _utc_wall(value: datetime.datetime | None) -> datetime.datetime | None:
+    if value is None:
+        return None
     if value.tzinfo is datetime.UTC or value.tzinfo is None:
         return value.replace(tzinfo=None)
     return value.astimezone(datetime.UTC).replace(tzinfo=None)
