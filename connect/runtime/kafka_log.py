@@ -95,7 +95,9 @@ class KafkaLog:
         assert self._consumer is not None
         while not self._closing.is_set():
             try:
-                messages = self._consumer.consume(500, _POLL_S)
+                # `consume` alone would wait for the whole batch or the whole time.
+                first = self._consumer.poll(_POLL_S)
+                messages = [] if first is None else [first, *self._consumer.consume(500, 0)]
             except KafkaException as error:
                 self.error = error
                 log.error("Reading %s failed: %s", self.topic, error)

@@ -513,6 +513,8 @@ class ExactlyOnceSourceTask(SourceWorkerTask):
     def _delivery(self, record: SourceRecord) -> Callable[[KafkaError | None, Message], None]:
         def delivered(error: KafkaError | None, message: Message) -> None:
             if error is not None:
+                if error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
+                    return  # Dropped with the transaction that was aborted.
                 if self._send_error is None and not self.cancelled:
                     self._send_error = ConnectError(
                         f"Unrecoverable exception from producer send callback: {error}"

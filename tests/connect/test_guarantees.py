@@ -277,3 +277,104 @@ def test_bad_worker_topics(kafka_broker: Server, tmp_path: Path, start_worker: S
             start_worker(PythonWorker, config__storage__topic=topic, directory=tmp_path / topic)
         assert reason in str(caught.value)
         assert topic in str(caught.value)
+
+
+BOUNDARIES = """
+from connect.api.config_def import ConfigDef, Type
+from connect.api.connector import ConnectorTransactionBoundaries
+from connect.api.data import STRING_SCHEMA
+from connect.api.source import ExactlyOnceSupport, SourceConnector, SourceRecord, SourceTask
+
+CONFIG = ConfigDef().define("topic", Type.STRING, doc="t")
+
+
+class Deciding(SourceConnector):
+    version = "1"
+
+    def start(self, props):
+        self.props = props
+
+    def task_class(self):
+        return DecidingTask
+
+    def task_configs(self, count):
+        return [self.props]
+
+    def stop(self):
+        pass
+
+    def config_def(self):
+        return CONFIG
+
+    def exactly_once_support(self, props):
+        return ExactlyOnceSupport.SUPPORTED
+
+    def can_define_transaction_boundaries(self, props):
+        return ConnectorTransactionBoundaries.SUPPORTED
+
+
+class DecidingTask(SourceTask):
+    version = "1"
+
+    def start(self, props):
+        self.topic = props["topic"]
+        stored = self.context.offset_storage_reader().offset({"p": "x"})
+        self.batch = (stored or {"n": -1})["n"] + 1
+
+    def poll(self):
+        if self.batch > 3:
+            import time
+
+            time.sleep(0.05)
+            return None
+        batch, self.batch = self.batch, self.batch + 1
+        records = [
+            SourceRecord({"p": "x"}, {"n": batch}, self.topic, value_schema=STRING_SCHEMA, value=f"{batch}-{n}") for n in range(3)
+        ]
+        context = self.context.transaction_context()
+        if batch == 1:
+            context.abort_transaction()
+        elif batch == 2:
+            context.commit_transaction(records[0])
+            context.abort_transaction(records[2])
+        else:
+            context.commit_transaction()
+        return records
+
+    def stop(self):
+        pass
+"""
+
+
+@pytest.mark.interop
+def test_boundaries_of_the_connector(start_worker: Start, kafka_broker: Server, tmp_path: Path) -> None:
+    """What is aborted is never seen, and does not come again after a restart."""
+    (tmp_path / f"deciding_{uuid.uuid4().hex[:8]}.py").write_text(BOUNDARIES)
+    worker = start_worker(PythonWorker, exactly__once__source__support="enabled", plugin__path=str(tmp_path))
+    topic = f"bounds-{uuid.uuid4().hex[:8]}"
+    config = {
+        "connector.class": "Deciding",
+        "topic": topic,
+        "exactly.once.support": "required",
+        "transaction.boundary": "connector",
+    }
+    answer = worker.rest.create("d", config)
+    assert answer.status == 201, answer
+    expected = ["0-0", "0-1", "0-2", "2-0", "3-0", "3-1", "3-2"]
+    worker.rest.await_states("d", "RUNNING", ["RUNNING"], 60)
+    wait_until(lambda: values(kafka_broker, topic) == expected, "the committed records", 60, 0.3)
+    assert worker.rest.get("/connectors/d/offsets") == {
+        "offsets": [{"partition": {"p": "x"}, "offset": {"n": 3}}]
+    }
+    assert worker.rest.post("/connectors/d/restart?includeTasks=true").status == 202
+    worker.rest.await_states("d", "RUNNING", ["RUNNING"], 60)
+    assert values(kafka_broker, topic) == expected
+    files = {
+        "connector.class": "FileStreamSource",
+        "file": "f",
+        "topic": topic,
+        "transaction.boundary": "connector",
+    }
+    assert (
+        "does not support connector-defined transaction boundaries" in worker.rest.create("e", files).message
+    )
