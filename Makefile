@@ -42,6 +42,13 @@ test: lint types
 quick: setup
 	$(BIN)/python -m pytest tests/unit tests/wire tests/properties tests/tidy
 
+# Clients that send, poll and commit while the broker is killed and paused, and a check of what they saw:
+# make checker SEED=7 MINUTES=10
+SEED ?= 1
+MINUTES ?= 1
+checker: setup
+	$(BIN)/python -m tests.checker --seed $(SEED) --minutes $(MINUTES)
+
 # Fetches the reference broker and the clients of other languages that the interop tests use.
 interop: setup
 	$(BIN)/python -m tools.interop fetch

@@ -1,18 +1,40 @@
 """A consume-transform-produce application on confluent-kafka: `python copy_app.py BOOTSTRAP GROUP INPUT OUTPUT`.
 
 It copies INPUT to OUTPUT in transactions that also commit its position, until it is killed. An error that can
-only be answered by a new producer makes it start over within the process, as the library's manual says.
+only be answered by a new producer makes it start over within the process, as the library's manual says. A call
+that does not come back ends the process: after a broker was away, librdkafka 2.16's send_offsets_to_transaction
+may hang far beyond its timeout (seen with Apache Kafka 4.3 too), and only a supervisor helps.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 import time
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 BATCH = 100
+STALLED_S = 25.0
+
+
+class Watchdog(threading.Thread):
+    """Ends the process when nothing was reported for too long."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.alive = time.monotonic()
+
+    def run(self) -> None:
+        while time.monotonic() - self.alive < STALLED_S:
+            time.sleep(0.5)
+        print("stalled: giving up", file=sys.stderr, flush=True)
+        os._exit(3)
+
+
+WATCHDOG = Watchdog()
 
 
 def make(bootstrap: str, group: str) -> tuple[Any, Any]:
@@ -45,6 +67,7 @@ def retried(action: Any) -> None:
     while True:
         try:
             action()
+            WATCHDOG.alive = time.monotonic()
             return
         except KafkaException as error:
             if not error.args[0].retriable():
@@ -55,6 +78,7 @@ def retried(action: Any) -> None:
 def copy(consumer: Any, producer: Any, source: str, target: str) -> None:
     consumer.subscribe([source])
     while True:
+        WATCHDOG.alive = time.monotonic()
         messages = [m for m in consumer.consume(BATCH, timeout=0.5) if m.error() is None]
         if not messages:
             continue
@@ -100,6 +124,7 @@ def rewind(consumer: Any, messages: list[Any]) -> None:
 
 def main() -> None:
     bootstrap, group, source, target = sys.argv[1:]
+    WATCHDOG.start()
     while True:
         consumer, producer = make(bootstrap, group)
         try:

@@ -44,6 +44,13 @@ class Application:
         self.process.kill()
         self.process.wait()
 
+    def supervise(self) -> bool:
+        """Start it again if it ended by itself; whether it had."""
+        if self.process.poll() is None:
+            return False
+        self.start()
+        return True
+
 
 def python_command() -> list[str]:
     return [sys.executable, str(HERE / "copy_app.py")]
@@ -127,10 +134,12 @@ def test_the_output_is_the_input_once(tmp_path: Path, library: str, record_prope
         )
         start = time.monotonic()
         done = []
+        restarts = 0
         while (count := output.read()) < RECORDS:
             assert time.monotonic() - start < LIMIT_S, (
                 f"{count} of {RECORDS} records after {LIMIT_S} s; {(tmp_path / 'app.log').read_text()[-2000:]}"
             )
+            restarts += application.supervise()
             if kills and count >= kills[0][0] * RECORDS:
                 _, victim = kills.pop(0)
                 done.append(victim)
@@ -148,7 +157,7 @@ def test_the_output_is_the_input_once(tmp_path: Path, library: str, record_prope
         for partition, values in output.values.items():
             assert values == list(range(partition, RECORDS, PARTITIONS)), f"partition {partition}"
         record_property("seconds", round(seconds, 1))
-        print(f"{library}: {RECORDS} records, kills {done}, {seconds:.1f} s")
+        print(f"{library}: {RECORDS} records, kills {done}, {restarts} stalls, {seconds:.1f} s")
         assert done.count("broker") == BROKER_KILLS
         assert done.count("application") == APP_KILLS
     finally:

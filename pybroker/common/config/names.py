@@ -47,11 +47,6 @@ _NOT_YET: Final = (
     "sasl.",
     "share.",
     "ssl.",
-    "transaction.abort.",
-    "transaction.partition.",
-    "transaction.remove.",
-    "transaction.state.",
-    "transactional.id.",
 )
 # Honoured although the above, or the table, says otherwise.
 _USED_TOO: Final = (
