@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run demo test lint types quick interop bench docs clean
+.PHONY: setup run demo test lint types quick checker interop bench docs clean
 
 setup: $(VENV)/.installed
 

@@ -30,6 +30,8 @@ from pybroker.records.batch import (
     iter_records,
     read_header,
 )
+from pybroker.transactions.records import decode_key, decode_value
+from pybroker.transactions.transitions import NAMES
 
 _INDEX_ENTRY: Final = struct.Struct(">ii")
 _TIME_ENTRY: Final = struct.Struct(">qi")
@@ -393,7 +395,38 @@ def _consumer_protocol(name: str, content: bytes) -> dict[str, Any] | str:
 
 
 def _transaction_content(record: Record) -> str:
-    return _coordinator_content(record, {0: ("transactionalId",)})
+    """A record of `__transaction_state`, in the form of kafka-dump-log's --transaction-log-decoder."""
+    value = record.value
+    if record.key is None or value is None:
+        return _coordinator_content(record, {0: ("transactionalId",)})
+    try:
+        transactional_id = decode_key(record.key)
+        transaction = decode_value(transactional_id, value)
+    except PybrokerError:
+        return _coordinator_content(record, {0: ("transactionalId",)})
+    partitions: dict[str, list[int]] = {}
+    for topic, partition in sorted(transaction.partitions):
+        partitions.setdefault(topic, []).append(partition)
+    payload = {
+        "version": str(int.from_bytes(value[:2], "big", signed=True)),
+        "data": {
+            "producerId": transaction.producer_id,
+            "previousProducerId": transaction.previous_producer_id,
+            "nextProducerId": transaction.next_producer_id,
+            "producerEpoch": transaction.producer_epoch,
+            "transactionTimeoutMs": transaction.timeout_ms,
+            "transactionStatus": int(transaction.state),
+            "transactionState": NAMES[transaction.state],
+            "transactionPartitions": [
+                {"topic": topic, "partitionIds": found} for topic, found in partitions.items()
+            ],
+            "transactionLastUpdateTimestampMs": transaction.last_update_ms,
+            "transactionStartTimestampMs": transaction.start_ms,
+            "clientTransactionVersion": transaction.client_version,
+        },
+    }
+    key = {"type": "0", "data": {"transactionalId": transactional_id}}
+    return f" key: {_json(key)} payload: {_json(payload)}"
 
 
 def _coordinator_content(record: Record, fields_of_type: dict[int, tuple[str, ...]]) -> str:
