@@ -13,9 +13,24 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from tests.conftest import make_server
 from tests.processes import wait_until
 
-pytestmark = pytest.mark.usefixtures("broker")
+# Heartbeats every 5 s, as by default, would make every step of these tests take that long.
+QUICK = {
+    "group.initial.rebalance.delay.ms": "0",
+    "group.consumer.heartbeat.interval.ms": "500",
+    "group.consumer.min.heartbeat.interval.ms": "500",
+    "group.consumer.assignment.interval.ms": "100",
+}
+
+
+@pytest.fixture(scope="module")
+def quick(pytestconfig, tmp_path_factory):
+    """A broker of these tests alone."""
+    server = make_server(pytestconfig, tmp_path_factory.mktemp("quick"), dict(QUICK))
+    yield server
+    server.stop()
 
 
 def make_topic(bootstrap, name, partitions):
@@ -105,13 +120,13 @@ def describe(kafka, bootstrap, group, *what):
     return result.check()
 
 
-def test_members_come_and_go(broker, topic_name):
-    make_topic(broker.bootstrap, topic_name, 6)
-    load = Load(broker.bootstrap, topic_name)
+def test_members_come_and_go(quick, topic_name):
+    make_topic(quick.bootstrap, topic_name, 6)
+    load = Load(quick.bootstrap, topic_name)
     group = f"g-{topic_name}"
-    members = [Member(broker.bootstrap, group, topic_name) for _ in range(2)]
+    members = [Member(quick.bootstrap, group, topic_name) for _ in range(2)]
     wait_until(lambda: shared_out(members, 6), "two members share", 40)
-    members.append(Member(broker.bootstrap, group, topic_name))
+    members.append(Member(quick.bootstrap, group, topic_name))
     wait_until(lambda: shared_out(members, 6), "three members share", 40)
     gone = members.pop(0)
     gone.close()
@@ -130,28 +145,29 @@ def test_members_come_and_go(broker, topic_name):
     assert sum(len(member.values) for member in everybody) < sent * 1.5
 
 
-def test_regular_expression_and_static_members(broker, topic_name):
-    make_topic(broker.bootstrap, f"{topic_name}-one", 2)
+def test_regular_expression_and_static_members(quick, topic_name):
+    make_topic(quick.bootstrap, f"{topic_name}-one", 2)
     group = f"g-{topic_name}"
-    first = Member(broker.bootstrap, group, f"^{topic_name}-.*", **{"group.instance.id": "i1"})
+    first = Member(quick.bootstrap, group, f"^{topic_name}-.*", **{"group.instance.id": "i1"})
     wait_until(lambda: len(first.owned) == 2, "the first topic", 40)
     first.close()
-    again = Member(broker.bootstrap, group, f"^{topic_name}-.*", **{"group.instance.id": "i1"})
+    again = Member(quick.bootstrap, group, f"^{topic_name}-.*", **{"group.instance.id": "i1"})
     wait_until(lambda: len(again.owned) == 2, "the same partitions again", 40)
     again.close()
 
 
-def test_tools_see_the_group(broker, kafka, topic_name):
-    make_topic(broker.bootstrap, topic_name, 4)
+@pytest.mark.interop
+def test_tools_see_the_group(quick, kafka, topic_name):
+    make_topic(quick.bootstrap, topic_name, 4)
     group = f"g-{topic_name}"
-    producer = Producer({"bootstrap.servers": broker.bootstrap})
+    producer = Producer({"bootstrap.servers": quick.bootstrap})
     for number in range(40):
         producer.produce(topic_name, str(number).encode(), partition=number % 4)
     producer.flush(20)
     java = kafka.run(
         "ConsoleConsumer",
         "--bootstrap-server",
-        broker.bootstrap,
+        quick.bootstrap,
         "--topic",
         topic_name,
         "--group",
@@ -165,20 +181,20 @@ def test_tools_see_the_group(broker, kafka, topic_name):
         "group.protocol=consumer",
     )
     assert sorted(int(line) for line in java.check().split()) == list(range(40))
-    member = Member(broker.bootstrap, group, topic_name, **{"client.id": "seen"})
+    member = Member(quick.bootstrap, group, topic_name, **{"client.id": "seen"})
     wait_until(lambda: len(member.owned) == 4, "assignment", 40)
-    state = describe(kafka, broker.bootstrap, group, "--state")
+    state = describe(kafka, quick.bootstrap, group, "--state")
     assert "Stable" in state
     assert "uniform" in state
-    shown = describe(kafka, broker.bootstrap, group, "--members", "--verbose")
+    shown = describe(kafka, quick.bootstrap, group, "--members", "--verbose")
     assert "seen" in shown
     assert f"{topic_name}:0,1,2,3" in shown.replace("(", ":").replace(")", "")
-    offsets = describe(kafka, broker.bootstrap, group, "--offsets")
+    offsets = describe(kafka, quick.bootstrap, group, "--offsets")
     assert offsets.count(topic_name) >= 4
     listed = kafka.run(
         "ConsumerGroupCommand",
         "--bootstrap-server",
-        broker.bootstrap,
+        quick.bootstrap,
         "--list",
         "--type",
         "consumer",
@@ -187,20 +203,20 @@ def test_tools_see_the_group(broker, kafka, topic_name):
     assert group in listed
     member.close()
     deleted = kafka.run(
-        "ConsumerGroupCommand", "--bootstrap-server", broker.bootstrap, "--delete", "--group", group
+        "ConsumerGroupCommand", "--bootstrap-server", quick.bootstrap, "--delete", "--group", group
     ).check()
     assert "successful" in deleted
 
 
 @pytest.mark.slow
-def test_rolling_from_classic_to_consumer_and_back_under_load(broker, topic_name):
-    make_topic(broker.bootstrap, topic_name, 4)
-    load = Load(broker.bootstrap, topic_name)
+def test_rolling_from_classic_to_consumer_and_back_under_load(quick, topic_name):
+    make_topic(quick.bootstrap, topic_name, 4)
+    load = Load(quick.bootstrap, topic_name)
     group = f"g-{topic_name}"
     everybody = []
 
     def start(protocol):
-        member = Member(broker.bootstrap, group, topic_name, protocol=protocol)
+        member = Member(quick.bootstrap, group, topic_name, protocol=protocol)
         everybody.append(member)
         return member
 
@@ -224,7 +240,7 @@ def test_rolling_from_classic_to_consumer_and_back_under_load(broker, topic_name
 
 @pytest.mark.slow
 def test_kill_of_the_broker(start_broker, topic_name):
-    server = start_broker(**{"group.initial.rebalance.delay.ms": "0"})
+    server = start_broker(**QUICK)
     make_topic(server.bootstrap, topic_name, 4)
     load = Load(server.bootstrap, topic_name)
     group = f"g-{topic_name}"
