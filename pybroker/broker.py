@@ -60,7 +60,7 @@ from pybroker.replication.partition import Partition
 from pybroker.transactions.coordinator import TransactionCoordinator
 from pybroker.wire import codec
 from pybroker.wire.headers import RequestHeader, parse_request_header, response_header
-from pybroker.wire.limits import MAX_DECODED_OBJECTS, SMALL_REQUEST_OBJECTS
+from pybroker.wire.limits import MAX_DECODED_OBJECTS, MAX_WHOLE_REQUEST_OBJECTS, SMALL_REQUEST_OBJECTS
 from pybroker.wire.messages.broker_registration import (
     BrokerRegistrationRequest,
     Feature,
@@ -555,7 +555,8 @@ class Broker:
         self, route: registry.Route, header: RequestHeader, connection: Connection, frame: memoryview
     ) -> Steps[Any]:
         """As `handle`, for a request whose arrays have many elements."""
-        message = yield partial(route.decode, frame, header.body_offset, MAX_DECODED_OBJECTS)
+        most = MAX_WHOLE_REQUEST_OBJECTS if route.large_steps is None else MAX_DECODED_OBJECTS
+        message = yield partial(route.decode, frame, header.body_offset, most)
         request = Request(route.api_key, route.version, header.client_id, message, connection)
         if route.large_steps is not None:
             reply = yield from route.large_steps(self._context, request)

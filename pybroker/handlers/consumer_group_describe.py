@@ -11,7 +11,7 @@ from pybroker.common.deferred import Deferred, gather, resolved
 from pybroker.common.errors import ApiError, ErrorCode
 from pybroker.handlers.authorized_operations import ALL_GROUP_OPERATIONS
 from pybroker.handlers.consumer_group_heartbeat import is_enabled
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.consumer_group_describe import (
     ConsumerGroupDescribeRequest,
     ConsumerGroupDescribeResponse,
@@ -19,9 +19,10 @@ from pybroker.wire.messages.consumer_group_describe import (
 )
 
 
+@in_slices
 def handle(
     context: Context, request: Request
-) -> ConsumerGroupDescribeResponse | Deferred[ConsumerGroupDescribeResponse]:
+) -> Steps[ConsumerGroupDescribeResponse | Deferred[ConsumerGroupDescribeResponse]]:
     message: ConsumerGroupDescribeRequest = request.message
     if not is_enabled(context):
         return ConsumerGroupDescribeResponse(
@@ -35,7 +36,11 @@ def handle(
                 group.authorized_operations = ALL_GROUP_OPERATIONS
         return ConsumerGroupDescribeResponse(groups=groups)
 
-    return gather([_describe(context, group_id) for group_id in message.group_ids]).map(answer)
+    described = []
+    for group_id in message.group_ids:
+        yield
+        described.append(_describe(context, group_id))
+    return gather(described).map(answer)
 
 
 def _describe(context: Context, group_id: str) -> Deferred[DescribedGroup]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pybroker.common.deferred import Deferred, gather
 from pybroker.common.errors import ApiError, ErrorCode
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.delete_groups import (
     DeletableGroupResult,
     DeleteGroupsRequest,
@@ -15,10 +15,14 @@ from pybroker.wire.messages.delete_groups import (
 )
 
 
-def handle(context: Context, request: Request) -> Deferred[DeleteGroupsResponse]:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[Deferred[DeleteGroupsResponse]]:
     message: DeleteGroupsRequest = request.message
-    answers = gather([_delete(context, group_id) for group_id in dict.fromkeys(message.groups_names)])
-    return answers.map(lambda results: DeleteGroupsResponse(results=results))
+    answers = []
+    for group_id in dict.fromkeys(message.groups_names):
+        yield
+        answers.append(_delete(context, group_id))
+    return gather(answers).map(lambda results: DeleteGroupsResponse(results=results))
 
 
 def _delete(context: Context, group_id: str) -> Deferred[DeletableGroupResult]:

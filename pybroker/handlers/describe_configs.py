@@ -3,7 +3,7 @@
 Behaviour: each resource has its own answer; names that are unknown are left out without an error, and no
 names at all ask for every one. Entries come sorted by name. A resource type that does not exist refuses the
 whole request. Documentation is this broker's own, one sentence a name. Deviation: once the answer has about
-12 MiB, the other resources get POLICY_VIOLATION.
+8 MiB, the other resources get POLICY_VIOLATION.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MALFORMED = (
 )
 
 # A few bytes can ask for kilobytes, again and again.
-_ANSWER_MAX_BYTES: Final = 12 * 1024 * 1024
+_ANSWER_MAX_BYTES: Final = 8 * 1024 * 1024
 _TOO_MUCH = f"The answer has more than {_ANSWER_MAX_BYTES} bytes: ask for fewer resources at a time."
 
 

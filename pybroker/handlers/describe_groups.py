@@ -9,7 +9,7 @@ from __future__ import annotations
 from pybroker.common.deferred import Deferred, gather
 from pybroker.common.errors import ApiError
 from pybroker.handlers.authorized_operations import ALL_GROUP_OPERATIONS
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.describe_groups import (
     DescribedGroup,
     DescribeGroupsRequest,
@@ -17,10 +17,14 @@ from pybroker.wire.messages.describe_groups import (
 )
 
 
-def handle(context: Context, request: Request) -> Deferred[DescribeGroupsResponse]:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[Deferred[DescribeGroupsResponse]]:
     message: DescribeGroupsRequest = request.message
     with_operations = message.include_authorized_operations
-    described = gather([_describe(context, group_id, request.version) for group_id in message.groups])
+    described = []
+    for group_id in message.groups:
+        yield
+        described.append(_describe(context, group_id, request.version))
 
     def answer(groups: list[DescribedGroup]) -> DescribeGroupsResponse:
         for group in groups:
@@ -28,7 +32,7 @@ def handle(context: Context, request: Request) -> Deferred[DescribeGroupsRespons
                 group.authorized_operations = ALL_GROUP_OPERATIONS
         return DescribeGroupsResponse(groups=groups)
 
-    return described.map(answer)
+    return gather(described).map(answer)
 
 
 def _describe(context: Context, group_id: str, version: int) -> Deferred[DescribedGroup]:

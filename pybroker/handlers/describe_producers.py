@@ -7,7 +7,7 @@ open: this is how a transaction that hangs is found (KIP-664).
 from __future__ import annotations
 
 from pybroker.common.errors import ErrorCode
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.describe_producers import (
     DescribeProducersRequest,
     DescribeProducersResponse,
@@ -17,17 +17,17 @@ from pybroker.wire.messages.describe_producers import (
 )
 
 
-def handle(context: Context, request: Request) -> DescribeProducersResponse:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[DescribeProducersResponse]:
     message: DescribeProducersRequest = request.message
-    return DescribeProducersResponse(
-        topics=[
-            TopicResponse(
-                name=topic.name,
-                partitions=[_partition(context, topic.name, index) for index in topic.partition_indexes],
-            )
-            for topic in message.topics
-        ]
-    )
+    topics = []
+    for topic in message.topics:
+        answers = []
+        for index in topic.partition_indexes:
+            yield
+            answers.append(_partition(context, topic.name, index))
+        topics.append(TopicResponse(name=topic.name, partitions=answers))
+    return DescribeProducersResponse(topics=topics)
 
 
 def _partition(context: Context, topic: str, index: int) -> PartitionResponse:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pybroker.common.deferred import Deferred, gather
 from pybroker.common.errors import ErrorCode
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.transactions.records import Transaction
 from pybroker.transactions.transitions import NAMES
 from pybroker.wire.messages.describe_transactions import (
@@ -18,10 +18,15 @@ from pybroker.wire.messages.describe_transactions import (
 )
 
 
-def handle(context: Context, request: Request) -> Deferred[DescribeTransactionsResponse]:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[Deferred[DescribeTransactionsResponse]]:
     message: DescribeTransactionsRequest = request.message
     asked = list(dict.fromkeys(message.transactional_ids))
-    return gather([context.transactions.describe(name) for name in asked]).map(
+    described = []
+    for name in asked:
+        yield
+        described.append(context.transactions.describe(name))
+    return gather(described).map(
         lambda found: DescribeTransactionsResponse(
             transaction_states=[_state(name, state) for name, state in zip(asked, found, strict=True)]
         )

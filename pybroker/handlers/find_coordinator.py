@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from pybroker.common.errors import ErrorCode
-from pybroker.handlers.context import Context, Request
+from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.log.partition_log import decode_uuid
 from pybroker.wire.messages.find_coordinator import (
     Coordinator,
@@ -37,7 +37,8 @@ _TEXTS: Final = {
 }
 
 
-def handle(context: Context, request: Request) -> FindCoordinatorResponse:
+@in_slices
+def handle(context: Context, request: Request) -> Steps[FindCoordinatorResponse]:
     message: FindCoordinatorRequest = request.message
     version = request.version
     host, port = context.endpoints[request.connection.listener]
@@ -48,6 +49,7 @@ def handle(context: Context, request: Request) -> FindCoordinatorResponse:
         return response
     answers = []
     for key in message.coordinator_keys:
+        yield
         error, node_id = _find(context, version, message.key_type, key)
         answer = Coordinator(key=key, node_id=node_id, error_code=error)
         answer.host, answer.port = ("", -1) if error else (host, port)

@@ -15,6 +15,9 @@ MAX_DECODED_OBJECTS: Final = 200_000
 """Array elements of one request in all arrays together: one byte on the wire may cost a kilobyte of memory
 until its answer has left."""
 
+MAX_WHOLE_REQUEST_OBJECTS: Final = 50_000
+"""The same for requests that are handled in one piece: Kafka's limits for the controller's are below."""
+
 SMALL_REQUEST_OBJECTS: Final = 2_000
 """Requests with more array elements than this are served in slices (`pybroker.large_requests`)."""
 
