@@ -130,7 +130,8 @@ def _read(
                 data.log_start_offset = partition.log_start_offset
                 answer_now = True
                 continue
-        limit = min(asked.partition_max_bytes, budget if not read_bytes else max(budget - read_bytes, 0))
+        # A budget below 0 is one of 0 for all partitions but the first.
+        limit = min(asked.partition_max_bytes, budget if len(results) == 1 else max(budget - read_bytes, 0))
         outcome = partition.read(
             asked.fetch_offset,
             max(limit, 0),

@@ -302,6 +302,37 @@ def test_kafka_dump_log_reads_our_files(
     assert f'"name":"{topic_name}"' in text
 
 
+def test_kafka_dump_log_reads_the_files_of_a_killed_broker(
+    kafka: KafkaTools, start_broker: Callable[..., Server], topic_name: str
+) -> None:
+    """As the kill left them, and again after a recovery."""
+    server = start_broker(**{"log.segment.bytes": "1048576", "log.index.interval.bytes": "1024"})
+    client = ConfluentKafka(server.bootstrap)
+    client.make_topic(topic_name, 1)
+    noise = r.big_records()[0].value
+    assert noise is not None
+    bulk = [r.Record(0, b"k", noise[at : at + 20_000]) for at in range(0, 1_000_000, 20_000)] * 3
+    for codec in ("none", "zstd"):
+        client.produce(topic_name, bulk, codec=codec, idempotent=True)
+    server.kill()
+    count = 2 * len(bulk)
+    for recovered in (False, True):
+        if recovered:
+            server.start()
+            client.produce(topic_name, bulk[:10])
+            count += 10
+            server.stop()
+        directory = server.log_dir / f"{topic_name}-0"
+        text = dump(kafka, sorted(directory.glob("*.log")), "--deep-iteration")
+        offsets = [int(offset) for offset in re.findall(r"^\| offset: (\d+)", text, re.MULTILINE)]
+        assert offsets == list(range(count))
+        dump(kafka, sorted(directory.glob("*.index")), "--verify-index-only")
+        dump(kafka, sorted(directory.glob("*.timeindex")), "--verify-index-only")
+        metadata = server.log_dir / "__cluster_metadata-0"
+        text = dump(kafka, sorted(metadata.glob("*.log")), "--cluster-metadata-decoder")
+        assert f'"name":"{topic_name}"' in text
+
+
 def test_kafka_dump_log_reads_our_groups_and_offsets(
     kafka: KafkaTools, start_broker: Callable[..., Server], topic_name: str
 ) -> None:

@@ -65,7 +65,13 @@ def main(arguments: list[str] | None = None) -> int:
         "--nodes", nargs=2, metavar="HOST:PORT", help="running nodes, fresh ones, instead of new ones"
     )
     parser.add_argument("--write-docs", action="store_true", help="write the table to docs/conformance.md")
+    parser.add_argument(
+        "--write-lists", action="store_true", help="write only the lists of docs/conformance.md, send nothing"
+    )
     options = parser.parse_args(arguments)
+    if options.write_lists:
+        docs.write_lists()
+        return 0
     only = set(options.only) if options.only else None
     if options.nodes:
         report = run(*options.nodes, options.requests, options.seed, only=only)

@@ -7,12 +7,15 @@ from __future__ import annotations
 import datetime
 from pathlib import Path
 
+from pybroker.wire.api_keys import API_TABLE
 from tests.clients import test_upstream_suites as suites
+from tests.conformance.generator import VERSIONS
 from tests.conformance.known import KNOWN
 from tests.conformance.run import Difference, Report
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 SCORE = "<!-- score begins -->", "<!-- score ends -->"
+LEFT_OUT = "<!-- left out begins -->", "<!-- left out ends -->"
 SUITES = "<!-- suites begin -->", "<!-- suites end -->"
 
 
@@ -37,6 +40,11 @@ def write(report: Report, requests: int, seed: int) -> None:
     else:
         lines.append("No difference.")
     _replace(SCORE, lines)
+    write_lists()
+
+
+def write_lists() -> None:
+    _replace(LEFT_OUT, left_out_lines())
     _replace(SUITES, suite_lines())
 
 
@@ -44,6 +52,14 @@ def _replace(marks: tuple[str, str], lines: list[str]) -> None:
     before, _, rest = PAGE.read_text().partition(marks[0])
     _, _, after = rest.partition(marks[1])
     PAGE.write_text("\n".join([before + marks[0], *lines, marks[1] + after]))
+
+
+def left_out_lines() -> list[str]:
+    """The APIs that are served and that no requests are generated for."""
+    names = [f"{row.key} {row.name}" for row in API_TABLE if row.implemented and row.key not in VERSIONS]
+    if not names:
+        return []
+    return [f"No requests are generated for these yet, tests of their own cover them: {', '.join(names)}."]
 
 
 def suite_lines() -> list[str]:

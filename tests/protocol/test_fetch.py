@@ -158,6 +158,17 @@ def test_a_negative_partition_limit(connection: Connection, filled: Filled) -> N
     assert (answer["error_code"], answer["high_watermark"], answer["records"]) == (-1, -1, b"")
 
 
+def test_a_negative_limit_of_the_request(connection: Connection, filled: Filled) -> None:
+    """It counts for the first partition only: for all others it is 0."""
+    values = raw.fetch_values(filled.name, max_bytes=-5)
+    values["topics"].append({**values["topics"][0], "topic": raw.create_topic(connection)[0]})
+    values["topics"].reverse()
+    raw.produce(connection, values["topics"][0]["topic"], batch())
+    answers = {t["topic"]: t["partitions"][0] for t in connection.call(FETCH, 12, values)["responses"]}
+    assert answers[values["topics"][0]["topic"]]["error_code"] == -1
+    assert (answers[filled.name]["error_code"], len(answers[filled.name]["records"])) == (0, 80)
+
+
 def test_after_the_first_data_an_incomplete_batch_is_left_out(connection: Connection, filled: Filled) -> None:
     """And with it the list of aborted transactions becomes null."""
     other, _ = raw.create_topic(connection)
