@@ -58,6 +58,7 @@ bench: setup interop
 
 docs: setup
 	$(BIN)/python -m tools.generate_docs
+	$(BIN)/python -m tests.conformance --write-lists
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests import facilities
-from tests.conformance import docs
 from tests.conformance.__main__ import show
 from tests.conformance.known import KNOWN
 from tests.conformance.run import PROPERTIES, run
@@ -19,13 +18,6 @@ from tests.processes import KafkaProcess, PybrokerProcess, Server
 
 REQUESTS = int(os.environ.get("PYBROKER_CONFORMANCE_REQUESTS", "1500"))
 SEED = int(os.environ.get("PYBROKER_CONFORMANCE_SEED", "11"))
-
-
-def test_the_page_is_up_to_date() -> None:
-    """`python -m tests.conformance --write-lists` brings these parts of docs/conformance.md up to date."""
-    page = docs.PAGE.read_text()
-    for part in (docs.left_out_lines(), docs.suite_lines()):
-        assert "\n".join(part) in page
 
 
 @pytest.mark.interop
