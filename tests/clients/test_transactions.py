@@ -201,6 +201,7 @@ def test_kafka_dump_log_reads_transactions(
     assert "CompleteCommit" in ours.output
     out = kafka.run_apart("DumpLogSegments", "--files", os.fspath(index)).check()
     assert out.count("producerId") == 2
-    out = kafka.run_apart("DumpLogSegments", "--files", os.fspath(index.with_suffix(".log"))).check()
+    log = os.fspath(index.with_suffix(".log"))
+    out = kafka.run_apart("DumpLogSegments", "--print-data-log", "--files", log).check()
     assert out.count("endTxnMarker: COMMIT") == 3
     assert out.count("endTxnMarker: ABORT") == 2
