@@ -6,6 +6,7 @@ A driver's package is imported only when it is used, so that the one that is mis
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 from collections.abc import Callable, Sequence
 
@@ -47,6 +48,10 @@ def missing_package(url: DatabaseUrl) -> str | None:
         wanted.append(_BEHIND_SQLALCHEMY[url.sqlalchemy_name])
     for module, package in wanted:
         try:
+            if module == "nzalchemy":  # Whose import opens a log file.
+                if importlib.util.find_spec(module) is None:
+                    return f"{package} ({module} is missing)"
+                continue
             importlib.import_module(module)
         except ImportError as error:
             return f"{package} ({module}: {error})"

@@ -25,16 +25,15 @@ from connect.jdbc.drivers.base import Connection, Row, classify_sql_state, like_
 from connect.jdbc.types import Column, DatabaseError, ErrorKind, SqlType, TableId
 from connect.jdbc.url import DatabaseUrl
 
-# nzalchemy writes a debug log into the current directory unless its logger has a level and a handler already.
-logging.getLogger("nzalchemy").addHandler(logging.NullHandler())
-
 
 class AlchemyConnection(Connection):
     def __init__(self, url: DatabaseUrl, dialect: Dialect) -> None:
         super().__init__(url, dialect)
         try:
-            with _elsewhere(url):
-                engine = sqlalchemy.create_engine(alchemy_url(url), poolclass=NullPool)
+            with _quiet_root():
+                engine = sqlalchemy.create_engine(
+                    alchemy_url(url), poolclass=NullPool, connect_args=_driver_arguments(url)
+                )
             self._engine = engine
             self._connection: Any = engine.raw_connection()
         except Exception as error:
@@ -187,19 +186,23 @@ def alchemy_url(url: DatabaseUrl) -> URL:
 
 
 @contextlib.contextmanager
-def _elsewhere(url: DatabaseUrl) -> Iterator[None]:
-    """nzalchemy opens its log in the current directory when it is imported: let that be one that goes
-    away."""
-    if url.dialect != "netezza":
+def _quiet_root() -> Iterator[None]:
+    """nzalchemy opens a debug log in the current directory when it is imported, unless logging is set up."""
+    root = logging.getLogger()
+    handler = logging.NullHandler()
+    root.addHandler(handler)
+    try:
         yield
-        return
-    here = os.getcwd()
-    with tempfile.TemporaryDirectory() as directory:
-        os.chdir(directory)
-        try:
-            yield
-        finally:
-            os.chdir(here)
+    finally:
+        root.removeHandler(handler)
+
+
+def _driver_arguments(url: DatabaseUrl) -> dict[str, Any]:
+    if url.dialect != "netezza":
+        return {}
+    import nzpy
+
+    return {"logOptions": nzpy.LogOptions.Inherit}  # Otherwise it writes nzpy.log.
 
 
 def _column(row: dict[str, Any], key_position: int) -> Column:
