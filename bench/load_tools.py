@@ -134,11 +134,33 @@ def rdkafka_produce(
     return Transfer(delivered, max(milliseconds, 1) / 1000, result.cpu_s)
 
 
+# With its defaults librdkafka pauses a whole second when 64 MiB are waiting for the application: that would be
+# all that is measured.
+_UNHINDERED = ["-X", "queued.max.messages.kbytes=1048576", "-X", "fetch.queue.backoff.ms=2"]
+
+
 def rdkafka_consume(address: str, topic: str, *, count: int, timeout_s: float) -> Transfer:
-    # With its defaults librdkafka pauses a whole second when 64 MiB are waiting for the application: that would be all
-    # that is measured.
-    unhindered = ["-X", "queued.max.messages.kbytes=1048576", "-X", "fetch.queue.backoff.ms=2"]
-    arguments = ["-C", "-t", topic, "-b", address, "-c", str(count), "-o", "beginning", *unhindered]
+    arguments = ["-C", "-t", topic, "-b", address, "-c", str(count), "-o", "beginning", *_UNHINDERED]
+    return _consumed(arguments, count, timeout_s)
+
+
+def rdkafka_group_consume(address: str, topic: str, group: str, *, count: int, timeout_s: float) -> Transfer:
+    arguments = [
+        "-G",
+        group,
+        "-t",
+        topic,
+        "-b",
+        address,
+        "-c",
+        str(count),
+        "-X",
+        "auto.offset.reset=earliest",
+    ]
+    return _consumed([*arguments, *_UNHINDERED], count, timeout_s)
+
+
+def _consumed(arguments: list[str], count: int, timeout_s: float) -> Transfer:
     result = _rdkafka(arguments, timeout_s)
     found = _CONSUMED.findall(result.out)
     if not found:

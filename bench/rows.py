@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from bench import machine
+from bench import group_rows, machine
 from bench.load_tools import Transfer, load, load_program, rdkafka_consume, rdkafka_produce
 from bench.subjects import Subject
 from tests.processes import Server, die_with_parent
@@ -348,6 +348,28 @@ def _all_rows() -> list[Row]:
     ):
         work = partial(create, count=count, request=request)
         rows.append(Row(name, title, work, (Metric("topics_per_s", "topics/s", goal=goal),), "topic"))
+    for members in (1, 10, 100):
+        title = f"rebalance of a group of {members}: join and sync, p50"
+        metrics = (Metric("p50_ms", "ms", less_is_better=True, goal=1),)
+        work = partial(group_rows.rebalance, members=members)
+        rows.append(Row(f"group/rebalance/{members}", title, work, metrics, "member"))
+    for inflight, partitions, title in (
+        (1, 1, "offset commits of one partition, in step"),
+        (16, 1, "offset commits of one partition, 16 in flight"),
+        (16, 10, "offset commits of ten partitions, 16 in flight"),
+    ):
+        work = partial(group_rows.commits, inflight=inflight, partitions=partitions)
+        metrics = (Metric("commits_per_s", "commits/s", goal=1),)
+        rows.append(Row(f"group/commit/{partitions}x{inflight}", title, work, metrics, "commit"))
+    rows.append(
+        Row(
+            "group/consumer/1KB",
+            "librdkafka consumer in a group, 1 KB",
+            partial(group_rows.consume_in_a_group, size=1_000),
+            behind_none,
+            "record",
+        )
+    )
     rows.append(
         Row(
             "restart",

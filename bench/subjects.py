@@ -31,7 +31,8 @@ JVM_OPTIONS = [
 ]
 
 # Deleted topics give their space back between two rows, on both brokers alike.
-PROPERTIES = {"log.segment.delete.delay.ms": "100"}
+# The members of a new group all come within the delay.
+PROPERTIES = {"log.segment.delete.delay.ms": "100", "group.initial.rebalance.delay.ms": "1000"}
 
 
 class Pybroker(PybrokerProcess):
