@@ -142,6 +142,7 @@ class Herder:
         for task in list(self._background):
             task.cancel()
         await run_blocking(self.worker.stop)
+        await run_blocking(self.status.flush)
 
     def wake(self) -> None:
         self._wake.set()
@@ -257,6 +258,8 @@ class Herder:
         async with self._reconciling:
             known_tasks = [task for task in tasks if task in self._running_tasks]
             await self._stop([name for name in connectors if name in self._running_connectors], known_tasks)
+            # Our UNASSIGNED must not come after the RUNNING of whoever takes over.
+            await run_blocking(self.status.flush)
 
     def _retarget(self, name: str, target: str) -> None:
         before = self._targets.get(name)

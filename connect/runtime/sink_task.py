@@ -458,12 +458,20 @@ class SinkWorkerTask(WorkerTask):
             return
         assert self.consumer is not None
         try:
-            self.consumer.commit(offsets=offsets, asynchronous=False)
+            answered = self.consumer.commit(offsets=offsets, asynchronous=False) or []
         except KafkaException as error:
             log.error("Task %s could not commit its offsets: %s", self.id, error)
             self.metrics.commit_failures += 1
             return
-        self._last_committed.update({TopicPartition(o.topic, o.partition): o.offset for o in offsets})
+        refused = {(o.topic, o.partition): o.error for o in answered if o.error is not None}
+        if refused:
+            log.error("Task %s: offsets were not committed: %s", self.id, refused)
+            self.metrics.commit_failures += 1
+        for done in offsets:
+            if (done.topic, done.partition) not in refused:
+                self._last_committed[TopicPartition(done.topic, done.partition)] = done.offset
+        if refused:
+            return
         self.metrics.commit_ms.record(monotonic_ms() - begin)
         self.metrics.commit_successes += 1
 

@@ -33,6 +33,7 @@ from connect.runtime.kafka_log import KafkaLog, ensure_topic
 log = logging.getLogger(__name__)
 
 WRITE_TIMEOUT_S: Final = 30.0
+_STATUS_FLUSH_S: Final = 5.0
 Events = Callable[[list[ConfigEvent]], None]
 
 
@@ -245,6 +246,9 @@ class StatusStore:
         with self._lock:
             return list(self._table.connectors), list(self._table.tasks)
 
+    def flush(self) -> None:
+        """Returns when what was written has been acknowledged, or after some seconds."""
+
     def put_connector(self, name: str, value: Status | None, *, safe: bool = False) -> None:
         if not safe or value is None or self._table.may_write(self.connector(name), value):
             self._write(status.connector_key(name), value.to_bytes() if value is not None else None)
@@ -289,6 +293,10 @@ class KafkaStatusStore(StatusStore):
 
     def stop(self) -> None:
         self._log.stop()
+
+    def flush(self) -> None:
+        if self._log.producer is not None:
+            self._log.producer.flush(_STATUS_FLUSH_S)
 
     def _take(self, message: Message) -> None:
         key = message.key()

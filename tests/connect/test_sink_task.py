@@ -104,7 +104,7 @@ def test_what_a_sink_task_asks_for(
     folder = tmp_path / "plugins"
     folder.mkdir()
     (folder / f"asking_{uuid.uuid4().hex[:8]}.py").write_text(PLUGIN)
-    topic = f"ask-{uuid.uuid4().hex[:8]}"
+    topic = name = f"ask-{uuid.uuid4().hex[:8]}"  # The name makes the consumer group.
     producer = Producer({"bootstrap.servers": kafka_broker.bootstrap})
 
     def send(*values: str) -> None:
@@ -119,7 +119,7 @@ def test_what_a_sink_task_asks_for(
         "connector.class": "AskingSink", "topics": topic, "log": str(log), "begin": "2", "errors.tolerance": "all",
         "errors.deadletterqueue.topic.name": f"dlq-{topic}", "errors.deadletterqueue.topic.replication.factor": "1",
     }  # fmt: skip
-    assert worker.rest.create("ask", config).status == 201
+    assert worker.rest.create(name, config).status == 201
     wait_until(lambda: len(puts(log)) == 2, "the records from the offset that open asked for", 60, 0.1)
     assert puts(log) == [[2, "two"], [3, "three"]]
     send("retry")
@@ -130,9 +130,12 @@ def test_what_a_sink_task_asks_for(
     where = {"kafka_partition": 0, "kafka_topic": topic}
     stored = {"offsets": [{"partition": where, "offset": {"kafka_offset": 8}}]}
     wait_until(
-        lambda: worker.rest.get("/connectors/ask/offsets") == stored, "the commit that was asked for", 30, 0.1
+        lambda: worker.rest.get(f"/connectors/{name}/offsets") == stored,
+        "the commit that was asked for",
+        30,
+        0.1,
     )
-    assert 'deadletterqueue_produce_requests{connector="ask",task="0"} 1' in worker.rest.get("/metrics")
-    assert worker.rest.put("/connectors/ask/stop").status == 204
-    worker.rest.await_states("ask", "STOPPED", [])
+    assert f'deadletterqueue_produce_requests{{connector="{name}",task="0"}} 1' in worker.rest.get("/metrics")
+    assert worker.rest.put(f"/connectors/{name}/stop").status == 204
+    worker.rest.await_states(name, "STOPPED", [])
     assert events(log)[-1] == ["close", [0]]
