@@ -129,7 +129,12 @@ class Peer:
         if step.key in (CREATE_TOPICS, CREATE_PARTITIONS) and not step.values.get("validate_only"):
             for result in answer["topics" if step.key == CREATE_TOPICS else "results"]:
                 if result["error_code"] == 0:
-                    self.await_topic(result["name"])
+                    counts = [
+                        t["count"]
+                        for t in step.values["topics"]
+                        if t["name"] == result["name"] and "count" in t
+                    ]
+                    self.await_topic(result["name"], partitions=max(counts, default=1))
         elif step.key == METADATA:
             for name in created:
                 self.await_topic(name, ask_again=True)
@@ -141,15 +146,15 @@ class Peer:
                 time.sleep(0.05)  # The reference closes the files after its metadata says that they are gone.
         elif step.key in (raw.ALTER_CONFIGS, raw.INCREMENTAL_ALTER_CONFIGS):
             # No request tells when the logs have taken a new config.
-            time.sleep(0 if step.values["validate_only"] else 0.04)
+            time.sleep(0 if step.values["validate_only"] else 0.08)
 
     def metadata(self, name: str) -> dict[str, Any]:
         values = {"topics": [{"topic_id": ZERO_UUID, "name": name}], "allow_auto_topic_creation": False}
         return self.side.call(METADATA, 12, values)["topics"][0]
 
-    def await_topic(self, name: str, *, ask_again: bool = False) -> None:
+    def await_topic(self, name: str, *, partitions: int = 1, ask_again: bool = False) -> None:
         try:
-            raw.wait_for_topic(self.side, name, timeout=10.0)
+            raw.wait_for_topic(self.side, name, partitions, timeout=10.0)
         except AssertionError:
             if ask_again:
                 # The reference drops the creation when its controller is busy.
