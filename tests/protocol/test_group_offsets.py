@@ -114,6 +114,11 @@ def test_empty_group_id(connection, group, topic):
     groups.find_coordinator(connection, "")
     assert commit(connection, "", topic, 3) == [0]
     assert committed(connection, "", {topic: [0]}) == {topic: {0: 3}}
+    for error in (0, 69):
+        (answer,) = call(connection, groups.DELETE_GROUPS, 2, {"groups_names": [""]})["results"]
+        assert answer["error_code"] == error
+    (found,) = call(connection, groups.DESCRIBE_GROUPS, 6, {"groups": [""]})["groups"]
+    assert (found["error_code"], found["group_state"]) == (69, "Dead")
 
 
 def test_generation_on_an_unknown_group(connection, group, topic):

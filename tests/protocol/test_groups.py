@@ -498,8 +498,6 @@ def test_describe_unknown_group(connection, group):
     (found,) = call(connection, DESCRIBE_GROUPS, 6, {"groups": [name]})["groups"]
     assert (found["error_code"], found["group_state"]) == (69, "Dead")
     assert found["error_message"] == f"Group {name} not found."
-    (found,) = call(connection, DESCRIBE_GROUPS, 6, {"groups": [""]})["groups"]
-    assert (found["error_code"], found["group_state"]) == (69, "Dead")
 
 
 def test_describe_with_operations(address, group, connection):
@@ -521,7 +519,6 @@ def test_delete_groups(address, group, connection):
         return {entry["group_id"]: entry["error_code"] for entry in answer["results"]}
 
     assert delete(group, none, group) == {group: 68, none: 69}
-    assert delete("") == {"": 69}
     member.leave()
     assert delete(group) == {group: 0}
     assert delete(group) == {group: 69}
