@@ -12,7 +12,7 @@ import pytest
 
 from tests.checker.__main__ import check
 
-SECONDS = float(os.environ.get("PYBROKER_CHECKER_SECONDS", "15"))
+SECONDS = float(os.environ.get("PYBROKER_CHECKER_SECONDS", "10"))
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ from tests.processes import PybrokerProcess
 KEYS = 6
 POLL_S = 0.1
 CALL_S = 8.0
-STALLED_S = 40.0
+STALLED_S = 12.0
 PROPERTIES = {
     "group.initial.rebalance.delay.ms": "100",
     "group.min.session.timeout.ms": "1000",
