@@ -36,7 +36,7 @@ types: setup
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 4
 
 # Only what needs no other process: seconds, for the inner loop.
 quick: setup

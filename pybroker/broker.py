@@ -527,7 +527,9 @@ class Broker:
         api_key, version, correlation_id = header.api_key, header.api_version, header.correlation_id
         route = self._routes.get(api_key << 16 | (version & 0xFFFF))
         if route is None:
-            route = registry.route(api_key, version)
+            # It may have to read the handler's code: that takes a descriptor like any other file.
+            environment = self._context.logs.environment
+            route = environment.with_descriptors(partial(registry.route, api_key, version))
             if route is None:
                 if api_key == _API_VERSIONS:
                     return self._unsupported_api_versions(correlation_id)

@@ -73,10 +73,18 @@ class Client:
         return Answer(status, body, dict(headers.items()))
 
     def get(self, path: str) -> Any:
-        """The body of an answer that has to be 200."""
-        answer = self.call("GET", path)
+        """The body of an answer that has to be 200. A Java worker that is about to rebalance asks, with a
+        status of 409 or 500, to come again."""
+        answer = wait_until(lambda: self._settled(path), f"the end of the rebalance before {path}", 60, 0.1)
         assert answer.status == 200, (path, answer)
         return answer.body
+
+    def _settled(self, path: str) -> Answer | None:
+        answer = self.call("GET", path)
+        rebalancing = isinstance(answer.body, dict) and "rebalance is expected" in answer.body.get(
+            "message", ""
+        )
+        return None if rebalancing else answer
 
     def post(self, path: str, body: Any = None) -> Answer:
         return self.call("POST", path, body)

@@ -255,6 +255,7 @@ def read_everything(connection: Connection, topic: str, partition: int) -> list[
         answer = raw.fetch(
             connection, topic, offset, partition=partition, partition_max_bytes=8 << 20, max_wait=1000
         )
+        assert answer, f"{answer} for offset {offset} of {topic}-{partition}"
         assert answer["error_code"] == 0, answer
         batches = raw.parse_batches(answer["records"])
         assert batches, f"nothing at {offset} of {topic}-{partition}, whose end is {end}"
