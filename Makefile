@@ -36,7 +36,7 @@ types: setup
 	$(BIN)/mypy
 
 test: lint types
-	$(BIN)/python -m pytest -n 4
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 # Only what needs no other process: seconds, for the inner loop.
 quick: setup
