@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -293,8 +294,9 @@ class GroupMembership:
         self._metrics.rebalancing = True
         try:
             if self._version == protocol.EAGER and self._assignment is not None:
-                await self._revoke(self._assignment.connectors, self._assignment.tasks)
-                self._assignment = None
+                # First nobody may start it again, then it stops.
+                known, self._assignment = self._assignment, None
+                await self._revoke(known.connectors, known.tasks)
             joined = await self._send_join()
             if joined is None:
                 self._rejoin.set()
@@ -438,14 +440,19 @@ class GroupMembership:
         before = self._assignment
         complete = fresh
         if self._version != protocol.EAGER:
-            if fresh.revoked_connectors or fresh.revoked_tasks:
-                await self._revoke(fresh.revoked_connectors, fresh.revoked_tasks)
             kept_connectors = [
                 name for name in (before.connectors if before else ()) if name not in fresh.revoked_connectors
             ]
             kept_tasks = [
                 task for task in (before.tasks if before else ()) if task not in fresh.revoked_tasks
             ]
+            if fresh.revoked_connectors or fresh.revoked_tasks:
+                if before is not None:
+                    # First nobody may start it again, then it stops.
+                    self._assignment = dataclasses.replace(
+                        before, connectors=tuple(kept_connectors), tasks=tuple(kept_tasks)
+                    )
+                await self._revoke(fresh.revoked_connectors, fresh.revoked_tasks)
             complete = Assignment(
                 fresh.leader,
                 fresh.leader_url,

@@ -41,6 +41,7 @@ _RETRY_FIRST_S: Final = 0.25
 _RETRY_MAX_S: Final = 60.0
 _READ_TIMEOUT_S: Final = 30.0
 _REBALANCE_WAIT_S: Final = 60.0
+_STOP_MARGIN_S: Final = 5.0
 
 
 class RestError(ConnectError):
@@ -135,14 +136,39 @@ class Herder:
     async def stop(self) -> None:
         self._stopping = True
         self._wake.set()
-        if self._ticker is not None:
-            self._ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticker
-        for task in list(self._background):
-            task.cancel()
-        await run_blocking(self.worker.stop)
-        await run_blocking(self.status.flush)
+        # A call under way goes on in its thread when its caller is cancelled: what it starts would run on,
+        # and the UNASSIGNED of what it stops would come after the RUNNING of whoever takes over.
+        locked = await self._await_calls_under_way()
+        try:
+            if self._ticker is not None:
+                self._ticker.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._ticker
+            for task in list(self._background):
+                task.cancel()
+            await run_blocking(self.worker.stop)
+            self._running_connectors.clear()
+            self._running_tasks.clear()
+            await run_blocking(self.status.flush)
+        finally:
+            if locked:
+                self._reconciling.release()
+
+    async def _await_calls_under_way(self) -> bool:
+        """Takes the lock under which everything starts and stops. False when that would take too long; alone,
+        a worker has nobody to wait for."""
+        if not self.config.distributed:
+            return False
+        limit_s = self.config["task.shutdown.graceful.timeout.ms"] / 1000 + _STOP_MARGIN_S
+        try:
+            await asyncio.wait_for(self._reconciling.acquire(), limit_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def _require_not_stopping(self) -> None:
+        if self._stopping:
+            raise RestError(503, "The worker is shutting down")
 
     def wake(self) -> None:
         self._wake.set()
@@ -225,6 +251,8 @@ class Herder:
         """Starts and stops until nothing is left to do."""
         async with self._reconciling:
             for _ in range(20):
+                if self._stopping:
+                    return
                 state = self.config_store.snapshot()
                 assigned = self.membership.assigned(state)
                 if assigned is None:
@@ -239,7 +267,7 @@ class Herder:
                 starts = [self._start_connector(name, state) for name in plan.start_connectors]
                 starts += [self._start_task(task, state) for task in plan.start_tasks]
                 await asyncio.gather(*starts)
-                if self._stopping or self.config.distributed:
+                if self.config.distributed:
                     break
             await self._remove_stale_states(self.config_store.snapshot())
 
@@ -601,6 +629,7 @@ class Herder:
 
     async def _restart_connector_here(self, name: str, state: ConfigState) -> None:
         async with self._reconciling:
+            self._require_not_stopping()
             await run_blocking(self.worker.stop_connectors, [name])
             await self._start_connector(name, state)
 
@@ -621,6 +650,7 @@ class Herder:
                 self.membership.owner_of_task(task),
             )
         async with self._reconciling:
+            self._require_not_stopping()
             await run_blocking(self.worker.stop_tasks, [task])
             await self._start_task(task, state)
 
@@ -656,6 +686,8 @@ class Herder:
         if not connector and not tasks:
             return
         async with self._reconciling:
+            if self._stopping:
+                return
             if tasks:
                 await run_blocking(self.worker.stop_tasks, tasks)
             if connector:
