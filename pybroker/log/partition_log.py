@@ -26,7 +26,7 @@ from pybroker.log.config import LogConfig
 from pybroker.log.environment import DISK_FULL, NO_DESCRIPTORS, LogEnvironment
 from pybroker.log.leader_epochs import LeaderEpochs
 from pybroker.log.producer_state import EMPTY_SNAPSHOT, ProducerBatch, ProducerState, last_sequence
-from pybroker.log.segment import Segment, file_prefix
+from pybroker.log.segment import EXTENSIONS, Segment, file_prefix
 from pybroker.log.txn_index import AbortedTransaction
 from pybroker.records.batch import (
     CONTROL_BIT,
@@ -927,8 +927,7 @@ class PartitionLog:
             segment.close_file()
         else:
             self._unclosed.append(segment)
-        extensions = (".log", ".index", ".timeindex", ".txnindex", ".snapshot")
-        for extension in extensions[:-1] if keep_snapshot else extensions:
+        for extension in EXTENSIONS if keep_snapshot else (*EXTENSIONS, ".snapshot"):
             path = segment.path(extension)
             try:
                 files.rename(path, path + DELETED)
@@ -962,7 +961,7 @@ class PartitionLog:
         for segment in self.segments:
             if not segment.suffix:
                 continue
-            for extension in (".log", ".index", ".timeindex", ".txnindex"):
+            for extension in EXTENSIONS:
                 path = segment.path(extension)
                 try:
                     files.rename(path, path.removesuffix(segment.suffix))

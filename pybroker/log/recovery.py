@@ -27,7 +27,7 @@ from pybroker.log.partition_log import (
     decode_partition_metadata,
     snapshot_offsets,
 )
-from pybroker.log.segment import Segment, next_offset_of_trimmed
+from pybroker.log.segment import EXTENSIONS, Segment, next_offset_of_trimmed
 from pybroker.records.batch import ATTRIBUTES_POSITION, HEADER, HEADER_SIZE, LOG_OVERHEAD, BatchHeader
 
 _READ_CHUNK: Final = 4 * 1024 * 1024
@@ -327,7 +327,7 @@ def _remove_segments(log: PartitionLog, segments: list[Segment], start: int) -> 
     files = log.environment.files
     for gone in segments[start:]:
         gone.close_file()
-        for extension in (".log", ".index", ".timeindex", ".txnindex"):
+        for extension in EXTENSIONS:
             if files.exists(gone.path(extension)):
                 files.remove(gone.path(extension))
     del segments[start:]

@@ -24,6 +24,8 @@ from pybroker.log.time_index import NO_TIMESTAMP, TimeIndex
 from pybroker.log.txn_index import TransactionIndex
 from pybroker.records.batch import HEADER, HEADER_SIZE, LOG_OVERHEAD, BatchHeader
 
+# The extensions of a segment's files.
+EXTENSIONS: Final = (".log", ".index", ".timeindex", ".txnindex")
 # Base offset, length, leader epoch, magic, crc, attributes, last offset delta: what a position lookup needs.
 _PREFIX: Final = struct.Struct(">qiibIhi")
 _SCAN_CHUNK: Final = 64 * 1024

@@ -27,7 +27,6 @@ from pybroker.log import checkpoints
 from pybroker.log.cleaner import policy
 from pybroker.log.cleaner.cleaning import (
     CLEANED,
-    EXTENSIONS,
     SWAP,
     CleaningJob,
     CleaningResult,
@@ -36,7 +35,7 @@ from pybroker.log.cleaner.cleaning import (
 )
 from pybroker.log.environment import DISK_FULL, NO_DESCRIPTORS
 from pybroker.log.partition_log import PartitionLog
-from pybroker.log.segment import Segment
+from pybroker.log.segment import EXTENSIONS, Segment
 
 if TYPE_CHECKING:
     from pybroker.log.manager import LogDirectory, LogManager

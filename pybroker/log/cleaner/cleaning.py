@@ -23,7 +23,7 @@ from pybroker.common.files import Buffer, FileSystem, write_fully
 from pybroker.log.cleaner import filtering
 from pybroker.log.cleaner.offset_map import OffsetMap
 from pybroker.log.environment import LogEnvironment
-from pybroker.log.segment import Segment
+from pybroker.log.segment import EXTENSIONS, Segment
 from pybroker.log.txn_index import AbortedTransaction
 from pybroker.records.batch import (
     HEADER_SIZE,
@@ -38,11 +38,9 @@ from pybroker.records.control import ControlType, decode_key
 
 CLEANED: Final = ".cleaned"
 SWAP: Final = ".swap"
-EXTENSIONS: Final = (".log", ".index", ".timeindex", ".txnindex")
 _READ_CHUNK: Final = 1024 * 1024
 _WRITE_CHUNK: Final = 1024 * 1024
 _MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
-_INDEX_ENTRY_SIZES: Final = 8, 12
 
 
 class SourceSegment(NamedTuple):
@@ -268,7 +266,6 @@ def _kept(
         discard = transactions.is_aborted(header)
     if discard or header.record_count == 0:
         return _shell(job, header, end_offset)
-    new_horizon_ms = None
     if header.is_control:
         totals.records_kept += header.record_count
         if not marker_of_nothing or horizon_ms is not None:
@@ -281,6 +278,7 @@ def _kept(
     totals.records_kept += len(found.ranges)
     if not found.ranges:
         return _shell(job, header, end_offset)
+    new_horizon_ms = None
     if found.has_tombstones and horizon_ms is None:
         new_horizon_ms = job.now_ms + job.delete_retention_ms
     if new_horizon_ms is None and len(found.ranges) == header.record_count:

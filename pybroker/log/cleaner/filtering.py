@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from pybroker.common.errors import CorruptionError
-from pybroker.log.cleaner.offset_map import OffsetMap, stored_key
+from pybroker.log.cleaner.offset_map import LONGEST_KEY, OffsetMap, stored_key
 from pybroker.records import compression
 from pybroker.records.batch import (
     DELETE_HORIZON_BIT,
@@ -90,7 +90,7 @@ def survivors(data: bytes, header: BatchHeader, offsets: OffsetMap, *, keep_tomb
             position += length
             tombstone = data[position] == 1
             if beyond or (
-                get(key if length <= 32 else stored_key(key), -1) <= offset
+                get(key if length <= LONGEST_KEY else stored_key(key), -1) <= offset
                 and (keep_tombstones or not tombstone)
             ):
                 ranges.append((start, end))

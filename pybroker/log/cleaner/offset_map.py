@@ -16,7 +16,7 @@ from typing import Final
 from pybroker.common.errors import CorruptionError
 from pybroker.records.batch import read_varint
 
-_LONGEST_KEY: Final = 32
+LONGEST_KEY: Final = 32
 # What an entry costs in CPython: its share of the dict, the key object, the offset object (measured: 150 to
 # 190 bytes for keys of 8 to 33 bytes).
 _ENTRY_BYTES: Final = 192
@@ -24,7 +24,7 @@ _ENTRY_BYTES: Final = 192
 
 def stored_key(key: bytes) -> bytes:
     """The key as the map holds it."""
-    return key if len(key) <= _LONGEST_KEY else b"\0" + blake2b(key, digest_size=_LONGEST_KEY).digest()
+    return key if len(key) <= LONGEST_KEY else b"\0" + blake2b(key, digest_size=LONGEST_KEY).digest()
 
 
 class OffsetMap:
@@ -80,7 +80,7 @@ class OffsetMap:
                     length = number >> 1 ^ -(number & 1)
                 if length < 0:
                     keyless += 1
-                elif length <= _LONGEST_KEY:
+                elif length <= LONGEST_KEY:
                     entries[data[position : position + length]] = base_offset + delta
                 else:
                     entries[stored_key(data[position : position + length])] = base_offset + delta
