@@ -14,9 +14,10 @@ import hashlib
 import json
 import logging
 import signal
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from connect.api.errors import ConfigError, ConnectError
 from connect.core import signatures
@@ -45,6 +46,8 @@ from connect.runtime.stores import (
 from connect.runtime.worker import Worker
 
 log = logging.getLogger(__name__)
+
+_SWITCH_INTERVAL_S: Final = 0.001
 
 
 class WorkerProcess:
@@ -291,6 +294,8 @@ def read_connector_file(file: Path) -> tuple[dict[str, str], str | None]:
 
 async def run_until_signal(start: Callable[[], Any], stop: Callable[[], Any]) -> None:
     """Runs `start`, waits for SIGINT or SIGTERM, runs `stop`."""
+    # A thread that converts records must not keep one waiting that got an answer from its database.
+    sys.setswitchinterval(_SWITCH_INTERVAL_S)
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

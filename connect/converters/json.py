@@ -4,8 +4,10 @@ In: schemas and values, or JSON bytes. Out: `{"schema": ..., "payload": ...}` or
 must hold: a schema is translated once and kept (`schemas.cache.size`); what one of the two implementations
 writes the other reads to the same value.
 
-Hot code: for each schema one function is put together that turns values into what the C encoder of the
-standard library takes, and one for the way back.
+Hot code: for each schema one function is put together that turns values into what msgspec's encoder takes,
+and one for the way back. A struct of plain fields is read straight from the bytes by a decoder made for it;
+whatever that does not take is read again by the standard library's, which knows the exceptions and the words
+for errors.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from connect.api.config_def import (
     ConfigDef,
@@ -55,7 +59,8 @@ _TYPE_NAMES: Final = {
 }
 _TYPES: Final = {name: type_ for type_, name in _TYPE_NAMES.items()}
 _INTEGER_TYPES: Final = frozenset((Type.INT8, Type.INT16, Type.INT32, Type.INT64))
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+_encode = msgspec.json.encode
+_key_of = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _decode = json.JSONDecoder().decode
 _decode_exactly = json.JSONDecoder(parse_float=decimal.Decimal).decode
 _scan = json.JSONDecoder().raw_decode
@@ -76,13 +81,17 @@ class JsonConverter(BothConverter):
         self._numeric_decimals = False
         self._replace_nulls = True
         self._fixed_schema: Schema | None = None
-        self._writers: dict[Schema | None, tuple[Write, Callable[[Any], str], str]] = {}
+        self._writers: dict[Schema | None, tuple[Write, Callable[[Any], bytes], bytes]] = {}
         self._schemas: dict[str, Schema] = {}
         self._readers: dict[Schema, Write] = {}
         # What the last envelope began with, and the schema it meant: most envelopes of a topic begin alike,
         # so most schemas need not be parsed.
         self._last_start = ""
         self._last_schema: Schema | None = None
+        # The same beginning as bytes, and the decoder of what follows it.
+        self._direct_start = b""
+        self._direct: Callable[[Any], Struct] | None = None
+        self._direct_readers: dict[Schema, Callable[[Any], Struct] | None] = {}
         self._last_read: Schema | None = None
         self._last_reader: Write = _as_it_is
 
@@ -191,25 +200,23 @@ class JsonConverter(BothConverter):
                         raise DataError("Mismatching schema.")
                 else:
                     validate_value(None, schema, value)
-            text = encode(write(value))
-            if start:
-                text = f"{start}{text}}}"
-            return text.encode()
+            written = encode(write(value))
+            return b"%b%b}" % (start, written) if start else written
         except (TypeError, ValueError) as error:
             raise DataError(f"Converting Kafka Connect data to byte[] failed: {error}") from error
 
-    def _prepare_writer(self, schema: Schema | None) -> tuple[Write, Callable[[Any], str], str]:
+    def _prepare_writer(self, schema: Schema | None) -> tuple[Write, Callable[[Any], bytes], bytes]:
         if len(self._writers) >= self._cache_size:
             self._writers.clear()
-        start = ""
+        start = b""
         if self._schemas_enabled:
             described = "null" if schema is None else json_text(self.schema_to_json(schema))
-            start = f"{_ENVELOPE_START}{described}{_PAYLOAD_START}"
+            start = f"{_ENVELOPE_START}{described}{_PAYLOAD_START}".encode()
         if schema is None:
-            known: tuple[Write, Callable[[Any], str], str] = (_write_schemaless, _encode, start)
+            known: tuple[Write, Callable[[Any], bytes], bytes] = (_write_schemaless, _encode, start)
         else:
             slow = self._numeric_decimals and _has_decimal(schema)
-            known = (self._writer(schema), json_text if slow else _encode, start)
+            known = (self._writer(schema), _encode_exactly if slow else _encode, start)
         self._writers[schema] = known
         return known
 
@@ -313,6 +320,12 @@ class JsonConverter(BothConverter):
     ) -> SchemaAndValue:
         if value is None:
             return SchemaAndValue(None, None)
+        if self._direct is not None and value.startswith(self._direct_start) and value.endswith(b"}"):
+            try:
+                struct = self._direct(memoryview(value)[len(self._direct_start) : -1])
+                return SchemaAndValue(struct.schema, struct)
+            except (msgspec.MsgspecError, ValueError, RecursionError):
+                pass  # Said below in the converter's words, unless it can be read after all.
         try:
             text = bytes(value).decode()
             if not self._schemas_enabled:
@@ -380,19 +393,34 @@ class JsonConverter(BothConverter):
                 _, end = _scan(text, start)
                 if _ANY_END.fullmatch(text, end):
                     self._last_start, self._last_schema = text[:start], schema
+                    self._direct_start = self._last_start.encode()
+                    self._direct = self._direct_of(schema)
                     return schema, start, end, envelope["payload"]
         return schema, 0, 0, envelope["payload"]
+
+    def _direct_of(self, schema: Schema | None) -> Callable[[Any], Struct] | None:
+        if schema is None:
+            return None
+        if schema not in self._direct_readers:
+            if len(self._direct_readers) >= self._cache_size:
+                self._direct_readers.clear()
+            self._direct_readers[schema] = _direct_reader(schema)
+        return self._direct_readers[schema]
 
     def _schema(self, described: Any) -> Schema | None:
         if described is None:
             return None
-        key = _encode(described)
+        key = _key_of(described)
         schema = self._schemas.get(key)
         if schema is None:
             if len(self._schemas) >= self._cache_size:
                 self._schemas.clear()
             schema = self._schemas[key] = schema_from_json(described)
         return schema
+
+
+def _encode_exactly(value: Any) -> bytes:
+    return json_text(value).encode()
 
 
 class _InexactError(Exception):
@@ -608,6 +636,51 @@ def _struct_reader(schema: Schema, replace_nulls: bool) -> Write:
             raise
 
     return read_struct
+
+
+_PLAIN: Final[dict[Type, Any]] = {
+    **{type_: Annotated[int, msgspec.Meta(ge=low, le=high)] for type_, (low, high) in INTEGER_RANGES.items()},
+    Type.STRING: str,
+    Type.BOOLEAN: bool,
+    Type.FLOAT32: float,
+    Type.FLOAT64: float,
+}
+_INSTANT: Final = Annotated[int, msgspec.Meta(ge=_FIRST_MS, le=_LAST_MS)]
+
+
+def _direct_reader(schema: Schema) -> Callable[[Any], Struct] | None:
+    """From JSON in bytes to a struct in one step; None for schemas with fields that need more than a test of
+    their type. It reads what `_struct_reader` reads to the same values, or raises msgspec's errors."""
+    if schema.type is not Type.STRUCT or schema.name in TO_LOGICAL or not schema.fields:
+        return None
+    fields: list[Any] = []
+    instants = []
+    for at, field in enumerate(schema.fields):
+        kind = field.schema
+        if kind.name == Timestamp.LOGICAL_NAME:
+            instants.append(at)
+            type_ = _INSTANT
+        elif kind.name in TO_LOGICAL or kind.default is not None or kind.type not in _PLAIN:
+            return None
+        else:
+            type_ = _PLAIN[kind.type]
+        fields.append((f"f{at}", type_ | None, None) if kind.optional else (f"f{at}", type_))
+    names = {f"f{at}": field.name for at, field in enumerate(schema.fields)}
+    try:
+        row = msgspec.defstruct("Row", fields, rename=names, kw_only=True, gc=False)
+    except ValueError:  # A name with characters that JSON escapes.
+        return None
+    decode = msgspec.json.Decoder(row).decode
+    values_of, of, delta = msgspec.structs.astuple, Struct.of, datetime.timedelta
+
+    def read(payload: Any) -> Struct:
+        values = list(values_of(decode(payload)))
+        for at in instants:
+            if values[at] is not None:
+                values[at] = EPOCH + delta(0, 0, 0, values[at])
+        return of(schema, values)
+
+    return read
 
 
 def _expect(wanted: type, type_: Type) -> Write:

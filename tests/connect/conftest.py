@@ -1,8 +1,8 @@
 """Workers for the tests of Connect.
 
-The contract tests run against our worker and against Apache Kafka's, both in both modes, on one broker: Apache
-Kafka, or whatever cluster `--against=HOST:PORT` names. Without Java the Java workers are skipped, or fail under
-PYBROKER_REQUIRE_ALL=1.
+The contract tests run against our worker and against Apache Kafka's, both in both modes, on one broker:
+pybroker, or Apache Kafka with `--against=kafka`, or whatever cluster `--against=HOST:PORT` names. Without Java
+the Java workers are skipped, or fail under PYBROKER_REQUIRE_ALL=1.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from tests.processes import KafkaProcess, PybrokerProcess, Server
 
 
 @pytest.fixture(scope="session")
-def kafka_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The broker that Connect's topics live in: Apache Kafka, or what `--against` says."""
+def connect_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The broker that Connect's topics live in: pybroker, or what `--against` says."""
     server: Server
     against = str(pytestconfig.getoption("--against") or "")
     if ":" in against:
         host, _, port = against.rpartition(":")
         yield Server(host, int(port))
         return
-    if facilities.FACILITIES["kafka"].present() or facilities.require_all():
+    if against == "kafka":
         facilities.require("kafka")
         server = KafkaProcess(tmp_path_factory.mktemp("connect-kafka"))
     else:
@@ -37,7 +37,7 @@ def kafka_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
 
 
 @pytest.fixture
-def start_worker(kafka_broker: Server, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
+def start_worker(connect_broker: Server, tmp_path: Path) -> Iterator[Callable[..., Worker]]:
     """A factory: `start_worker(PythonWorker, **properties)`; workers of one test share a group of their own."""
     workers: list[Worker] = []
     group = f"group-{uuid.uuid4().hex[:8]}-{tmp_path.name}"[:80]
@@ -54,7 +54,7 @@ def start_worker(kafka_broker: Server, tmp_path: Path) -> Iterator[Callable[...,
             facilities.require("kafka")
         worker = kind(
             directory or tmp_path / f"worker-{len(workers)}",
-            kafka_broker.bootstrap,
+            connect_broker.bootstrap,
             {key.replace("__", "."): value for key, value in properties.items()},
             distributed=distributed,
             group=group,
@@ -78,7 +78,7 @@ KINDS = {
 
 @pytest.fixture(scope="session", params=list(KINDS))
 def contract_worker(
-    request: pytest.FixtureRequest, kafka_broker: Server, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, connect_broker: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Worker]:
     """One worker of each kind for all contract tests: connectors need names of their own."""
     kind, distributed = KINDS[request.param]
@@ -87,7 +87,7 @@ def contract_worker(
     number = uuid.uuid4().hex[:8]
     worker = kind(
         tmp_path_factory.mktemp(f"contract-{request.param}"),
-        kafka_broker.bootstrap,
+        connect_broker.bootstrap,
         {"connector.client.config.override.policy": "All"},
         distributed=distributed,
         group=f"contract-{number}-{request.param}",

@@ -62,7 +62,7 @@ def test_the_example_called_directly(tmp_path: Path) -> None:
 
 @pytest.mark.interop
 def test_the_example_in_a_worker(
-    start_worker: Callable[..., Worker], kafka_broker: Server, tmp_path: Path
+    start_worker: Callable[..., Worker], connect_broker: Server, tmp_path: Path
 ) -> None:
     folder = tmp_path / "plugins"
     folder.mkdir()

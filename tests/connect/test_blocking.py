@@ -75,7 +75,7 @@ PLUGINS = (BlockingSource,)
 
 
 def test_blocked_plugins_do_not_block_the_worker(
-    start_worker: Callable[..., Worker], kafka_broker: Server, tmp_path: Path
+    start_worker: Callable[..., Worker], connect_broker: Server, tmp_path: Path
 ) -> None:
     folder = tmp_path / "plugins"
     folder.mkdir()

@@ -18,6 +18,8 @@ from tests.processes import Server, wait_until
 pytestmark = pytest.mark.timeout(300)
 
 Start = Callable[..., Worker]
+# Not much older than now, or the broker's retention would delete the record.
+STAMP = int(time.time() * 1000) - 60_000
 
 
 def read_all(server: Server, topic: str, isolation: str = "read_committed") -> list[Any]:
@@ -54,7 +56,7 @@ def values(server: Server, topic: str) -> list[str]:
 @pytest.mark.interop
 @pytest.mark.parametrize("boundary", ["poll", "interval"])
 def test_exactly_once_source(
-    start_worker: Start, kafka_broker: Server, tmp_path: Path, boundary: str
+    start_worker: Start, connect_broker: Server, tmp_path: Path, boundary: str
 ) -> None:
     """kill -9 in the middle of transactions: a reader of committed records sees each line once, in order."""
     properties = {
@@ -81,7 +83,7 @@ def test_exactly_once_source(
     for _ in range(2):
         write(3000)
         wait_until(
-            lambda: len(read_all(kafka_broker, topic, "read_uncommitted")) > written - 2900,
+            lambda: len(read_all(connect_broker, topic, "read_uncommitted")) > written - 2900,
             "some lines",
             60,
             0.05,
@@ -97,8 +99,8 @@ def test_exactly_once_source(
         workers[workers.index(victim)] = start_worker(PythonWorker, directory=victim.directory, **properties)
         survivor.rest.await_states("eos", "RUNNING", ["RUNNING"], 90)
     expected = [str(n) for n in range(written)]
-    wait_until(lambda: len(values(kafka_broker, topic)) >= written, f"{written} lines", 90, 0.3)
-    assert values(kafka_broker, topic) == expected
+    wait_until(lambda: len(values(connect_broker, topic)) >= written, f"{written} lines", 90, 0.3)
+    assert values(connect_broker, topic) == expected
     for worker in workers:
         assert worker.rest.put("/connectors/eos/stop").status == 204
     workers[0].rest.await_states("eos", "STOPPED", [])
@@ -106,11 +108,11 @@ def test_exactly_once_source(
 
 
 @pytest.fixture
-def produce(kafka_broker: Server) -> Callable[..., None]:
+def produce(connect_broker: Server) -> Callable[..., None]:
     def send(topic: str, *records: bytes, headers: Any = None) -> None:
-        producer = Producer({"bootstrap.servers": kafka_broker.bootstrap})
+        producer = Producer({"bootstrap.servers": connect_broker.bootstrap})
         for record in records:
-            producer.produce(topic, record, b"key", headers=headers, timestamp=1_700_000_000_000)
+            producer.produce(topic, record, b"key", headers=headers, timestamp=STAMP)
         assert producer.flush(20) == 0
 
     return send
@@ -118,7 +120,7 @@ def produce(kafka_broker: Server) -> Callable[..., None]:
 
 @pytest.mark.interop
 def test_dead_letters(
-    start_worker: Start, kafka_broker: Server, tmp_path: Path, produce: Callable[..., None]
+    start_worker: Start, connect_broker: Server, tmp_path: Path, produce: Callable[..., None]
 ) -> None:
     worker = start_worker(PythonWorker, distributed=False)
     topic, letters, out = f"d-{uuid.uuid4().hex[:8]}", f"dlq-{uuid.uuid4().hex[:8]}", tmp_path / "out.txt"
@@ -130,9 +132,9 @@ def test_dead_letters(
     }  # fmt: skip
     assert worker.rest.create("dead", config).status == 201
     wait_until(lambda: out.exists() and out.read_text() == "{a=1}\n{a=2}\n", "the good records", 60, 0.1)
-    wait_until(lambda: read_all(kafka_broker, letters), "the dead letter", 30, 0.2)
-    (letter,) = read_all(kafka_broker, letters)
-    assert (letter.key(), letter.value(), letter.timestamp()[1]) == (b"key", b"broken", 1_700_000_000_000)
+    wait_until(lambda: read_all(connect_broker, letters), "the dead letter", 30, 0.2)
+    (letter,) = read_all(connect_broker, letters)
+    assert (letter.key(), letter.value(), letter.timestamp()[1]) == (b"key", b"broken", STAMP)
     headers = dict(letter.headers())
     prefix = "__connect.errors."
     assert list(headers) == ["own"] + [
@@ -180,7 +182,7 @@ def test_no_tolerance(start_worker: Start, tmp_path: Path, produce: Callable[...
 
 
 @pytest.mark.interop
-def test_transforms_in_a_chain(start_worker: Start, kafka_broker: Server, tmp_path: Path) -> None:
+def test_transforms_in_a_chain(start_worker: Start, connect_broker: Server, tmp_path: Path) -> None:
     worker = start_worker(PythonWorker, distributed=False)
     (tmp_path / "in.txt").write_text("a\nb\n")
     topic = f"chain-{uuid.uuid4().hex[:8]}"
@@ -196,8 +198,8 @@ def test_transforms_in_a_chain(start_worker: Start, kafka_broker: Server, tmp_pa
     answer = worker.rest.create("chain", config)
     assert answer.status == 201, answer
     worker.rest.await_states("chain", "RUNNING", ["RUNNING"])
-    wait_until(lambda: len(read_all(kafka_broker, topic)) == 2, "both records", 30, 0.2)
-    assert [json.loads(text) for text in values(kafka_broker, topic)] == [
+    wait_until(lambda: len(read_all(connect_broker, topic)) == 2, "both records", 30, 0.2)
+    assert [json.loads(text) for text in values(connect_broker, topic)] == [
         {"line": "a", "by": "test"},
         {"line": "b", "by": "test"},
     ]
@@ -206,7 +208,7 @@ def test_transforms_in_a_chain(start_worker: Start, kafka_broker: Server, tmp_pa
 
 
 @pytest.mark.interop
-def test_secrets_stay_references(start_worker: Start, kafka_broker: Server, tmp_path: Path) -> None:
+def test_secrets_stay_references(start_worker: Start, connect_broker: Server, tmp_path: Path) -> None:
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "s.properties").write_text(f"file={tmp_path}/in.txt\n")
@@ -235,7 +237,7 @@ def test_secrets_stay_references(start_worker: Start, kafka_broker: Server, tmp_
 
 
 @pytest.mark.interop
-def test_standalone_restart_goes_on(start_worker: Start, kafka_broker: Server, tmp_path: Path) -> None:
+def test_standalone_restart_goes_on(start_worker: Start, connect_broker: Server, tmp_path: Path) -> None:
     """Connector files of all three forms; offsets survive a restart in the file."""
     topic = f"alone-{uuid.uuid4().hex[:8]}"
     (tmp_path / "in.txt").write_text("one\n")
@@ -256,16 +258,16 @@ def test_standalone_restart_goes_on(start_worker: Start, kafka_broker: Server, t
         file.write("two\n")
     again = start_worker(PythonWorker, distributed=False, files=[properties], directory=worker.directory)
     again.rest.await_states("a", "RUNNING", ["RUNNING"])
-    wait_until(lambda: len(values(kafka_broker, topic)) == 2, "two lines", 30, 0.2)
-    assert values(kafka_broker, topic) == ["one", "two"]
+    wait_until(lambda: len(values(connect_broker, topic)) == 2, "two lines", 30, 0.2)
+    assert values(connect_broker, topic) == ["one", "two"]
 
 
 @pytest.mark.interop
-def test_bad_worker_topics(kafka_broker: Server, tmp_path: Path, start_worker: Start) -> None:
+def test_bad_worker_topics(connect_broker: Server, tmp_path: Path, start_worker: Start) -> None:
     """A config topic with two partitions, or one that is not compacted, keeps the worker from starting."""
     from confluent_kafka.admin import AdminClient, NewTopic
 
-    admin = AdminClient({"bootstrap.servers": kafka_broker.bootstrap})
+    admin = AdminClient({"bootstrap.servers": connect_broker.bootstrap})
     two, deleting = f"two-{uuid.uuid4().hex[:8]}", f"deleting-{uuid.uuid4().hex[:8]}"
     made = admin.create_topics(
         [NewTopic(two, 2, 1, config={"cleanup.policy": "compact"}), NewTopic(deleting, 1, 1)]
@@ -347,7 +349,7 @@ class DecidingTask(SourceTask):
 
 
 @pytest.mark.interop
-def test_boundaries_of_the_connector(start_worker: Start, kafka_broker: Server, tmp_path: Path) -> None:
+def test_boundaries_of_the_connector(start_worker: Start, connect_broker: Server, tmp_path: Path) -> None:
     """What is aborted is never seen, and does not come again after a restart."""
     (tmp_path / f"deciding_{uuid.uuid4().hex[:8]}.py").write_text(BOUNDARIES)
     worker = start_worker(PythonWorker, exactly__once__source__support="enabled", plugin__path=str(tmp_path))
@@ -362,13 +364,13 @@ def test_boundaries_of_the_connector(start_worker: Start, kafka_broker: Server, 
     assert answer.status == 201, answer
     expected = ["0-0", "0-1", "0-2", "2-0", "3-0", "3-1", "3-2"]
     worker.rest.await_states("d", "RUNNING", ["RUNNING"], 60)
-    wait_until(lambda: values(kafka_broker, topic) == expected, "the committed records", 60, 0.3)
+    wait_until(lambda: values(connect_broker, topic) == expected, "the committed records", 60, 0.3)
     assert worker.rest.get("/connectors/d/offsets") == {
         "offsets": [{"partition": {"p": "x"}, "offset": {"n": 3}}]
     }
     assert worker.rest.post("/connectors/d/restart?includeTasks=true").status == 202
     worker.rest.await_states("d", "RUNNING", ["RUNNING"], 60)
-    assert values(kafka_broker, topic) == expected
+    assert values(connect_broker, topic) == expected
     files = {
         "connector.class": "FileStreamSource",
         "file": "f",

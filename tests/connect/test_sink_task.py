@@ -99,13 +99,13 @@ def puts(path: Path) -> list[Any]:
 
 
 def test_what_a_sink_task_asks_for(
-    start_worker: Callable[..., Worker], kafka_broker: Server, tmp_path: Path
+    start_worker: Callable[..., Worker], connect_broker: Server, tmp_path: Path
 ) -> None:
     folder = tmp_path / "plugins"
     folder.mkdir()
     (folder / f"asking_{uuid.uuid4().hex[:8]}.py").write_text(PLUGIN)
     topic = name = f"ask-{uuid.uuid4().hex[:8]}"  # The name makes the consumer group.
-    producer = Producer({"bootstrap.servers": kafka_broker.bootstrap})
+    producer = Producer({"bootstrap.servers": connect_broker.bootstrap})
 
     def send(*values: str) -> None:
         for value in values:

@@ -29,6 +29,8 @@ MAX_STATEMENT_BYTES = 4 << 20
 class Connection(abc.ABC):
     # How the driver writes a parameter: `?`, or `%s` (then a % in the text is doubled), or `:1`.
     paramstyle = "qmark"
+    # Whether the database works in another process, and the driver lets other threads run while it waits.
+    overlaps = False
 
     def __init__(self, url: DatabaseUrl, dialect: Dialect) -> None:
         self.url = url

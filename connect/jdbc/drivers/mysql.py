@@ -66,6 +66,7 @@ WHERE table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 
 
 class MysqlConnection(Connection):
     paramstyle = "format"
+    overlaps = True
 
     def __init__(self, url: DatabaseUrl, dialect: Dialect) -> None:
         super().__init__(url, dialect)

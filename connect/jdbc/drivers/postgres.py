@@ -71,6 +71,7 @@ WHERE locktype = 'relation' AND granted AND mode NOT IN ('AccessShareLock', 'Row
 
 class PostgresConnection(Connection):
     paramstyle = "format"
+    overlaps = True
 
     def __init__(self, url: DatabaseUrl, dialect: Dialect) -> None:
         super().__init__(url, dialect)

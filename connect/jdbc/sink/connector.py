@@ -1,4 +1,9 @@
-"""The JDBC sink connector. Its task writes each put in one transaction (`writer.py`)."""
+"""The JDBC sink connector. Its task writes whole puts, one or several in a transaction (`writer.py`).
+
+Where the database is another process, writing goes on in a thread of its own while the next records are read
+(`ahead.py`). That thread only ever does what succeeds at once: whatever else happens, errors, retries and
+rows for the dead letter topic, is done again in the task's thread.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +17,7 @@ from connect.api.errors import ConfigError, ConnectError, RetriableError
 from connect.api.records import SinkRecord
 from connect.api.sink import SinkConnector, SinkTask, TopicPartition
 from connect.jdbc.common import VERSION, Database, check_driver
+from connect.jdbc.sink.ahead import WriteAhead
 from connect.jdbc.sink.binding import Binder
 from connect.jdbc.sink.config import SinkSettings, sink_config
 from connect.jdbc.sink.offsets import OffsetTable
@@ -98,12 +104,17 @@ class JdbcSinkTask(SinkTask):
         self._opened: set[TopicPartition] = set()
         self._retries_left = self._settings.max_retries
         self._stopping = threading.Event()
+        self._ahead: WriteAhead | None = None
+        # Records that were taken and could not be written ahead.
+        self._backlog: list[SinkRecord] = []
         self._connect()
 
     def stop(self) -> None:
         database = getattr(self, "_database", None)
         if database is not None:
             self._stopping.set()
+            if self._ahead is not None:
+                self._ahead.close()
             database.close()
 
     def _connect(self) -> Writer:
@@ -121,6 +132,7 @@ class JdbcSinkTask(SinkTask):
         self._database.close()
 
     def open(self, partitions: Iterable[TopicPartition]) -> None:
+        self._settle()  # The connection is used here.
         partitions = list(partitions)
         self._opened.update(partitions)
         if not self._settings.exactly_once:
@@ -138,14 +150,56 @@ class JdbcSinkTask(SinkTask):
             self.context.offset(offsets)
 
     def close(self, partitions: Iterable[TopicPartition]) -> None:
+        self._settle()
         partitions = list(partitions)
         self._opened.difference_update(partitions)
+        # Their new owner reads them again.
+        self._backlog = [record for record in self._backlog if _place(record) not in partitions]
         if self._offsets is not None:
             self._offsets.close(partitions)
 
     def put(self, records: list[SinkRecord]) -> None:
+        """Takes records; those of an earlier call that could not be written come first."""
+        self._look_behind()
+        if self._backlog:
+            self._write(self._backlog)
+            self._backlog = []
         if not records:
             return
+        if self._connect().connection.overlaps:
+            if self._ahead is None:
+                self._ahead = WriteAhead(self._write_ahead, f"{self._name}-writer", self._settings.batch_size)
+            self._ahead.offer(records)
+        else:
+            self._write(records)
+
+    def pre_commit(self, offsets: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Offsets up to the first record that is not written."""
+        self._settle()
+        allowed = dict(offsets)
+        for record in self._backlog:
+            place = _place(record)
+            if place in allowed:
+                allowed[place] = min(allowed[place], record.original_kafka_offset)
+        return allowed
+
+    def _settle(self) -> None:
+        """Afterwards nothing is being written, and the connection is free."""
+        if self._ahead is not None:
+            self._ahead.settle()
+            self._look_behind()
+
+    def _look_behind(self) -> None:
+        failed = self._ahead.take_back() if self._ahead is not None else None
+        if failed is not None:
+            self._backlog += failed[0]
+            log.debug("%d records are written again one batch at a time: %s", len(failed[0]), failed[1])
+
+    def _write_ahead(self, records: Sequence[SinkRecord]) -> None:
+        assert self._writer is not None
+        self._writer.write(records, _refuse, careful=False)
+
+    def _write(self, records: list[SinkRecord]) -> None:
         try:
             writer = self._connect()
             if self._offsets is not None and not self._opened <= self._offsets.opened:
@@ -193,6 +247,15 @@ class JdbcSinkTask(SinkTask):
             f"{self._settings.max_retries + 1} times: "
             f"{error}"
         ) from error
+
+
+def _refuse(bad: Sequence[tuple[SinkRecord, Exception]]) -> None:
+    """Ahead of the task's thread nobody may be told of bad records."""
+    raise bad[0][1]
+
+
+def _place(record: SinkRecord) -> TopicPartition:
+    return TopicPartition(record.original_topic, record.original_kafka_partition)
 
 
 def describe(record: SinkRecord, reason: Exception) -> str:

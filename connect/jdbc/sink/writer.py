@@ -45,7 +45,7 @@ class Writer:
         binder: Binder,
         offsets: OffsetTable | None = None,
     ) -> None:
-        self._connection = connection
+        self.connection = self._connection = connection
         self._settings = settings
         self._binder = binder
         self._offsets = offsets
@@ -58,27 +58,28 @@ class Writer:
         records: Sequence[SinkRecord],
         on_bad: Callable[[Sequence[BadRecord]], None],
         *,
+        careful: bool = True,
         every_error_is_a_rows: bool = False,
     ) -> None:
-        """`every_error_is_a_rows`: retries are used up, so blame rows for whatever is not the
-        connection's."""
+        """`careful`: look for the rows that are to blame; else the first error is raised.
+        `every_error_is_a_rows`: retries are used up, so blame rows for whatever is not the connection's."""
         records = self._not_yet_written(records)
         bad: list[BadRecord] = []
         try:
             batches = self._sorted(records, bad)
-            careful = every_error_is_a_rows
-            if not careful:
+            row_by_row = every_error_is_a_rows
+            if not row_by_row:
                 try:
                     for batch in batches:
                         self._write_batch(batch)
                 except DatabaseError as error:
-                    if error.kind is not ErrorKind.DATA:
+                    if error.kind is not ErrorKind.DATA or not careful:
                         raise
                     self._roll_back()
-                    careful = True
+                    row_by_row = True
                     bad.clear()
                     batches = self._sorted(records, bad)
-            if careful:
+            if row_by_row:
                 for batch in batches:
                     self._write_carefully(batch, bad, every_error_is_a_rows)
             if bad:

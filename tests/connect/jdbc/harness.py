@@ -77,6 +77,7 @@ class Sink:
         self.task = JdbcSinkTask()
         self.task.initialize(self.context)
         self.next_offset = 0
+        self._accepted: list[SinkRecord] | None = None
         self.task.start(task_config)
         self.task.open([TopicPartition(topic, 0)])
 
@@ -93,13 +94,22 @@ class Sink:
         return record
 
     def put(self, *records: SinkRecord) -> None:
-        self.task.put(list(records))
+        """Returns when they are written, or raises why they are not."""
+        self._put(list(records))
+
+    def _put(self, records: list[SinkRecord]) -> None:
+        if records != self._accepted:
+            self.task.put(records)
+            self._accepted = records
+        self.task.pre_commit({})
+        self.task.put([])  # Which is where a failure of what was written ahead shows.
+        self._accepted = None
 
     def put_again(self, records: list[SinkRecord], attempts: int = 5) -> None:
         """As the runtime does after a RetriableError."""
         for _ in range(attempts):
             try:
-                self.task.put(records)
+                self._put(records)
                 return
             except RetriableError:
                 continue

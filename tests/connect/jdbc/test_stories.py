@@ -102,7 +102,10 @@ def test_product_listings_go_from_a_database_to_consumers(
     later = consume(broker.bootstrap, topic, 502, f"{topic}-prices")
     assert sorted(key["payload"] for key, _ in later[500:]) == [7, 501]
     assert {value["payload"]["id"]: value["payload"]["price"] for _, value in later}[7] == 9.99
-    offsets = worker.rest.get(f"/connectors/{topic_name}/offsets")["offsets"]
+    # Stored every offset.flush.interval.ms.
+    offsets = wait_until(
+        lambda: worker.rest.get(f"/connectors/{topic_name}/offsets")["offsets"], "the offset", 30, 0.1
+    )
     assert [item["partition"]["protocol"] for item in offsets] == ["1"]
     assert worker.rest.delete(f"/connectors/{topic_name}").status == 204
 
