@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run demo test lint types quick checker interop bench docs clean
+.PHONY: setup run demo test lint types quick checker interop bench docs binary dist clean
 
 setup: $(VENV)/.installed
 
@@ -59,6 +59,15 @@ bench: setup interop
 docs: setup
 	$(BIN)/python -m tools.generate_docs
 	$(BIN)/python -m tests.conformance --write-lists
+
+# One executable with everything in it, dist/pybroker. Needs a C compiler and an interpreter that comes as a static
+# library (Debian: apt-get install gcc python3-dev).
+binary:
+	$(PYTHON) -m tools.binary
+
+# The wheel and the source package, in dist/.
+dist: setup
+	$(BIN)/python -m build --outdir dist .
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

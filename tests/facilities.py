@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +45,16 @@ def _both(*checks: Callable[[], bool]) -> Callable[[], bool]:
     return lambda: all(check() for check in checks)
 
 
+def _static_interpreter() -> bool:
+    from tools.binary.__main__ import BuildError, find_base
+
+    try:
+        find_base(None)
+    except BuildError:
+        return False
+    return True
+
+
 def _fetch(item: str) -> str:
     return f"python -m tools.interop fetch {item}"
 
@@ -72,6 +83,13 @@ FACILITIES: dict[str, Facility] = {
     "jdbc-drivers": Facility(
         _both(_programs("java"), _fetched("jdbc-drivers")),
         f"apt-get install -y default-jdk-headless maven && {_fetch('jdbc-drivers')}",
+    ),
+    "binary": Facility(
+        _both(_programs("gcc", "readelf", "strip"), _static_interpreter),
+        "apt-get install -y gcc binutils python3-dev",
+    ),
+    "root": Facility(
+        lambda: sys.platform == "linux" and os.geteuid() == 0, "run the tests as root, on Linux"
     ),
     "python-snappy": Facility(
         lambda: importlib.util.find_spec("snappy") is not None, "pip install python-snappy"

@@ -9,20 +9,28 @@ import click
 
 from pybroker.version import VERSION
 
-# command name: module in this package, which has a click command of the same name
-_COMMANDS: Final = {"start": "start", "dump-log": "dump_log", "connect": "connect"}
+# command name: module in this package, which has a click command of the same name; what it does
+_COMMANDS: Final = {
+    "connect": ("connect", "Run a Connect worker: source and sink connectors."),
+    "dump-log": ("dump_log", "Print what is in log segments, indexes and snapshots."),
+    "start": ("start", "Run a broker."),
+}
 
 
 class _LazyGroup(click.Group):
     """A group that imports a command's module when the command is used: start time matters."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(_COMMANDS)
+        return list(_COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module_name = _COMMANDS.get(cmd_name)
-        if module_name is None:
+        if cmd_name not in _COMMANDS:
             return None
+        module_name = _COMMANDS[cmd_name][0]
         module = importlib.import_module(f"pybroker.cli.{module_name}")
         command: click.Command = getattr(module, module_name)
         return command
