@@ -78,6 +78,10 @@ FACILITIES: dict[str, Facility] = {
     "kafka-python-tests": Facility(_fetched("kafka-python-tests"), _fetch("kafka-python-tests")),
     "librdkafka": Facility(_fetched("librdkafka"), _fetch("librdkafka")),
     "node-rdkafka": Facility(_fetched("node-rdkafka"), _fetch("node-rdkafka")),
+    "node-rdkafka-tests": Facility(
+        _both(_programs("node"), _fetched("node-rdkafka-tests")),
+        f"apt-get install -y nodejs npm libnode-dev && {_fetch('node-rdkafka-tests')}",
+    ),
     "postgresql": Facility(_servers("initdb", "postgres"), "apt-get install -y postgresql"),
     "mariadb": Facility(_servers("mariadb-install-db", "mariadbd"), "apt-get install -y mariadb-server"),
     "jdbc-drivers": Facility(

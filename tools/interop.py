@@ -45,6 +45,9 @@ LOG4J_ARTIFACTS = ("log4j-core", "log4j-slf4j-impl")
 # WebAssembly, so that nothing is compiled and nothing is downloaded at install time).
 KAFKAJS_PACKAGES = ("kafkajs@2.2.4", "snappyjs@0.7.0", "lz4js@0.2.0", "@bokuweb/zstd-wasm@0.0.27")
 
+NODE_RDKAFKA_TEST_PACKAGES = ("mocha@10.8.2", "bluebird@3.7.2")
+NODE_GYP = "node-gyp@11.5.0"
+
 # The build of librdkafka needs the two development packages for its zstd codec and for its mock tests.
 DEBIAN_PACKAGES = {"kcat": "/usr/bin/kcat"}
 DEBIAN_BUILD_PACKAGES = {
@@ -98,6 +101,10 @@ def librdkafka_directory() -> Path:
 
 def node_rdkafka_directory() -> Path:
     return cache_directory() / f"node-rdkafka-{NODE_RDKAFKA_VERSION}" / "package" / "deps" / "librdkafka"
+
+
+def node_rdkafka_tests_directory() -> Path:
+    return cache_directory() / f"node-rdkafka-tests-{NODE_RDKAFKA_VERSION}" / "package"
 
 
 def kafka_python_directory() -> Path:
@@ -301,6 +308,32 @@ def _fetch_node_rdkafka(directory: Path) -> None:
     _build_librdkafka(node_rdkafka_directory(), ("libs",), ("-C", "examples", "rdkafka_performance"))
 
 
+def _fetch_node_rdkafka_tests(directory: Path) -> None:
+    """node-rdkafka itself with its end-to-end tests; the library under it is the one built for the bench."""
+    fetch("node-rdkafka")
+    libraries = [node_rdkafka_directory() / name for name in ("src", "src-cpp")]
+    if not Path("/usr/include/node/node.h").exists():
+        raise InteropError("Node's headers are missing: apt-get install -y libnode-dev")
+    _npm_pack(directory, f"node-rdkafka@{NODE_RDKAFKA_VERSION}")
+    package = node_rdkafka_tests_directory()
+    hint = "install it with: apt-get install -y nodejs npm"
+    quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
+    _run("npm", "install", *quiet, "--omit=dev", cwd=package, hint=hint)
+    # Beside the package, which would add all its development packages.
+    (directory / "package.json").write_text('{"name": "pybroker-interop", "private": true}\n')
+    _run("npm", "install", *quiet, *NODE_RDKAFKA_TEST_PACKAGES, cwd=directory, hint=hint)
+    _run(
+        "npm", "exec", "--yes", "--package", NODE_GYP, "--", "node-gyp", "rebuild", "--nodedir=/usr",
+        cwd=package,
+        hint=hint,
+        environment={
+            "BUILD_LIBRDKAFKA": "0",
+            "LDFLAGS": " ".join(f"-L{library} -Wl,-rpath,{library}" for library in libraries),
+            "CPLUS_INCLUDE_PATH": ":".join(str(library) for library in libraries),
+        },
+    )  # fmt: skip
+
+
 # The source package leaves this out. The tests only ask the service where it listens and whether it did as
 # told.
 KAFKA_PYTHON_SERVICE = """
@@ -386,6 +419,11 @@ ITEMS: dict[str, Item] = {
         lambda: cache_directory() / f"node-rdkafka-{NODE_RDKAFKA_VERSION}",
         _fetch_node_rdkafka,
         "rdkafka_performance",
+    ),
+    "node-rdkafka-tests": Item(
+        lambda: cache_directory() / f"node-rdkafka-tests-{NODE_RDKAFKA_VERSION}",
+        _fetch_node_rdkafka_tests,
+        "node-rdkafka and its own end-to-end tests",
     ),
     "librdkafka": Item(
         lambda: cache_directory() / f"librdkafka-{CONFLUENT_JAVASCRIPT_VERSION}",

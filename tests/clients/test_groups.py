@@ -347,7 +347,15 @@ def test_verifiable_consumer(kafka: KafkaTools, broker: Server, topic_name: str)
     assert {event["name"] for event in events} >= {"partitions_assigned", "partitions_revoked"}
 
 
-# franz-go
+# franz-go; the two with ETL run its assignors, static members and the consumer protocol, the second in transactions.
+FRANZ_GO_TESTS = (
+    "TestGroupSimple",
+    "TestIssue337",
+    "TestConsumeRegex",
+    "Test848RegexBrokerResolves",
+    "TestGroupETL",
+    "TestTxnEtl",
+)
 
 
 @pytest.fixture(scope="module")
@@ -358,7 +366,7 @@ def franz_go_tests() -> str:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("name", ["TestGroupSimple", "TestIssue337", "TestConsumeRegex"])
+@pytest.mark.parametrize("name", FRANZ_GO_TESTS)
 def test_franz_go_s_own_tests(franz_go_tests: str, broker: Server, name: str) -> None:
     result = subprocess.run(
         [franz_go_tests, "-test.run", f"^{name}$", "-test.v", "-test.timeout", "300s"],
@@ -366,7 +374,7 @@ def test_franz_go_s_own_tests(franz_go_tests: str, broker: Server, name: str) ->
             **os.environ,
             "KGO_SEEDS": broker.bootstrap,
             "KGO_TEST_RF": "1",
-            "KGO_TEST_RECORDS": "20000",
+            "KGO_TEST_RECORDS": os.environ.get("PYBROKER_FRANZ_GO_RECORDS", "5000"),
             "KGO_LOG_LEVEL": "none",
         },
         capture_output=True,
