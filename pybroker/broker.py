@@ -216,6 +216,11 @@ class Broker:
 
     def _start(self) -> None:
         config, context = self._static_config, self._context
+        metadata_directory = config["metadata.log.dir"].rstrip("/") or "/"
+        if metadata_directory not in [path.rstrip("/") or "/" for path in config.log_dirs]:
+            raise ConfigError(
+                f"metadata.log.dir={metadata_directory} is not one of {config.log_dirs} (log.dirs)"
+            )
         logs = context.logs = LogManager(
             self._files,
             config.log_dirs,
@@ -231,6 +236,7 @@ class Broker:
             max_open_read_files=self._open_files_max[0],
             max_open_write_files=self._open_files_max[1],
             cleaner=self._cleaner_settings(),
+            metadata_directory=metadata_directory,
             report=lambda line: self.report(line),
         )
         if self.run_cleaning_pass is not None:
@@ -315,6 +321,10 @@ class Broker:
 
     def shutdown(self) -> None:
         """Sync and close everything and leave the clean-shutdown marker. Effects must have been completed."""
+        try:
+            self._context.controller.fence_broker(self._registered_epoch)
+        except StorageError as error:
+            self.report(f"the end of this broker is not on record: {error}")
         self._context.logs.close(clean=True, broker_epoch=self._registered_epoch)
 
     # --- time and effects ---

@@ -12,7 +12,7 @@ from typing import Final
 
 from pybroker.common.errors import CorruptionError
 from pybroker.common.files import FileSystem, read_file
-from pybroker.metadata.features import ELIGIBLE_LEADER_REPLICAS, METADATA_VERSION
+from pybroker.metadata.features import CARRIED_FEATURES, ELIGIBLE_LEADER_REPLICAS, METADATA_VERSION
 from pybroker.metadata.image import BROKER_RESOURCE
 from pybroker.metadata.records import write_version
 from pybroker.raft.node import Voter, voter_records
@@ -23,6 +23,7 @@ from pybroker.wire.schemas.metadata_records import (
     ConfigRecord,
     EndTransactionRecord,
     FeatureLevelRecord,
+    UserScramCredentialRecord,
     decode_record,
     encode_record,
 )
@@ -41,9 +42,12 @@ def feature_records(features: Mapping[str, int]) -> list[FeatureLevelRecord]:
     return [FeatureLevelRecord(name=name, feature_level=features[name]) for name in names]
 
 
-def bootstrap_records(features: Mapping[str, int], min_insync_replicas: str) -> list[Message]:
+def bootstrap_records(
+    features: Mapping[str, int], min_insync_replicas: str, others: Sequence[Message] = ()
+) -> list[Message]:
     """The transaction that the first leader of a cluster commits."""
     records: list[Message] = [BeginTransactionRecord(name="Bootstrap records"), *feature_records(features)]
+    records += others
     if features.get(ELIGIBLE_LEADER_REPLICAS):
         # With ELR the cluster-wide minimum is always on record: elections count on it.
         records.append(
@@ -78,20 +82,25 @@ def format_directory(
         write_snapshot(files, path, batches)
 
 
-def load_bootstrap_features(
+def load_bootstrap(
     files: FileSystem, log_directory: str, supported: Mapping[str, tuple[int, int]]
-) -> dict[str, int] | None:
-    """The levels that the directory was formatted with, as far as they are supported; None without a file."""
+) -> tuple[dict[str, int], list[Message]] | None:
+    """The levels that the directory was formatted with, as far as they are supported or carried, and the
+    credentials that formatting put beside them; None without a file."""
     path = f"{log_directory}/{BOOTSTRAP_FILE}"
     if not files.exists(path):
         return None
     features: dict[str, int] = {}
+    others: list[Message] = []
     for value in decode_snapshot(read_file(files, path)).values:
         record = decode_record(value)
+        if isinstance(record, UserScramCredentialRecord):
+            others.append(record)
+            continue
         if not isinstance(record, FeatureLevelRecord):
             raise CorruptionError(f"{path} has a {type(record).__name__}, which is not supported")
-        low, high = supported.get(record.name, (0, 0))
+        low, high = supported.get(record.name, (0, CARRIED_FEATURES.get(record.name, 0)))
         level = min(record.feature_level, high)
         if level >= max(low, 1):
             features[record.name] = level
-    return features if METADATA_VERSION in features else None
+    return (features, others) if METADATA_VERSION in features else None

@@ -11,9 +11,12 @@ two more changes per partition (out of the ISR and in again).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pybroker.common.errors import ErrorCode
 from pybroker.controller.decision import Decision
-from pybroker.metadata.image import BrokerImage, EndpointImage, MetadataImage
+from pybroker.metadata.features import CARRIED_FEATURES
+from pybroker.metadata.image import NO_LEADER, BrokerImage, EndpointImage, MetadataImage
 from pybroker.metadata.records import broker_record
 from pybroker.wire.message import Message
 from pybroker.wire.messages.broker_registration import (
@@ -34,7 +37,7 @@ def register(
     ranges = {f.name: (f.min_supported_version, f.max_supported_version) for f in request.features}
     for name, level in image.features.items():
         low, high = ranges.get(name, (0, 0))
-        if not low <= level <= high:
+        if not low <= level <= high and level > CARRIED_FEATURES.get(name, -1):
             return refuse_registration(ErrorCode.UNSUPPORTED_VERSION)
     broker = BrokerImage(
         broker_id=request.broker_id,
@@ -58,18 +61,29 @@ def register(
         BrokerRegistrationChangeRecord(broker_id=broker.broker_id, broker_epoch=broker.epoch, fenced=-1),
     ]
     known = image.brokers.get(broker.broker_id)
-    if known is not None and request.previous_broker_epoch != known.epoch:
-        records += _elected_again(image, broker.broker_id)
+    clean = known is None or request.previous_broker_epoch == known.epoch
+    records += _elections(image, broker.broker_id, clean=clean)
     return Decision(records, BrokerRegistrationResponse(broker_epoch=broker.epoch))
 
 
-def _elected_again(image: MetadataImage, broker_id: int) -> list[Message]:
-    return [
-        PartitionChangeRecord(partition_id=index, topic_id=topic.topic_id, leader=broker_id)
-        for topic in image.topics.values()
-        for index, partition in enumerate(topic.partitions)
-        if partition.leader == broker_id
-    ]
+def _elections(image: MetadataImage, broker_id: int, *, clean: bool) -> Iterator[Message]:
+    """What this broker led before an unclean stop, and what lost its leader when Apache Kafka stopped: that
+    takes the last replica out of the in-sync ones and keeps it as eligible."""
+    for topic in image.topics.values():
+        for index, partition in enumerate(topic.partitions):
+            if partition.leader == broker_id:
+                if not clean:
+                    yield PartitionChangeRecord(partition_id=index, topic_id=topic.topic_id, leader=broker_id)
+            elif partition.leader == NO_LEADER and partition.replicas == (broker_id,):
+                yield PartitionChangeRecord(
+                    partition_id=index,
+                    topic_id=topic.topic_id,
+                    leader=broker_id,
+                    isr=[broker_id],
+                    eligible_leader_replicas=[] if partition.eligible_leader_replicas else None,
+                    last_known_elr=[] if partition.last_known_elr else None,
+                    leader_recovery_state=0 if partition.leader_recovery_state else -1,
+                )
 
 
 def refuse_registration(code: int) -> Decision[BrokerRegistrationResponse]:

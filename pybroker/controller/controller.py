@@ -23,7 +23,7 @@ from pybroker.common.config import BrokerConfig
 from pybroker.common.config.loggers import ProcessLoggers
 from pybroker.common.deferred import Deferred, resolved
 from pybroker.common.effects import Effect
-from pybroker.common.errors import ErrorCode, InvariantError, StorageError
+from pybroker.common.errors import ConfigError, ErrorCode, InvariantError, StorageError
 from pybroker.common.files import FileSystem
 from pybroker.controller import bootstrap, brokers, configs, producer_ids, topics
 from pybroker.controller.broker_settings import BrokerSettings
@@ -61,7 +61,9 @@ from pybroker.wire.messages.incremental_alter_configs import (
 from pybroker.wire.schemas.metadata_records import (
     AbortTransactionRecord,
     BeginTransactionRecord,
+    BrokerRegistrationChangeRecord,
     EndTransactionRecord,
+    VotersRecord,
 )
 
 R = TypeVar("R")
@@ -198,6 +200,7 @@ class Controller:
                 files, self._log_directory, log.directory, self._settings.features, [self._voter], now_ms
             )
         loaded = load(files, log, self._settings.cluster_id)
+        self._take_voters(loaded.voters)
         self._latest = loaded.image
         self._bytes_since_snapshot = loaded.bytes_since_snapshot
         self._topics.load(loaded.image)
@@ -224,15 +227,30 @@ class Controller:
         if loaded.in_transaction:
             self._commit([AbortTransactionRecord(reason="controller failover")])
         if METADATA_VERSION not in self._latest.features:
-            features = bootstrap.load_bootstrap_features(
-                files, self._log_directory, self._settings.supported_features
-            )
+            found = bootstrap.load_bootstrap(files, self._log_directory, self._settings.supported_features)
+            features, credentials = found or (self._settings.features, [])
             minimum = str(self._broker_settings.static["min.insync.replicas"])
-            self._commit(bootstrap.bootstrap_records(features or self._settings.features, minimum))
+            self._commit(bootstrap.bootstrap_records(features, minimum, credentials))
         self._commit([controller_record(self._own_registration())])
         if registration is not None:
             self.register_broker(registration)
         self.flush()
+
+    def _take_voters(self, record: VotersRecord | None) -> None:
+        """The quorum as the log states it: with the endpoints that another broker may count on."""
+        if record is None:
+            return
+        others = sorted({voter.voter_id for voter in record.voters} - {self.node_id})
+        if others or len(record.voters) != 1:
+            raise ConfigError(
+                f"the metadata log is that of a quorum with the voters {', '.join(map(str, others))} too; "
+                "a quorum of one node only is supported"
+            )
+        self._voter = Voter(
+            self.node_id,
+            record.voters[0].voter_directory_id,
+            tuple((endpoint.name, endpoint.host, endpoint.port) for endpoint in record.voters[0].endpoints),
+        )
 
     @property
     def _log_directory(self) -> str:
@@ -347,6 +365,16 @@ class Controller:
             lambda image: brokers.register(image, request, self._leader.log_end_offset),
             lambda code, message=None: brokers.refuse_registration(code),
         )
+
+    def fence_broker(self, broker_epoch: int) -> None:
+        """This broker stops: so that whoever starts next, of whatever make, need not wait for the end of its
+        session. Blocks. StorageError."""
+        known = self._latest.brokers.get(self.node_id)
+        if self._failure is None and known is not None and known.epoch == broker_epoch and not known.fenced:
+            self._commit(
+                [BrokerRegistrationChangeRecord(broker_id=self.node_id, broker_epoch=broker_epoch, fenced=1)]
+            )
+            self.flush()
 
     # Commit
 

@@ -21,6 +21,7 @@ from pybroker.wire.schemas.metadata_records import (
     AbortTransactionRecord,
     BeginTransactionRecord,
     EndTransactionRecord,
+    VotersRecord,
     decode_control,
     decode_record,
 )
@@ -29,10 +30,12 @@ _READ_BYTES: Final = 4 * 1024 * 1024
 
 
 class Loaded(NamedTuple):
-    """The state at the end of the log. `in_transaction`: it ends within one, to be aborted by the leader."""
+    """The state at the end of the log. `in_transaction`: it ends within one, to be aborted by the leader.
+    `voters`: the newest statement of who votes in the quorum, None in a log without one (kraft.version 0)."""
 
     image: MetadataImage
     in_transaction: bool
+    voters: VotersRecord | None
     last_timestamp_ms: int
     bytes_since_snapshot: int
 
@@ -40,11 +43,12 @@ class Loaded(NamedTuple):
 class _Replay:
     """Feeds a builder; keeps the records of an open transaction back."""
 
-    __slots__ = ("builder", "transaction")
+    __slots__ = ("builder", "transaction", "voters")
 
     def __init__(self, builder: ImageBuilder) -> None:
         self.builder = builder
         self.transaction: list[Message] | None = None
+        self.voters: VotersRecord | None = None
 
     def data(self, value: bytes | None) -> None:
         try:
@@ -71,6 +75,10 @@ class _Replay:
     def control(self, record: ControlRecord) -> None:
         if record.type == ControlType.KRAFT_VERSION:
             self.builder.replay(decode_control(record.type, record.value))
+        elif record.type == ControlType.KRAFT_VOTERS:
+            voters = decode_control(record.type, record.value)
+            assert isinstance(voters, VotersRecord)
+            self.voters = voters
 
 
 def load(files: FileSystem, log: RaftLog, cluster_id: str) -> Loaded:
@@ -109,4 +117,4 @@ def load(files: FileSystem, log: RaftLog, cluster_id: str) -> Loaded:
         if offset == before:
             raise CorruptionError(f"metadata log cannot be read at offset {offset}")
     image, _ = replay.builder.build(offset - 1, epoch)
-    return Loaded(image, replay.transaction is not None, last_timestamp_ms, size)
+    return Loaded(image, replay.transaction is not None, replay.voters, last_timestamp_ms, size)

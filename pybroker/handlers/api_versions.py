@@ -48,7 +48,7 @@ def handle(context: Context, request: Request) -> ApiVersionsResponse:
         finalized_features=[
             FinalizedFeatureKey(name=name, min_version_level=level, max_version_level=level)
             for name, level in image.features.items()
-            if level > 0
+            if level > 0 and name in SUPPORTED_FEATURES
         ],
     )
 

@@ -236,8 +236,10 @@ class LogManager:
         max_open_read_files: int = 512,
         max_open_write_files: int = 4096,
         cleaner: CleanerSettings | None = None,
+        metadata_directory: str | None = None,
         report: Callable[[str], None] | None = None,
     ) -> None:
+        """`metadata_directory`: which of `log_dirs` a new metadata log goes to (None: any)."""
         self.environment = LogEnvironment(
             files,
             clock,
@@ -251,6 +253,7 @@ class LogManager:
             self.environment.report = report
         self.defaults = defaults or LogConfig()
         self.directories = [LogDirectory(path.rstrip("/") or "/") for path in log_dirs]
+        self._metadata_directory = metadata_directory
         self.cleaner = LogCleaner(self, cleaner or CleanerSettings())
         self.cluster_id = ""
         self.node_id = -1
@@ -490,6 +493,8 @@ class LogManager:
                 if not directory.offline and files.exists(path):
                     return self._load_one(directory, path, topic, partition, topic_id, config)
         usable = [directory for directory in self.directories if not directory.offline]
+        if topic == METADATA_TOPIC and self._metadata_directory is not None:
+            usable = [directory for directory in usable if directory.path == self._metadata_directory]
         if not usable:
             raise StorageError("all log directories are offline")
         directory = min(usable, key=lambda candidate: len(candidate.logs)) if len(usable) > 1 else usable[0]

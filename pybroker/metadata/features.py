@@ -26,6 +26,10 @@ SUPPORTED_FEATURES: Final[dict[str, tuple[int, int]]] = {
 }
 """Name to (lowest, highest) level."""
 
+CARRIED_FEATURES: Final[dict[str, int]] = {"share.version": 1, "streams.version": 1}
+"""Levels that a log of Apache Kafka may finalize although nothing here stands behind them: they stay on
+record and are not shown to clients. What their records say is kept."""
+
 BOOTSTRAP_FEATURES: Final[dict[str, int]] = {
     METADATA_VERSION: METADATA_VERSION_4_3,
     ELIGIBLE_LEADER_REPLICAS: 1,

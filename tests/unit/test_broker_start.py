@@ -77,3 +77,30 @@ def test_a_failed_load_gives_the_locks_back(monkeypatch):
     broker = make_broker(files)
     broker.start()
     broker.shutdown()
+
+
+def test_the_metadata_log_may_have_any_of_the_directories():
+    files = MemoryFileSystem()
+    broker = make_broker(files, **{"metadata.log.dir": "/b/"})
+    broker.start()
+    broker.shutdown()
+    assert files.exists("/b/__cluster_metadata-0")
+    assert not files.exists("/a/__cluster_metadata-0")
+    # It is found where it is, whatever the name says later.
+    broker = make_broker(files)
+    broker.start()
+    broker.shutdown()
+    assert not files.exists("/a/__cluster_metadata-0")
+    with pytest.raises(ConfigError, match="/elsewhere is not one of"):
+        make_broker(files, **{"metadata.log.dir": "/elsewhere"}).start()
+
+
+def test_a_clean_end_is_on_record():
+    """Apache Kafka would otherwise wait for the end of this broker's session before it serves."""
+    files = MemoryFileSystem()
+    for _ in range(2):
+        broker = make_broker(files)
+        broker.start()
+        assert not broker._context.controller.image.brokers[1].fenced
+        broker.shutdown()
+        assert broker._context.controller.image.brokers[1].fenced

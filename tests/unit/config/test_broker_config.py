@@ -74,7 +74,6 @@ def test_a_properties_file_of_a_kafka_installation():
     assert loaded.unused == [
         "controller.quorum.bootstrap.servers",
         "num.network.threads",
-        "offsets.topic.replication.factor",
     ]
 
 

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from pybroker.common.errors import CorruptionError, InvariantError, StorageError
+from pybroker.common.errors import ConfigError, CorruptionError, InvariantError, StorageError
 from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.controller import ControllerSettings
 from pybroker.controller.bootstrap import encode
 from pybroker.controller.loader import load
 from pybroker.metadata.delta import MetadataDelta
+from pybroker.metadata.image import NO_LEADER
 from pybroker.raft.hard_state import HardState, load_hard_state
-from pybroker.raft.snapshot import SnapshotId, list_snapshots
+from pybroker.raft.log import MemoryRaftLog
+from pybroker.raft.node import Voter, voter_records
+from pybroker.raft.snapshot import SnapshotId, list_snapshots, load_latest_snapshot
 from pybroker.records.batch import iter_headers
-from pybroker.wire.schemas.metadata_records import BeginTransactionRecord, TopicRecord
+from pybroker.records.control import build_control_batch
+from pybroker.wire.schemas.metadata_records import (
+    BeginTransactionRecord,
+    PartitionChangeRecord,
+    TopicRecord,
+    decode_control,
+)
 from tests.unit.controller.harness import (
     CLUSTER,
     DIRECTORY_ID,
@@ -193,6 +203,57 @@ def test_an_unclean_restart_elects_every_leader_again():
     harness = harness.restart(previous_epoch=-1)
     assert {(p.leader, p.leader_epoch) for p in harness.image.topics["a"].partitions} == {(1, 1)}
     assert {p.partition_epoch for p in harness.image.topics["a"].partitions} == {1}
+
+
+def test_what_apache_kafka_left_without_a_leader_is_led_again():
+    """Its clean stop takes the only replica out of the in-sync ones and keeps it as eligible; an unclean one
+    may leave the mark of a leader that is still recovering."""
+    harness = Harness()
+    harness.create(topic("a", 2))
+    topic_id = harness.image.topics["a"].topic_id
+    gone = {"leader": NO_LEADER, "isr": [], "eligible_leader_replicas": [1], "last_known_elr": [1]}
+    harness.controller._commit(
+        [
+            PartitionChangeRecord(partition_id=0, topic_id=topic_id, **gone),
+            PartitionChangeRecord(
+                partition_id=1, topic_id=topic_id, leader=NO_LEADER, isr=[], leader_recovery_state=1
+            ),
+        ]
+    )
+    harness = harness.restart(previous_epoch=harness.image.brokers[1].epoch)
+    for partition in harness.image.topics["a"].partitions:
+        assert (partition.leader, partition.leader_epoch, partition.isr) == (1, 2, (1,))
+        assert (partition.eligible_leader_replicas, partition.last_known_elr) == ((), ())
+        assert partition.leader_recovery_state == 0
+
+
+def test_the_voters_of_the_log_stay_as_they_are():
+    """Another broker finds its quorum by them: their endpoints are not this controller's to change."""
+    harness = Harness()
+    stated = load(harness.files, harness.log, CLUSTER).voters
+    assert stated.voters[0].endpoints[0].port == 9093
+    data = bytes(harness.log.data)
+    harness = Harness(log=MemoryRaftLog(data, directory=METADATA_DIR), files=harness.files, start=False)
+    harness.controller._settings = ControllerSettings(CLUSTER, DIRECTORY_ID)
+    harness.controller.start(registration())
+    harness.log.inline = True
+    harness.controller._maybe_snapshot(force=True)
+    effect = harness.controller.take_effect()
+    effect.run()
+    effect.complete(None)
+    _, content = load_latest_snapshot(harness.files, METADATA_DIR)
+    assert [decode_control(record.type, record.value) for record in content.control_records][1] == stated
+
+
+def test_a_quorum_of_several_is_refused():
+    harness = Harness()
+    voters = [Voter(1, DIRECTORY_ID), Voter(2, b"2" * 16)]
+    batch = build_control_batch(
+        voter_records(voters), timestamp=0, base_offset=harness.log.end_offset, leader_epoch=1
+    )
+    harness.log.append(batch)
+    with pytest.raises(ConfigError, match="voters 2 too"):
+        harness.restart()
 
 
 def test_not_started():
