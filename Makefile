@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run demo test lint types quick checker interop bench docs binary dist clean
+.PHONY: setup run demo test lint types quick checker chaos interop bench docs binary dist clean
 
 setup: $(VENV)/.installed
 
@@ -48,6 +48,10 @@ SEED ?= 1
 MINUTES ?= 1
 checker: setup
 	$(BIN)/python -m tests.checker --seed $(SEED) --minutes $(MINUTES)
+
+# A million rows from one database through topics into another while workers and broker are killed -9.
+chaos: setup
+	PYBROKER_CHAOS_ROWS=$${PYBROKER_CHAOS_ROWS:-1000000} $(BIN)/python -m pytest tests/connect/jdbc/test_chaos.py -s
 
 # Fetches the reference broker and the clients of other languages that the interop tests use.
 interop: setup

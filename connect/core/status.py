@@ -117,6 +117,10 @@ class StatusTable:
         if state == DESTROYED:
             table.pop(key, None)
             return
+        current = table.get(key)
+        succeeded = current is not None and current.worker_id != worker and generation < current.generation
+        if state == UNASSIGNED and succeeded:  # By a worker that was slow to give up.
+            return
         table[key] = Status(state, worker, generation, body.get("trace") or None, body.get("version"))
 
     def _apply_topic(self, topic: str, connector: str, body: dict[str, Any] | None) -> None:
@@ -132,7 +136,10 @@ class StatusTable:
             )
 
     def may_write(self, current: Status | None, status: Status) -> bool:
-        """For safe writes: false when a newer generation, of another worker, has spoken already."""
+        """For safe writes: false when another worker has spoken already in this generation or a newer one. In
+        one generation one worker has the task, and it is not the one that gives it up."""
         return current is None or (
-            current.worker_id == status.worker_id or current.generation <= status.generation
+            current.worker_id == status.worker_id
+            or current.generation < status.generation
+            or current.state == UNASSIGNED
         )

@@ -107,6 +107,7 @@ class ConnectorThread:
         self._running = False
         self._initialized = False
         self._listener = listener
+        self._speaking = threading.Lock()
         self._context = ConnectorContextImpl(self, reconfigure, offsets)
         self._thread = SingleThread(f"connector-thread-{name}")
 
@@ -178,8 +179,9 @@ class ConnectorThread:
         self._tell("FAILED", error)
 
     def _tell(self, state: str, error: BaseException | None) -> None:
-        if not self.cancelled:
-            self._listener.on_connector_state(self.name, state, error)
+        with self._speaking:
+            if not self.cancelled:
+                self._listener.on_connector_state(self.name, state, error)
 
     def shutdown(self) -> Future[None]:
         """Stops the plug-in and ends the thread."""
@@ -197,5 +199,6 @@ class ConnectorThread:
         self._tell("UNASSIGNED", None)
 
     def cancel(self) -> None:
-        """Gives up on a plug-in that blocks."""
-        self.cancelled = True
+        """Gives up on a plug-in that blocks. When this returns it says nothing any more."""
+        with self._speaking:
+            self.cancelled = True

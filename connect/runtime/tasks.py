@@ -77,6 +77,7 @@ class WorkerTask(threading.Thread):
         self.attention = threading.Event()
         self.errors = ErrorHandler(policy, monotonic_ms, self._wait_ms, Random())
         self._listener = listener
+        self._speaking = threading.Lock()
         self._target_state = target_state
         self._state_changed = threading.Condition()
         self._state_since = monotonic_ms()
@@ -101,8 +102,10 @@ class WorkerTask(threading.Thread):
         return not self.is_alive()
 
     def cancel(self) -> None:
-        """Gives up on a task that does not stop: nothing that it does counts any more."""
-        self.cancelled = True
+        """Gives up on a task that does not stop: nothing that it does counts any more. When this returns it
+        says nothing any more, either: another worker may have begun to speak of the same task."""
+        with self._speaking:
+            self.cancelled = True
 
     # The task's own thread.
 
@@ -121,25 +124,27 @@ class WorkerTask(threading.Thread):
             failure = error
             self._tell(lambda: self._listener.on_failure(self.id, failure))
         else:
-            if not self.cancelled:
-                self._tell(lambda: self._listener.on_shutdown(self.id))
+            self._tell(lambda: self._listener.on_shutdown(self.id))
 
     def _tell(self, what: Callable[[], None]) -> None:
-        try:
-            what()
-        except Exception:
-            log.exception("The state of task %s could not be recorded", self.id)
+        with self._speaking:
+            if self.cancelled:
+                return
+            try:
+                what()
+            except Exception:
+                log.exception("The state of task %s could not be recorded", self.id)
 
     def _run_task(self) -> None:
         if self.stopping.is_set():
             return
         if self.should_pause():
-            self._listener.on_pause(self.id)
+            self._tell(lambda: self._listener.on_pause(self.id))
             if not self.await_unpause():
                 return
         self.initialize_and_start()
         self.started_ok = True
-        self._listener.on_startup(self.id)
+        self._tell(lambda: self._listener.on_startup(self.id))
         self._state_since = monotonic_ms()
         self.execute()
 
@@ -172,13 +177,13 @@ class WorkerTask(threading.Thread):
         now = monotonic_ms()
         self.metrics.running_ms += now - self._state_since
         self._state_since = now
-        self._listener.on_pause(self.id)
+        self._tell(lambda: self._listener.on_pause(self.id))
 
     def on_resume(self) -> None:
         now = monotonic_ms()
         self.metrics.paused_ms += now - self._state_since
         self._state_since = now
-        self._listener.on_resume(self.id)
+        self._tell(lambda: self._listener.on_resume(self.id))
 
     def _wait_ms(self, delay_ms: int) -> bool:
         return self.stopping.wait(delay_ms / 1000)

@@ -113,6 +113,7 @@ class Worker:
         self.tasks: dict[TaskId, WorkerTask] = {}
         self._own_offset_stores: dict[str, KafkaOffsetStore] = {}
         self._closing = threading.Event()
+        self._ended = False
         self._server = threading.Thread(target=self._serve, name="source-offset-committer", daemon=True)
         self._server.start()
 
@@ -144,7 +145,10 @@ class Worker:
             failed.set_exception(error)
             return failed
         with self._lock:
-            self.connectors[name] = thread
+            if self._closing.is_set():
+                thread.cancel()
+            else:
+                self.connectors[name] = thread
         future = thread.transition_to(target)
         future.add_done_callback(lambda done: self.metrics.attempt("connector", done.exception() is None))
         return future
@@ -199,6 +203,8 @@ class Worker:
         self._put_connector(name, state, error, thread.version if thread is not None else None)
 
     def _put_connector(self, name: str, state: str, error: BaseException | None, version: str | None) -> None:
+        if self._ended:
+            return
         trace = trace_text(error) if error is not None else None
         status = Status(state, self.worker_id, self._generation(), trace, version)
         self.status.put_connector(name, status, safe=state == states.UNASSIGNED)
@@ -245,8 +251,10 @@ class Worker:
             self._put_task(task_id, states.FAILED, error, version)
             return False
         with self._lock:
+            if self._closing.is_set():  # The worker did not wait for this call.
+                return False
             self.tasks[task_id] = thread
-        thread.start()
+            thread.start()
         return True
 
     def _errors(self, parsed: Mapping[str, Any]) -> ErrorPolicy:
@@ -470,6 +478,8 @@ class Worker:
     def _put_task(
         self, task_id: TaskId, state: str, error: BaseException | None, version: str | None
     ) -> None:
+        if self._ended:
+            return
         trace = trace_text(error) if error is not None else None
         status = Status(state, self.worker_id, self._generation(), trace, version)
         self.status.put_task(task_id, status, safe=state == states.UNASSIGNED)
@@ -698,9 +708,12 @@ class Worker:
     # The end.
 
     def stop(self) -> None:
-        self._closing.set()
+        """Afterwards nothing is said any more by calls that are still under way: others take over."""
+        with self._lock:
+            self._closing.set()
         self.stop_tasks(list(self.tasks))
         self.stop_connectors(list(self.connectors))
+        self._ended = True
         for store in self._own_offset_stores.values():
             with contextlib.suppress(Exception):
                 store.stop()

@@ -284,7 +284,16 @@ def test_status_table() -> None:
         table.apply("status-connector-c", broken)
     assert table.connectors["c"].state == "RUNNING"
     assert not table.may_write(Status("RUNNING", "other", 5), Status("UNASSIGNED", "me", 4))
+    assert not table.may_write(Status("RUNNING", "other", 5), Status("UNASSIGNED", "me", 5))
+    assert table.may_write(Status("RUNNING", "other", 5), Status("UNASSIGNED", "me", 6))
+    assert table.may_write(Status("UNASSIGNED", "other", 5), Status("UNASSIGNED", "me", 5))
     assert table.may_write(Status("RUNNING", "me", 5), Status("UNASSIGNED", "me", 4))
+    # A farewell of a worker that was slow, written before it saw its successor's word, is not believed.
+    table.apply("status-task-c-0", Status("RUNNING", "new", 8).to_bytes())
+    table.apply("status-task-c-0", Status("UNASSIGNED", "slow", 7).to_bytes())
+    assert table.tasks[TaskId("c", 0)] == Status("RUNNING", "new", 8)
+    table.apply("status-task-c-0", Status("UNASSIGNED", "new", 7).to_bytes())
+    assert table.tasks.pop(TaskId("c", 0)).state == "UNASSIGNED"
     for key in ("status-connector-c", "status-task-a-b-0", "status-topic-t:connector-c"):
         table.apply(key, None)
     assert (table.connectors, table.tasks, table.topics["c"]) == ({}, {}, {})
