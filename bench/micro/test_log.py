@@ -86,6 +86,16 @@ def test_read_16_kib(benchmark, partition):
     benchmark(read)
 
 
+def test_read_1_mib_of_an_old_segment(benchmark, tmp_path):
+    """Beyond the tail of a log a read must not wait for the disk; the memory it uses is used again."""
+    files = DiskFileSystem()
+    file = files.open(str(tmp_path / "segment"), create=True)
+    file.pwrite([os.urandom(1 << 20)], 0)
+    assert benchmark(file.pread_cached, 1 << 20, 0) is not None
+    benchmark.extra_info["budget_us"] = 150
+    file.close()
+
+
 def test_create_partition(benchmark, tmp_path):
     manager = LogManager(DiskFileSystem(), [str(tmp_path)], ManualClock(NOW), random.Random(1))
     manager.open(1)

@@ -26,8 +26,11 @@ class File(Protocol):
     def pread(self, count: int, offset: int) -> bytes:
         """At most `count` bytes from `offset`; fewer only at the end of the file."""
 
-    def pread_cached(self, count: int, offset: int) -> bytes | None:
-        """As `pread`, but None when the bytes are not all in the page cache (so reading would block)."""
+    def pread_cached(self, count: int, offset: int) -> bytes | memoryview | None:
+        """As `pread`, but None when the bytes are not all in the page cache (so reading would block).
+
+        The memory is used again when nobody holds it any more. On the loop thread only.
+        """
 
     def pwrite(self, buffers: Sequence[Buffer], offset: int) -> int:
         """Write the buffers back to back at `offset`; returns the bytes written, which may be fewer."""

@@ -556,7 +556,7 @@ class CoordinatorHost(Generic[S]):
         if self._loading and self._loading[0] is hosted:
             self._loading.popleft()
 
-    def _replayed(self, hosted: _Hosted[S], data: bytes) -> Iterator[None]:
+    def _replayed(self, hosted: _Hosted[S], data: bytes | memoryview) -> Iterator[None]:
         """Replay the whole batches in `data`, one record at a time; moves the position."""
         view = memoryview(data)
         start = 0

@@ -195,7 +195,7 @@ def _any_partition_is_there(context: Context, request: Request, fetch_context: F
     return False
 
 
-def _is_first_batch_cut(records: bytes) -> bool:
+def _is_first_batch_cut(records: bytes | memoryview) -> bool:
     size = len(records)
     return size < _LENGTH_END or size < _LENGTH_END + int.from_bytes(records[8:_LENGTH_END], "big")
 

@@ -84,7 +84,7 @@ class ColdRead:
 class LogRead(NamedTuple):
     """What a read found: bytes that begin with a whole batch (or nothing), or a ColdRead to be done first."""
 
-    records: bytes
+    records: bytes | memoryview
     segment_base_offset: int
     position: int
     cold: ColdRead | None
@@ -782,7 +782,7 @@ class PartitionLog:
             return LogRead(b"", segment.base_offset, position, None)
         file = segment.read_handle()
         if may_block or (segment.file is not None and segment.size - position <= _HOT_BYTES):
-            records = file.pread(count, position)
+            records: bytes | memoryview = file.pread(count, position)
         else:
             cached = file.pread_cached(count, position)
             if cached is None:

@@ -89,7 +89,7 @@ class ReadOutcome:
     def __init__(
         self,
         error: ErrorCode,
-        records: bytes = b"",
+        records: bytes | memoryview = b"",
         high_watermark: int = -1,
         last_stable_offset: int = -1,
         log_start_offset: int = -1,
@@ -687,7 +687,7 @@ class Partition:
         return _NONE, log.log_start_offset
 
 
-def _end_of(records: bytes, bound: int) -> int:
+def _end_of(records: bytes | memoryview, bound: int) -> int:
     """The offset after the last whole batch in what was read; `bound` if the first one is cut."""
     end_offset = bound
     for _, header in iter_headers(records):

@@ -18,19 +18,53 @@ from pybroker.common.files import Buffer
 _VECTOR_MAX = 1024
 # No system call is given more than this at a time: Linux moves at most 0x7ffff000 bytes in one.
 _READ_MAX_BYTES = 1 << 30
+# Reads from here on go into buffers that are used again; clients ask for a mebibyte of a partition.
+_LARGE_READ_BYTES = 64 << 10
+_READ_BUFFER_BYTES = 1 << 20
+_READ_BUFFERS_MAX = 4
 
 _RWF_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _NO_NOWAIT_ERRNOS = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
+class ReadBuffers:
+    """Memory for large reads: neither cleared nor copied, and still in the processor's cache from last time.
+
+    A buffer is lent until nobody holds a view of it. When all are lent, new memory is taken. One thread.
+    """
+
+    __slots__ = ("_buffers",)
+
+    def __init__(self) -> None:
+        self._buffers: list[bytearray] = []
+
+    def lend(self, count: int) -> memoryview:
+        """Writable memory of `count` bytes with any content."""
+        if _LARGE_READ_BYTES <= count <= _READ_BUFFER_BYTES:
+            for buffer in self._buffers:
+                try:
+                    # A bytearray refuses to be resized while there are views of it.
+                    buffer.pop()
+                except BufferError:
+                    continue
+                buffer.append(0)
+                return memoryview(buffer)[:count]
+            if len(self._buffers) < _READ_BUFFERS_MAX:
+                buffer = bytearray(_READ_BUFFER_BYTES)
+                self._buffers.append(buffer)
+                return memoryview(buffer)[:count]
+        return memoryview(bytearray(count))
+
+
 class DiskFile:
     """An open file descriptor with positioned reads and writes."""
 
-    __slots__ = ("_descriptor", "_nowait", "_path")
+    __slots__ = ("_buffers", "_descriptor", "_nowait", "_path")
 
-    def __init__(self, path: str, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int, buffers: ReadBuffers) -> None:
         self._path = path
         self._descriptor = descriptor
+        self._buffers = buffers
         self._nowait = _RWF_NOWAIT != 0 and hasattr(os, "preadv")
 
     @property
@@ -55,10 +89,10 @@ class DiskFile:
             have += len(data)
         return b"".join(chunks)
 
-    def pread_cached(self, count: int, offset: int) -> bytes | None:
+    def pread_cached(self, count: int, offset: int) -> bytes | memoryview | None:
         if not self._nowait:
             return self.pread(count, offset)
-        buffer = bytearray(count)
+        buffer = self._buffers.lend(count)
         try:
             have = os.preadv(self._descriptor, [buffer], offset, _RWF_NOWAIT)
         except BlockingIOError:
@@ -69,10 +103,8 @@ class DiskFile:
             # tmpfs and others do not know the flag; what they hold is in memory or has to be waited for.
             self._nowait = False
             return self.pread(count, offset)
-        if have == count:
-            return bytes(buffer)
-        if offset + have >= self.size():
-            return bytes(memoryview(buffer)[:have])
+        if have == count or offset + have >= self.size():
+            return buffer[:have].toreadonly()
         return None
 
     def pwrite(self, buffers: Sequence[Buffer], offset: int) -> int:
@@ -104,16 +136,17 @@ class DiskFile:
 class DiskFileSystem:
     """The machine's file system. Locks are flock's, so they end with the process."""
 
-    __slots__ = ("_locks",)
+    __slots__ = ("_buffers", "_locks")
 
     def __init__(self) -> None:
+        self._buffers = ReadBuffers()
         self._locks: dict[str, int] = {}
 
     def open(self, path: str, *, create: bool = False, read_only: bool = False) -> DiskFile:
         flags = os.O_CLOEXEC | (os.O_RDONLY if read_only and not create else os.O_RDWR)
         if create:
             flags |= os.O_CREAT
-        return DiskFile(path, os.open(path, flags, 0o644))
+        return DiskFile(path, os.open(path, flags, 0o644), self._buffers)
 
     def exists(self, path: str) -> bool:
         return os.path.exists(path)

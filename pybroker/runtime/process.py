@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pybroker.common.errors import ConfigError, InvariantError, PybrokerError
 from pybroker.runtime.main import RunningBroker, new_event_loop
+from pybroker.runtime.memory import keep_freed_memory
 from pybroker.server.listener import format_address
 from pybroker.version import VERSION
 
@@ -30,6 +31,7 @@ logger = logging.getLogger("pybroker")
 def run_process(config: BrokerConfig, *, in_memory: bool = False, ready_file: Path | None = None) -> int:
     """Run a broker until a signal; returns the exit status. ConfigError passes to the caller."""
     set_up_logging()
+    keep_freed_memory()
     log_unused(config)
     loop = new_event_loop()
     asyncio.set_event_loop(loop)

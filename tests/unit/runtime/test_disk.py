@@ -189,3 +189,41 @@ def test_descriptors_are_not_inherited(tmp_path):
     file = DiskFileSystem().open(str(tmp_path / "a"), create=True)
     assert not os.get_inheritable(file._descriptor)
     file.close()
+
+
+def test_large_reads_share_memory_one_after_the_other(tmp_path):
+    files = DiskFileSystem()
+    file = files.open(str(tmp_path / "a"), create=True)
+    content = os.urandom(3 << 20)
+    file.pwrite([content], 0)
+    size = 1 << 20
+
+    def read(offset, count=size):
+        view = file.pread_cached(count, offset)
+        assert bytes(view) == content[offset : offset + count]
+        return view
+
+    first = read(0)
+    if isinstance(first, bytes):
+        pytest.fail("this file system cannot say what is in memory")
+    with pytest.raises(TypeError):
+        first[0] = 1
+    memory = first.obj
+    del first
+    second = read(size)
+    assert second.obj is memory
+    # Lent: also to a slice of the view.
+    part = second[10:20]
+    del second
+    third = read(2 * size)
+    assert third.obj is not memory
+    assert bytes(part) == content[size + 10 : size + 20]
+    # More than there are buffers, larger than one, and beyond the end.
+    held = [read(100 * number) for number in range(10)]
+    assert len({id(view.obj) for view in held}) == 10
+    read(0, 2 * size)
+    assert bytes(file.pread_cached(size, len(content) - 100_000)) == content[-100_000:]
+    assert [bytes(view) for view in held] == [
+        content[100 * number : 100 * number + size] for number in range(10)
+    ]
+    file.close()
