@@ -6,6 +6,8 @@ Exit status: 0 after a clean stop, 2 for a configuration error, 1 for anything e
 
 from __future__ import annotations
 
+import os
+import socket
 import sys
 from pathlib import Path
 
@@ -21,6 +23,13 @@ _DEFAULT_DATA_DIR = "pybroker-data"
     "config_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A server.properties file with Kafka's property names.",
+)
+@click.option(
+    "--config-from-env",
+    is_flag=True,
+    help="Take KAFKA_... environment variables as properties, as container images of Kafka do "
+    "(KAFKA_LOG_RETENTION_HOURS is log.retention.hours); they win over the file. Without listeners among "
+    "them: port 9092 for the host, 19092 for other containers.",
 )
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="One property; wins over the file."
@@ -41,6 +50,7 @@ _DEFAULT_DATA_DIR = "pybroker-data"
 )
 def start(
     config_path: Path | None,
+    config_from_env: bool,
     settings: tuple[str, ...],
     data_dir: Path | None,
     in_memory: bool,
@@ -51,7 +61,12 @@ def start(
     if in_memory and data_dir is not None:
         raise click.UsageError("--data-dir and --in-memory exclude each other")
     # Imported late: the options are checked, and help is shown, without the broker.
-    from pybroker.common.config import BrokerConfig, parse_properties
+    from pybroker.common.config import (
+        BrokerConfig,
+        add_container_listeners,
+        parse_properties,
+        properties_from_environment,
+    )
     from pybroker.common.errors import ConfigError
     from pybroker.runtime.process import run_process
 
@@ -59,6 +74,12 @@ def start(
         properties: dict[str, str] = {}
         if config_path is not None:
             properties.update(parse_properties(config_path.read_text(encoding="utf-8")))
+        if config_from_env:
+            found = properties_from_environment(os.environ)
+            properties.update(found.properties)
+            if found.unknown:
+                # An orchestrator adds variables of its own (KAFKA_SERVICE_HOST): they are no reason to stop.
+                click.echo(f"pybroker: no properties, ignored: {', '.join(found.unknown)}", err=True)
         for setting in settings:
             key, separator, value = setting.partition("=")
             if not separator or not key.strip():
@@ -67,6 +88,8 @@ def start(
         if listen is not None:
             properties["listeners"] = f"PLAINTEXT://{listen}"
             properties.pop("advertised.listeners", None)
+        if config_from_env:
+            add_container_listeners(properties, socket.gethostname())
         # Kafka's own default is every address of the machine; a broker without authentication should not.
         properties.setdefault("listeners", _DEFAULT_LISTENERS)
         if data_dir is not None:

@@ -9,6 +9,7 @@ writes from the tables.
 from __future__ import annotations
 
 from pybroker.common.config.broker_config import BrokerConfig, log_config_from
+from pybroker.common.config.environment import add_container_listeners, properties_from_environment
 from pybroker.common.config.keys import (
     ConfigKey,
     ConfigSource,
@@ -47,8 +48,10 @@ __all__ = [
     "ConfigType",
     "Listener",
     "ResourceType",
+    "add_container_listeners",
     "format_double",
     "format_value",
     "log_config_from",
     "parse_properties",
+    "properties_from_environment",
 ]

@@ -91,7 +91,7 @@ class BrokerConfig:
         """From the names and values of a properties file. ConfigError for anything wrong."""
         unused = []
         for name, text in properties.items():
-            if not _is_known(name):
+            if not is_known(name):
                 raise ConfigError(
                     f"Unknown configuration {_short(name)}={_short(text)}: did you mean {nearest_name(name)}?"
                 )
@@ -322,7 +322,8 @@ def _derive(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _is_known(name: str) -> bool:
+def is_known(name: str) -> bool:
+    """Whether a properties file may have this name."""
     if name in STATIC_KEYS or name in AUTHORIZER_KEYS or name.startswith(PLUGIN_PREFIXES):
         return True
     base = listener_base_name(name)
