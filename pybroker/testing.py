@@ -13,8 +13,8 @@ Fixtures:
 - `kafka_properties` (session): Kafka's property names and values for the broker. Override it in a
   conftest.py, or write lines `name=value` into pytest's setting `kafka_properties`.
 
-`--kafka-storage=directory` (or the setting `kafka_storage`) keeps the data in a temporary directory instead of
-in memory. `create_topic` and `delete_topic` work against any broker.
+`--kafka-storage=directory` (or the setting `kafka_storage`) keeps the data in a temporary directory instead
+of in memory. `create_topic` and `delete_topic` work against any broker.
 
 What must hold: importing this imports no room of the broker (that comes with the first use of a fixture);
 whatever a test does, no process, thread, port or directory is left after the session.
