@@ -182,7 +182,12 @@ def _read_keys(job: CleaningJob, segments: list[Segment]) -> Generator[int, None
                 and header.record_count
                 and header.last_offset >= job.first_dirty_offset
             ):
-                offsets.add_batch(batch_body(batch, header), header.record_count, header.base_offset)
+                offsets.add_batch(
+                    batch_body(batch, header),
+                    header.record_count,
+                    header.base_offset,
+                    dense=header.last_offset_delta == header.record_count - 1,
+                )
             offsets.latest_offset = max(offsets.latest_offset, header.last_offset)
             yield header.size
             if offsets.full:
@@ -272,6 +277,29 @@ def _kept(
             return batch
         data = batch_body(batch, header)
         return filtering.rebuilt(header, data, [(0, len(data))], job.now_ms + job.delete_retention_ms)
+    if header.last_offset <= offsets.latest_offset and horizon_ms is None:
+        if header.last_offset >= job.first_dirty_offset:
+            # The map holds its keys: the offsets in it tell what stays.
+            kept = offsets.survivors(header.base_offset, header.last_offset)
+            if kept is not None:
+                totals.records_kept += len(kept)
+                if not kept:
+                    return _shell(job, header, end_offset)
+                if len(kept) == header.record_count:
+                    return batch
+                base_offset = header.base_offset
+                places = [offset - base_offset for offset in kept]
+                return filtering.with_only(header, batch_body(batch, header), places)
+        else:
+            data = batch_body(batch, header)
+            staying = filtering.not_superseded(data, header, offsets)
+            if staying is not None:
+                totals.records_kept += len(staying)
+                if not staying:
+                    return _shell(job, header, end_offset)
+                if len(staying) == header.record_count:
+                    return batch
+                return filtering.with_only(header, data, staying)
     data = batch_body(batch, header)
     found = filtering.survivors(data, header, offsets, keep_tombstones=not expired)
     totals.keyless += found.keyless_count

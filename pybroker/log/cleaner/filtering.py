@@ -8,9 +8,11 @@ rewritten, because the horizon takes the base timestamp's place (KIP-534).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from pybroker.common.errors import CorruptionError
+from pybroker.log.cleaner.keys import plain_keys
 from pybroker.log.cleaner.offset_map import LONGEST_KEY, OffsetMap, stored_key
 from pybroker.records import compression
 from pybroker.records.batch import (
@@ -24,10 +26,59 @@ from pybroker.records.batch import (
     read_varint,
     read_varlong,
     recompute_crc,
+    wrap_int64,
     write_varint,
 )
 
-_TIMESTAMP_MASK: Final = (1 << 64) - 1
+_TIMESTAMP_MIN: Final = -(1 << 63)
+
+
+def not_superseded(data: bytes, header: BatchHeader, offsets: OffsetMap) -> list[int] | None:
+    """Which records of a batch from before the map stay, by their place in it; None when each has to be looked
+    at, because some have no key or no value."""
+    plain = plain_keys(data, header.record_count, dense=False)
+    if plain is None or plain.has_tombstones:
+        return None
+    entries = offsets.entries
+    keys = plain.keys if plain.longest <= LONGEST_KEY else map(stored_key, plain.keys)
+    return [place for place, key in enumerate(keys) if key not in entries]
+
+
+def with_only(header: BatchHeader, data: bytes, places: Sequence[int]) -> bytes:
+    """The batch with only the records at these places, one at least. Of what goes nothing is read but the
+    lengths. CorruptionError when the records make no sense."""
+    pieces: list[bytes] = []
+    position = start = end = index = 0
+    largest = _TIMESTAMP_MIN
+    try:
+        for wanted in places:
+            while index < wanted:
+                number = data[position]
+                if number < 0x80:
+                    position += 1 + (number >> 1)
+                else:
+                    length, position = read_varint(data, position)
+                    position += length
+                index += 1
+            if position != end:
+                pieces.append(data[start:end])
+                start = position
+            length, body = read_varint(data, position)
+            delta, _ = read_varlong(data, body + 1)
+            if delta > largest:
+                largest = delta
+            position = end = body + length
+            index += 1
+    except IndexError:
+        raise CorruptionError("batch ends within a record") from None
+    pieces.append(data[start:end])
+    records = b"".join(pieces)
+    max_timestamp = header.max_timestamp
+    if not header.attributes & LOG_APPEND_TIME_BIT:
+        max_timestamp = max(wrap_int64(header.base_timestamp + largest), NO_TIMESTAMP)
+    if header.codec:
+        records = compression.compress(header.codec, records)
+    return _batch(header, header.attributes, header.base_timestamp, max_timestamp, len(places), records)
 
 
 class Survivors(NamedTuple):
@@ -121,7 +172,7 @@ def rebuilt(
             parts.append(data[start:end])
             continue
         body = bytearray(data[position : position + 1])
-        write_varint(body, _wrapped(base_timestamp + timestamp_delta - delete_horizon_ms))
+        write_varint(body, wrap_int64(base_timestamp + timestamp_delta - delete_horizon_ms))
         body += data[after:end]
         record = bytearray()
         write_varint(record, len(body))
@@ -174,8 +225,3 @@ def _batch(
     out[HEADER_SIZE:] = records
     recompute_crc(out)
     return bytes(out)
-
-
-def _wrapped(value: int) -> int:
-    """As a Java long after overflow."""
-    return (value + (1 << 63) & _TIMESTAMP_MASK) - (1 << 63)

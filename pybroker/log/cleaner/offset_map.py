@@ -10,10 +10,13 @@ key can equal because it is longer.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect_left
 from hashlib import blake2b
 from typing import Final
 
 from pybroker.common.errors import CorruptionError
+from pybroker.log.cleaner.keys import plain_keys
 from pybroker.records.batch import read_varint
 
 LONGEST_KEY: Final = 32
@@ -30,23 +33,52 @@ def stored_key(key: bytes) -> bytes:
 class OffsetMap:
     """Keys to last offsets. `latest_offset` is the last offset that was taken in, -1 before any."""
 
-    __slots__ = ("_max_entries", "entries", "latest_offset")
+    __slots__ = ("_max_entries", "_survivors", "_with_tombstones", "entries", "latest_offset")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_entries = max(max_bytes // _ENTRY_BYTES, 1)
         self.entries: dict[bytes, int] = {}
         self.latest_offset = -1
+        # Base offsets of the batches taken in that have records without a value, or may have.
+        self._with_tombstones = array("q")
+        self._survivors: array[int] | None = None
 
     @property
     def full(self) -> bool:
         """Whether the pass has to end here; looked at between batches, so one batch may go beyond."""
         return len(self.entries) >= self._max_entries
 
-    def add_batch(self, data: bytes, count: int, base_offset: int) -> int:
-        """Take in the records of one batch (`data`: uncompressed); returns how many have no key.
+    def add_batch(self, data: bytes, count: int, base_offset: int, *, dense: bool) -> int:
+        """Take in the records of one batch (`data`: uncompressed); returns how many have no key. `dense`: the
+        header says that no offset is missing.
 
         CorruptionError when the records make no sense.
         """
+        self._survivors = None
+        plain = plain_keys(data, count, dense=True) if dense else None
+        if plain is None:
+            self._with_tombstones.append(base_offset)
+            return self._add_slowly(data, count, base_offset)
+        if plain.has_tombstones:
+            self._with_tombstones.append(base_offset)
+        keys = plain.keys if plain.longest <= LONGEST_KEY else map(stored_key, plain.keys)
+        self.entries.update(zip(keys, range(base_offset, base_offset + count), strict=True))
+        return 0
+
+    def survivors(self, base_offset: int, last_offset: int) -> array[int] | None:
+        """The offsets of a batch that stay, if it was taken in; None when its records have to be looked at,
+        because some may be without a value."""
+        found = self._survivors
+        if found is None:
+            found = self._survivors = array("q", sorted(self.entries.values()))
+        doubtful = self._with_tombstones
+        at = bisect_left(doubtful, base_offset)
+        if at < len(doubtful) and doubtful[at] == base_offset:
+            return None
+        start = bisect_left(found, base_offset)
+        return found[start : bisect_left(found, last_offset + 1, start)]
+
+    def _add_slowly(self, data: bytes, count: int, base_offset: int) -> int:
         entries = self.entries
         position = 0
         keyless = 0

@@ -704,6 +704,6 @@ def test_the_offset_map_sees_what_the_reader_sees():
         [Record(0, NOW, b"a", b"1"), Record(0, NOW + 70_000, b"b" * 40, None), Record(0, NOW, None, b"")]
     )
     offsets = OffsetMap(1 << 20)
-    keyless = offsets.add_batch(data[61:], 3, 100)
+    keyless = offsets.add_batch(data[61:], 3, 100, dense=True)
     assert keyless == 1
     assert offsets.entries == {b"a": 100, stored_key(b"b" * 40): 101}
