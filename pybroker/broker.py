@@ -78,7 +78,7 @@ _CLEANING_PAUSE_MS = 4
 _SECURITY_PROTOCOL_NUMBERS = {"PLAINTEXT": 0, "SSL": 1, "SASL_PLAINTEXT": 2, "SASL_SSL": 3}
 
 # name, type, help, samples
-MetricFamily = tuple[str, str, str, Iterable[tuple[Mapping[str, object], int]]]
+MetricFamily = tuple[str, str, str, Iterable[tuple[Mapping[str, object], float]]]
 _LOG_GAUGES: Final[tuple[tuple[str, str, Callable[[PartitionLog], int]], ...]] = (
     ("log_size_bytes", "Bytes of all segments.", lambda log: log.size),
     ("log_start_offset", "First offset that can be read.", lambda log: log.log_start_offset),
@@ -89,6 +89,10 @@ _DIRECTORY_GAUGES: Final[tuple[tuple[str, str, Callable[[LogDirectory], int]], .
     ("log_directory_offline", "1 after a failed sync or read.", lambda directory: int(directory.offline)),
     ("log_directory_full", "1 while appends wait for space.", lambda directory: int(directory.full)),
     ("log_directory_partitions", "Logs in it.", lambda directory: len(directory.logs)),
+)
+_UNCLEANABLE_GAUGES: Final[tuple[tuple[str, str, Callable[[list[PartitionLog]], int]], ...]] = (
+    ("uncleanable_partitions_count", "Logs that cannot be cleaned.", len),
+    ("uncleanable_bytes", "Bytes of these logs.", lambda logs: sum(log.size for log in logs)),
 )
 
 
@@ -406,8 +410,56 @@ class Broker:
             yield f"pybroker_{name}", "gauge", text, per_log(of_log)
         for name, text, of_directory in _DIRECTORY_GAUGES:
             yield f"pybroker_{name}", "gauge", text, per_directory(of_directory)
+        yield from self._cleaner_metrics()
         image = self._context.metadata
         yield "pybroker_metadata_offset", "gauge", "Newest committed metadata record.", [({}, image.offset)]
+
+    def _cleaner_metrics(self) -> Iterator[MetricFamily]:
+        """Kafka's metrics of LogCleaner and LogCleanerManager, in its units."""
+        logs = self._context.logs
+        found = logs.cleaner.metrics()
+        for name, kind, text, value in (
+            ("passes_total", "counter", "Passes that ended well.", found.passes),
+            ("failures_total", "counter", "Passes that did not.", found.failures),
+            ("bytes_read_total", "counter", "Bytes read by copying.", found.bytes_read),
+            ("bytes_written_total", "counter", "Bytes written by copying.", found.bytes_written),
+            ("dead_thread_count", "gauge", "1 when nothing is cleaned any more.", found.dead),
+            ("max_dirty_percent", "gauge", "Dirty part of the dirtiest log.", found.max_dirty_ratio * 100),
+            (
+                "max_compaction_delay_secs",
+                "gauge",
+                "How far a record is beyond max.compaction.lag.ms.",
+                found.max_compaction_delay_ms / 1000,
+            ),
+            ("recopy_percent", "gauge", "Bytes kept by the last pass.", found.recopy_ratio * 100),
+            ("max_clean_time_secs", "gauge", "Duration of the last pass.", found.clean_time_ms / 1000),
+            (
+                "max_buffer_utilization_percent",
+                "gauge",
+                "How full the map of keys was in the last pass.",
+                found.map_ratio * 100,
+            ),
+            ("time_since_last_run_ms", "gauge", "Since work was looked for.", found.idle_ms),
+        ):
+            yield f"pybroker_log_cleaner_{name}", kind, text, [({}, value)]
+        by_directory: dict[str, list[PartitionLog]] = {directory.path: [] for directory in logs.directories}
+        for log in logs.cleaner.uncleanable_logs():
+            directory = logs.directory_of(log.topic, log.partition)
+            if directory is not None:
+                by_directory[directory.path].append(log)
+        for name, text, of_logs in _UNCLEANABLE_GAUGES:
+            samples = [({"directory": path}, of_logs(some)) for path, some in by_directory.items()]
+            yield f"pybroker_log_cleaner_{name}", "gauge", text, samples
+        yield (
+            "pybroker_log_cleaner_uncleanable",
+            "gauge",
+            "Logs that are not cleaned until the next start; the log of the broker has the reason.",
+            [
+                ({"topic": log.topic, "partition": log.partition}, 1)
+                for some in by_directory.values()
+                for log in some
+            ],
+        )
 
     def _cleaner_settings(self) -> CleanerSettings:
         config = self._context.config

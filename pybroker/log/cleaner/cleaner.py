@@ -54,15 +54,21 @@ class CleanerSettings:
 
 
 class CleanerMetrics(NamedTuple):
-    """What operators watch."""
+    """What operators watch. Those of one pass are of the last one that ended."""
 
     passes: int
     failures: int
-    uncleanable_partitions: int
-    uncleanable_bytes: int
+    # 1 after an error that nobody expected: nothing is cleaned until the next start.
+    dead: int
     max_dirty_ratio: float
-    # Bytes written by bytes read, of the last pass.
+    max_compaction_delay_ms: int
+    # Bytes written by bytes read.
     recopy_ratio: float
+    # How full the offset map was.
+    map_ratio: float
+    clean_time_ms: float
+    # Since a pass was looked for.
+    idle_ms: float
     bytes_read: int
     bytes_written: int
 
@@ -132,8 +138,11 @@ class LogCleaner:
         self._uncleanable: dict[PartitionLog, str] = {}
         self._passes = self._failures = 0
         self._bytes_read = self._bytes_written = 0
-        self._recopy_ratio = 0.0
+        self._recopy_ratio = self._map_ratio = self._clean_time_ms = 0.0
         self._max_dirty_ratio = 0.0
+        self._max_delay_ms = 0
+        self._looked_ms = self._begun_ms = manager.environment.clock.monotonic_ms()
+        self._dead = False
 
     # ---- choosing --------------------------------------------------------------------------------------
 
@@ -143,9 +152,16 @@ class LogCleaner:
 
     def tick(self, now_ms: float) -> None:
         """Start a pass if one is due. Monotonic milliseconds; cheap when there is nothing to do."""
-        if self._log is not None or now_ms < self._next_ms or not self.settings.enabled:
+        if self._log is not None or now_ms < self._next_ms or not self.settings.enabled or self._dead:
             return
-        if not self._start():
+        self._looked_ms = self._begun_ms = now_ms
+        try:
+            started = self._start()
+        except Exception as error:
+            self._dead = True
+            self._manager.environment.report(f"the cleaner ended, until the next start: {error!r}")
+            return
+        if not started:
             self._next_ms = now_ms + self.settings.backoff_ms
 
     def wake(self) -> None:
@@ -167,6 +183,7 @@ class LogCleaner:
     def _start(self) -> bool:
         candidates = self.candidates()
         self._max_dirty_ratio = max((candidate.dirty_ratio for candidate in candidates), default=0.0)
+        self._max_delay_ms = max((candidate.overdue_ms for candidate in candidates), default=0)
         chosen = policy.choose(candidates)
         if chosen is None:
             return False
@@ -261,9 +278,13 @@ class LogCleaner:
         return self._steps is not None
 
     def configure(self, settings: CleanerSettings) -> None:
-        """New settings, for the passes that start from now on."""
-        if not self._stopped:
-            self.settings = settings
+        """New settings. As in Kafka a pass under way starts over with them: it may be a slow one."""
+        if self._stopped or settings == self.settings:
+            return
+        self.settings = settings
+        if self._task is not None:
+            self._task.cancelled = True
+        self.wake()
 
     def stop(self) -> None:
         """No more passes; the one under way ends soon, without effect."""
@@ -359,6 +380,8 @@ class LogCleaner:
         self._bytes_read += result.bytes_read
         self._bytes_written += result.bytes_written
         self._recopy_ratio = result.bytes_written / result.bytes_read if result.bytes_read else 0.0
+        self._map_ratio = result.map_ratio
+        self._clean_time_ms = self._manager.environment.clock.monotonic_ms() - self._begun_ms
         if not log.deleted:
             directory.clean_offsets[log.topic, log.partition] = result.end_offset
             directory.wanted_checkpoints[checkpoints.CLEANER] = None
@@ -407,15 +430,21 @@ class LogCleaner:
         """Names of the logs that cannot be cleaned, with the reason."""
         return {log.name: reason for log, reason in self._uncleanable.items() if not log.deleted}
 
+    def uncleanable_logs(self) -> list[PartitionLog]:
+        """The logs that are left alone until the next start."""
+        return [log for log in self._uncleanable if not log.deleted]
+
     def metrics(self) -> CleanerMetrics:
-        uncleanable = [log for log in self._uncleanable if not log.deleted]
         return CleanerMetrics(
-            self._passes,
-            self._failures,
-            len(uncleanable),
-            sum(log.size for log in uncleanable),
-            self._max_dirty_ratio,
-            self._recopy_ratio,
-            self._bytes_read,
-            self._bytes_written,
+            passes=self._passes,
+            failures=self._failures,
+            dead=int(self._dead),
+            max_dirty_ratio=self._max_dirty_ratio,
+            max_compaction_delay_ms=self._max_delay_ms,
+            recopy_ratio=self._recopy_ratio,
+            map_ratio=self._map_ratio,
+            clean_time_ms=self._clean_time_ms,
+            idle_ms=self._manager.environment.clock.monotonic_ms() - self._looked_ms,
+            bytes_read=self._bytes_read,
+            bytes_written=self._bytes_written,
         )

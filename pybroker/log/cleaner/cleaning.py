@@ -91,6 +91,7 @@ class CleaningResult(NamedTuple):
     records_read: int
     records_kept: int
     keyless_count: int
+    map_ratio: float
 
 
 class TransactionFilter:
@@ -239,6 +240,7 @@ def _write(
         totals.records_read,
         totals.records_kept,
         totals.keyless,
+        offsets.fullness,
     )
 
 

@@ -34,8 +34,8 @@ _TIMESTAMP_MIN: Final = -(1 << 63)
 
 
 def not_superseded(data: bytes, header: BatchHeader, offsets: OffsetMap) -> list[int] | None:
-    """Which records of a batch from before the map stay, by their place in it; None when each has to be looked
-    at, because some have no key or no value."""
+    """Which records of a batch from before the map stay, by their place in it; None when each has to be
+    looked at, because some have no key or no value."""
     plain = plain_keys(data, header.record_count, dense=False)
     if plain is None or plain.has_tombstones:
         return None

@@ -48,6 +48,11 @@ class OffsetMap:
         """Whether the pass has to end here; looked at between batches, so one batch may go beyond."""
         return len(self.entries) >= self._max_entries
 
+    @property
+    def fullness(self) -> float:
+        """How much of the budget is used, as a fraction."""
+        return len(self.entries) / self._max_entries
+
     def add_batch(self, data: bytes, count: int, base_offset: int, *, dense: bool) -> int:
         """Take in the records of one batch (`data`: uncompressed); returns how many have no key. `dense`: the
         header says that no offset is missing.

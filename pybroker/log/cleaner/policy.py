@@ -16,7 +16,7 @@ class Cleanable(NamedTuple):
     """A log's state for the cleaner: [0, first_dirty_offset) is clean, up to first_uncleanable_offset it can
     be.
 
-    `overdue`: a dirty record is older than max.compaction.lag.ms.
+    `overdue_ms`: by how much a dirty record is older than max.compaction.lag.ms, 0 if none is.
     """
 
     log: PartitionLog
@@ -24,7 +24,7 @@ class Cleanable(NamedTuple):
     first_uncleanable_offset: int
     clean_bytes: int
     cleanable_bytes: int
-    overdue: bool
+    overdue_ms: int
 
     @property
     def dirty_ratio(self) -> float:
@@ -35,7 +35,7 @@ class Cleanable(NamedTuple):
     def due(self) -> bool:
         if self.cleanable_bytes <= 0:
             return False
-        return self.overdue or self.dirty_ratio > self.log.config.min_cleanable_dirty_ratio
+        return self.overdue_ms > 0 or self.dirty_ratio > self.log.config.min_cleanable_dirty_ratio
 
 
 def examine(log: PartitionLog, clean_offset: int | None, now_ms: int) -> Cleanable:
@@ -61,16 +61,16 @@ def examine(log: PartitionLog, clean_offset: int | None, now_ms: int) -> Cleanab
         else:
             cleanable_bytes += segment.size
         first_uncleanable = upper
-    overdue = False
+    overdue_ms = 0
     max_lag_ms = log.config.max_compaction_lag_ms
     if cleanable_bytes and max_lag_ms < LONG_MAX:
         limit = now_ms - max(max_lag_ms, 0)
-        overdue = any(
-            0 < segment.first_batch_timestamp() < limit
-            for index, segment in enumerate(segments[:-1])
-            if first_dirty < segments[index + 1].base_offset <= first_uncleanable
-        )
-    return Cleanable(log, first_dirty, first_uncleanable, clean_bytes, cleanable_bytes, overdue)
+        for index, segment in enumerate(segments[:-1]):
+            if first_dirty < segments[index + 1].base_offset <= first_uncleanable:
+                first_timestamp = segment.first_batch_timestamp()
+                if first_timestamp > 0:
+                    overdue_ms = max(overdue_ms, limit - first_timestamp)
+    return Cleanable(log, first_dirty, first_uncleanable, clean_bytes, cleanable_bytes, overdue_ms)
 
 
 def choose(candidates: list[Cleanable]) -> Cleanable | None:

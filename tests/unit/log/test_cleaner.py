@@ -482,11 +482,8 @@ def test_a_damaged_log_is_shown_and_left_alone(store):
     store.files.open(segment.path(".log")).pwrite([bytes([data[100] ^ 1])], 100)
     assert store.clean(roll=False) == 1
     metrics = store.manager.cleaner.metrics()
-    assert (metrics.uncleanable_partitions, metrics.uncleanable_bytes, metrics.failures) == (
-        1,
-        store.log.size,
-        1,
-    )
+    assert metrics.failures == 1
+    assert store.manager.cleaner.uncleanable_logs() == [store.log]
     assert "checksum" in store.manager.cleaner.uncleanable["t-0"]
     assert any("cannot be cleaned" in line for line in store.reports)
     assert store.clean(roll=False) == 0
@@ -553,6 +550,37 @@ def test_stopped_in_the_middle(store):
 
 
 # ---- interruption ----
+
+
+def test_an_error_nobody_expected_ends_the_cleaner_and_nothing_else(store, monkeypatch):
+    for number in range(20):
+        store.append((f"k{number % 2}", f"v{number}"))
+    cleaner = store.manager.cleaner
+    monkeypatch.setattr(cleaner, "candidates", lambda: 1 // 0)
+    assert store.clean() == 0
+    assert cleaner.metrics().dead == 1
+    assert any("the cleaner ended" in line for line in store.reports)
+    store.append(("k", "v"))
+
+
+def test_new_settings_start_a_pass_over(store):
+    for number in range(20):
+        store.append((f"k{number % 2}", f"v{number}"))
+    store.log.roll()
+    store.settle()
+    cleaner = store.manager.cleaner
+    cleaner.tick(store.clock.monotonic_ms())
+    (task,) = cleaner.take_effects()
+    cleaner.configure(cleaner.settings)
+    assert not task.cancelled
+    cleaner.configure(CleanerSettings(backoff_ms=0, map_bytes=1 << 20))
+    assert task.cancelled
+    with pytest.raises(InterruptedError) as stopped:
+        task.run()
+    task.complete(stopped.value)
+    assert not cleaner.busy
+    assert cleaner.metrics().failures == 0
+    assert store.clean(roll=False) == 1
 
 
 class Killed(BaseException):

@@ -1,0 +1,172 @@
+"""Compaction of a running broker: the textbook example, small maps, the throttle, what cannot be cleaned."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from tests.processes import PybrokerProcess, free_port, wait_until
+from tests.protocol import raw
+from tests.protocol.raw import Connection
+from tests.protocol.test_metrics import Metrics, scrape, value
+
+COMPACT = {"cleanup.policy": "compact", "segment.ms": "200", "min.cleanable.dirty.ratio": "0.01"}
+
+
+class Compacting:
+    def __init__(self, directory: Path) -> None:
+        self.http = free_port()
+        properties = {
+            "pybroker.http.listener": f"127.0.0.1:{self.http}",
+            "log.cleaner.backoff.ms": "100",
+            # The least there may be: 5461 keys.
+            "log.cleaner.dedupe.buffer.size": "1048577",
+        }
+        self.server = PybrokerProcess(directory, properties)
+        self.base = {"bootstrap.servers": self.server.bootstrap, "log_level": 0}
+        self.admin = AdminClient(self.base)
+        self.producer = Producer({**self.base, "linger.ms": 0})
+
+    def create(self, topic: str, **configs: str) -> None:
+        wanted = {**COMPACT, **{name.replace("_", "."): text for name, text in configs.items()}}
+        for future in self.admin.create_topics([NewTopic(topic, 1, 1, config=wanted)]).values():
+            future.result(30)
+
+    def send(self, topic: str, *pairs: tuple[str, str | None]) -> None:
+        for key, text in pairs:
+            self.producer.produce(topic, text, key=key)
+        assert self.producer.flush(30) == 0
+
+    def end_segment(self, topic: str) -> None:
+        """The next record after segment.ms begins another one: only what is before it is cleaned."""
+        time.sleep(0.25)
+        self.send(topic, ("last", "record"))
+
+    def read(self, topic: str) -> list[tuple[int, str, str | None]]:
+        consumer = Consumer({**self.base, "group.id": "reader", "enable.partition.eof": True})
+        consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        found = []
+        while True:
+            message = consumer.poll(30)
+            assert message is not None
+            if message.error():
+                consumer.close()
+                return found
+            text = message.value()
+            found.append((message.offset(), message.key().decode(), text and text.decode()))
+
+    def metrics(self) -> Metrics:
+        return scrape(self.http)
+
+    def metric(self, name: str) -> float:
+        return value(self.metrics(), f"pybroker_log_cleaner_{name}")
+
+    def set(self, name: str, text: str) -> None:
+        with Connection(self.server.bootstrap) as connection:
+            config = {"name": name, "config_operation": 0, "value": text}
+            resource = {"resource_type": 4, "resource_name": "", "configs": [config]}
+            answer = connection.call(44, 1, {"resources": [resource], "validate_only": False})
+        assert [entry["error_code"] for entry in answer["responses"]] == [0]
+
+
+@pytest.fixture(scope="module")
+def compacting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compacting]:
+    found = Compacting(tmp_path_factory.mktemp("compacting"))
+    yield found
+    found.server.stop()
+
+
+def test_the_textbook_example(compacting: Compacting) -> None:
+    compacting.create("textbook")
+    keys = ["Alpha", "Sigma", "Beta", "Alpha", "Omega", "Alpha", "Delta", "Delta", "Beta", "Omega", "Omega"]
+    for offset, key in enumerate(keys):
+        compacting.send("textbook", (key, f"value {offset}"))
+    compacting.end_segment("textbook")
+    wait_until(lambda: len(compacting.read("textbook")) == 6, "compaction")
+    found = compacting.read("textbook")
+    assert [offset for offset, _, _ in found] == [1, 5, 7, 8, 10, 11]
+    assert all(key == keys[offset] and text == f"value {offset}" for offset, key, text in found[:-1])
+
+
+def test_more_keys_than_the_map_takes(compacting: Compacting) -> None:
+    """Partial passes, each within the budget, until everything is clean."""
+    compacting.create("wide")
+    before = compacting.metric("passes_total")
+    for turn in range(2):
+        for number in range(20_000):
+            compacting.producer.produce("wide", f"{turn}", key=f"key {number}")
+            if number % 5_000 == 0:
+                compacting.producer.poll(0)
+        assert compacting.producer.flush(60) == 0
+        time.sleep(0.2)
+    compacting.end_segment("wide")
+    wait_until(lambda: len(compacting.read("wide")) == 20_001, "compaction", 60, 0.5)
+    assert all(text == "1" for _, _, text in compacting.read("wide")[:-1])
+    assert compacting.metric("passes_total") - before >= 4
+    # Looked at between batches, so one batch may go beyond.
+    assert 0 < compacting.metric("max_buffer_utilization_percent") < 150
+    assert compacting.metric("max_dirty_percent") < 100
+    assert compacting.metric("dead_thread_count") == 0
+
+
+def test_the_throttle_is_held_and_can_be_changed(compacting: Compacting) -> None:
+    compacting.create("slow")
+    for number in range(2_000):
+        compacting.producer.produce("slow", bytes(1_000), key=f"key {number % 100}")
+    assert compacting.producer.flush(60) == 0
+    # Two readings of 2 MB: half an hour.
+    compacting.set("log.cleaner.io.max.bytes.per.second", "2000")
+    compacting.end_segment("slow")
+    passes = compacting.metric("passes_total")
+    time.sleep(1.5)
+    assert compacting.metric("passes_total") == passes
+    assert len(compacting.read("slow")) == 2_001
+    # The pass under way starts over at the new speed; nobody waits for the old one.
+    compacting.set("log.cleaner.io.max.bytes.per.second", "2000000")
+    changed = time.monotonic()
+    wait_until(lambda: len(compacting.read("slow")) == 101, "compaction", 60, 0.1)
+    assert time.monotonic() - changed > 1.5
+    assert compacting.metric("max_clean_time_secs") > 1.5
+    assert 0 < compacting.metric("recopy_percent") < 20
+    compacting.set("log.cleaner.io.max.bytes.per.second", "1e9")
+
+
+def test_a_damaged_log_is_shown_and_the_others_are_cleaned(compacting: Compacting) -> None:
+    compacting.create("damaged", min_cleanable_dirty_ratio="0.99")
+    compacting.create("sound")
+    for number in range(50):
+        compacting.send("damaged", (f"key {number % 3}", "value"))
+    compacting.end_segment("damaged")
+    path = compacting.server.log_dir / "damaged-0" / f"{0:020d}.log"
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    with path.open("r+b") as file:
+        file.write(content)
+    compacting.send("sound", *[(f"key {number % 3}", "value") for number in range(50)])
+    compacting.end_segment("sound")
+    with Connection(compacting.server.bootstrap) as connection:
+        config = {"name": "min.cleanable.dirty.ratio", "config_operation": 0, "value": "0.01"}
+        resource = {"resource_type": 2, "resource_name": "damaged", "configs": [config]}
+        connection.call(44, 1, {"resources": [resource], "validate_only": False})
+    directory = str(compacting.server.data_dir)
+
+    def shown() -> bool:
+        metrics = compacting.metrics()
+        name = "pybroker_log_cleaner_uncleanable_partitions_count"
+        return value(metrics, name, directory=directory) == 1
+
+    wait_until(shown, "the damaged log to be shown")
+    metrics = compacting.metrics()
+    assert value(metrics, "pybroker_log_cleaner_uncleanable", topic="damaged", partition="0") == 1
+    size = value(metrics, "pybroker_log_size_bytes", topic="damaged", partition="0")
+    assert value(metrics, "pybroker_log_cleaner_uncleanable_bytes", directory=directory) == size
+    assert re.search("damaged-0: cannot be cleaned.*checksum", compacting.server.log_text())
+    wait_until(lambda: len(compacting.read("sound")) == 4, "compaction of the other log")
+    with Connection(compacting.server.bootstrap) as connection:
+        assert raw.produce(connection, "damaged", raw.batch(raw.record(b"k", b"v")))["error_code"] == 0
