@@ -155,12 +155,10 @@ class LogCleaner:
         if self._log is not None or now_ms < self._next_ms or not self.settings.enabled or self._dead:
             return
         self._looked_ms = self._begun_ms = now_ms
-        try:
-            started = self._start()
-        except Exception as error:
-            self._dead = True
-            self._manager.environment.report(f"the cleaner ended, until the next start: {error!r}")
-            return
+        # Should something unexpected come out of it, the caller tells, and it is not tried again.
+        self._dead = True
+        started = self._start()
+        self._dead = False
         if not started:
             self._next_ms = now_ms + self.settings.backoff_ms
 
