@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
+from pybroker.coordinator.partitioning import partition_for
 from pybroker.handlers.context import Context, Request
 from pybroker.wire.messages.add_offsets_to_txn import AddOffsetsToTxnRequest, AddOffsetsToTxnResponse
 
@@ -16,7 +17,9 @@ def handle(context: Context, request: Request) -> AddOffsetsToTxnResponse | Defe
     groups = context.groups
     partition = groups.partition_for(message.group_id)
     if partition < 0:
-        return AddOffsetsToTxnResponse(error_code=ErrorCode.COORDINATOR_NOT_AVAILABLE)
+        # Where it will be. Clients of the older protocol look for the group's coordinator, which makes the
+        # topic, only afterwards; a marker for a partition that never came to be is left out.
+        partition = partition_for(message.group_id, context.config["offsets.topic.num.partitions"])
 
     def answer(error: ErrorCode) -> AddOffsetsToTxnResponse:
         if error is ErrorCode.PRODUCER_FENCED and request.version < 2:

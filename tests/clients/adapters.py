@@ -623,50 +623,50 @@ class ProgramAdapter(Adapter):
         super().__init__(bootstrap)
         self.program = program
 
-    def _call(self, op: str, **arguments: Any) -> Any:
+    def call(self, op: str, **arguments: Any) -> Any:
         return self.program.call(op, bootstrap=self.bootstrap, **arguments)
 
     def create_topic(self, topic: str, partitions: int, configs: dict[str, str]) -> None:
-        self._call("create_topic", topic=topic, partitions=partitions, configs=configs)
+        self.call("create_topic", topic=topic, partitions=partitions, configs=configs)
 
     def list_topics(self) -> list[str]:
-        return list(self._call("list_topics"))
+        return list(self.call("list_topics"))
 
     def describe_topic(self, topic: str) -> list[dict[str, Any]]:
-        return list(self._call("describe_topic", topic=topic))
+        return list(self.call("describe_topic", topic=topic))
 
     def describe_config(self, topic: str) -> dict[str, str]:
-        return dict(self._call("describe_config", topic=topic))
+        return dict(self.call("describe_config", topic=topic))
 
     def alter_config(self, topic: str, configs: dict[str, str]) -> None:
-        self._call("alter_config", topic=topic, configs=configs)
+        self.call("alter_config", topic=topic, configs=configs)
 
     def create_partitions(self, topic: str, total: int) -> None:
-        self._call("create_partitions", topic=topic, total=total)
+        self.call("create_partitions", topic=topic, total=total)
 
     def delete_records(self, topic: str, partition: int, offset: int) -> int:
-        return int(self._call("delete_records", topic=topic, partition=partition, offset=offset))
+        return int(self.call("delete_records", topic=topic, partition=partition, offset=offset))
 
     def delete_topic(self, topic: str) -> None:
-        self._call("delete_topic", topic=topic)
+        self.call("delete_topic", topic=topic)
 
     def describe_cluster(self) -> dict[str, Any]:
-        return dict(self._call("describe_cluster"))
+        return dict(self.call("describe_cluster"))
 
     def offsets(self, topic: str, partition: int) -> list[int]:
-        return list(self._call("offsets", topic=topic, partition=partition))
+        return list(self.call("offsets", topic=topic, partition=partition))
 
     def offset_for_timestamp(self, topic: str, partition: int, timestamp: int) -> int:
-        return int(self._call("offset_for_timestamp", topic=topic, partition=partition, timestamp=timestamp))
+        return int(self.call("offset_for_timestamp", topic=topic, partition=partition, timestamp=timestamp))
 
     def produce(
         self, topic: str, records: list[Record], *, codec: str = "none", idempotent: bool = False
     ) -> list[int]:
         sent = [r.to_json(record) for record in records]
-        return list(self._call("produce", topic=topic, codec=codec, idempotent=idempotent, records=sent))
+        return list(self.call("produce", topic=topic, codec=codec, idempotent=idempotent, records=sent))
 
     def consume(self, topic: str, partition: int, offset: int, count: int) -> list[Record]:
-        answer = self._call("consume", topic=topic, partition=partition, offset=offset, count=count)
+        answer = self.call("consume", topic=topic, partition=partition, offset=offset, count=count)
         return [r.from_json(record) for record in answer]
 
 

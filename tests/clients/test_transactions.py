@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import os
 import time
 from collections.abc import Callable
@@ -11,8 +12,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from confluent_kafka import Consumer, TopicPartition
 
 from pybroker.cli.dump_log import dump_log
+from tests.clients.adapters import KafkaJs
+from tests.clients.conftest import Clients
 from tests.processes import KafkaTools, Server, wait_until
 from tests.protocol import raw
 from tests.protocol.raw import Connection
@@ -134,6 +138,30 @@ def test_offsets_with_confluent_kafka(broker: Server, topic_name: str) -> None:
         )
         (producer.commit_transaction if commit else producer.abort_transaction)(30)
         assert consumer.committed([one], 30)[0].offset == 5
+    consumer.close()
+
+
+@pytest.mark.interop
+def test_kafkajs(broker: Server, clients: Clients, topic_name: str) -> None:
+    """Transactions with offsets, read by a member of a group of the same library."""
+    raw.create_topic(broker.bootstrap, topic_name)
+    program = clients.get(KafkaJs)
+    assert isinstance(program, KafkaJs)
+    name = f"txn-{topic_name}"
+    turns = [
+        {
+            "values": [base64.b64encode(value).decode() for value in values],
+            "offset": number + 10,
+            "commit": commit,
+        }
+        for number, (values, commit) in enumerate(TURNS)
+    ]
+    program.call("transact", topic=topic_name, id=name, turns=turns)
+    found = program.call("read_in_group", topic=topic_name, group=f"g-{topic_name}", count=len(COMMITTED))
+    assert [base64.b64decode(value) for value in found] == COMMITTED
+    consumer = Consumer({"bootstrap.servers": broker.bootstrap, "group.id": name})
+    # The offset of the last transaction that was committed.
+    assert consumer.committed([TopicPartition(topic_name, 0)], 30)[0].offset == 14
     consumer.close()
 
 

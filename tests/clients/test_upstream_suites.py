@@ -56,6 +56,12 @@ LIBRDKAFKA_PROGRAMS: list[tuple[str, str | None, bool]] = [
     ("0048", None, True),
     ("0059", None, True),
     ("0073", None, True),
+    ("0099", None, True),
+    ("0102", None, True),
+    ("0113", None, True),
+    ("0118", None, True),
+    ("0130", None, True),
+    ("0140", None, True),
     # The rest of 0081 is about ACLs and SCRAM credentials.
     *(
         ("0081", f"do_test_{subtest}", True)

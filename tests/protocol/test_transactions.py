@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from tests.processes import Server
 from tests.protocol import groups, raw
 from tests.protocol.raw import FETCH, FIND_COORDINATOR, INIT_PRODUCER_ID, LIST_OFFSETS, Connection
 from tests.protocol.test_produce import check_plain, check_validated
@@ -663,6 +665,33 @@ def test_adding_the_offsets_of_strangers(offsets: Offsets) -> None:
 
 
 # FindCoordinator
+
+
+def test_adding_offsets_before_any_group_was_looked_for(start_broker: Callable[..., Server]) -> None:
+    """As kafkajs does: the topic of the offsets is made by the look for the group's coordinator, which comes after."""
+    with Connection(start_broker().bootstrap) as connection:
+        name = raw.unique("topic")
+        raw.create_topic(connection, name)
+        find = {"key_type": 1, "coordinator_keys": ["x"]}
+        patiently(
+            lambda: connection.call(FIND_COORDINATOR, 4, find)["coordinators"][0], COORDINATOR_NOT_AVAILABLE
+        )
+        producer = Producer(connection, name)
+        values = {
+            "transactional_id": producer.name,
+            "producer_id": producer.id,
+            "producer_epoch": producer.epoch,
+            "group_id": "g",
+        }
+        # Only the producer's own last transaction may still be at its end.
+        assert patiently(lambda: connection.call(ADD_OFFSETS, 0, values), CONCURRENT)["error_code"] == 0
+        # Ended before the topic is there, which leaves nothing behind.
+        assert producer.end(version=3)["error_code"] == 0
+        assert patiently(lambda: connection.call(ADD_OFFSETS, 0, values), CONCURRENT)["error_code"] == 0
+        offsets = Offsets(producer)
+        offsets.group = "g"
+        assert offsets.commit(5, 2) == 0
+        assert producer.end(version=3)["error_code"] == 0
 
 
 @pytest.mark.parametrize("version", range(1, 7))

@@ -164,6 +164,42 @@ const operations = {
       await producer.disconnect()
     }
   },
+  async transact({ kafka }, { topic, id, turns }) {
+    const producer = kafka.producer({ transactionalId: id, idempotent: true, maxInFlightRequests: 1 })
+    await producer.connect()
+    try {
+      for (const { values, offset, commit } of turns) {
+        const transaction = await producer.transaction()
+        await transaction.send({ topic, messages: values.map(value => ({ partition: 0, value: bytes(value) })) })
+        const topics = [{ topic, partitions: [{ partition: 0, offset: String(offset) }] }]
+        await transaction.sendOffsets({ consumerGroupId: id, topics })
+        await (commit ? transaction.commit() : transaction.abort())
+      }
+    } finally {
+      await producer.disconnect()
+    }
+    return null
+  },
+  async read_in_group({ kafka }, { topic, group, count }) {
+    const consumer = kafka.consumer({ groupId: group, maxWaitTimeInMs: 100 })
+    await consumer.connect()
+    try {
+      await consumer.subscribe({ topics: [topic], fromBeginning: true })
+      const values = []
+      await new Promise((resolve, reject) => {
+        setTimeout(() => reject(new Error(`only ${values.length} records`)), 60000).unref()
+        consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
+        const eachMessage = async ({ message }) => {
+          values.push(base64(message.value))
+          if (values.length === count) resolve()
+        }
+        consumer.run({ eachMessage }).catch(reject)
+      })
+      return values
+    } finally {
+      await consumer.disconnect()
+    }
+  },
   async consume({ cluster }, { topic, partition, offset, count }) {
     await cluster.addTargetTopic(topic)
     const broker = await cluster.findBroker({ nodeId: String(cluster.findTopicPartitionMetadata(topic)[0].leader) })
