@@ -15,8 +15,8 @@ from pybroker.common.files import FileSystem, read_file
 from pybroker.metadata.features import CARRIED_FEATURES, ELIGIBLE_LEADER_REPLICAS, METADATA_VERSION
 from pybroker.metadata.image import BROKER_RESOURCE
 from pybroker.metadata.records import write_version
-from pybroker.raft.node import Voter, voter_records
 from pybroker.raft.snapshot import SnapshotId, decode_snapshot, encode_snapshot, write_snapshot
+from pybroker.raft.voters import Voter, voter_records
 from pybroker.wire.message import Message
 from pybroker.wire.schemas.metadata_records import (
     BeginTransactionRecord,

@@ -37,7 +37,7 @@ from pybroker.metadata.image import ControllerImage, EndpointImage, MetadataImag
 from pybroker.metadata.records import ImageBuilder, ImageContent, controller_record, image_records
 from pybroker.raft.hard_state import load_hard_state, store_hard_state
 from pybroker.raft.log import RaftLog
-from pybroker.raft.node import Node, Voter, voter_records
+from pybroker.raft.single_voter import Node
 from pybroker.raft.snapshot import (
     SnapshotId,
     encode_snapshot,
@@ -45,6 +45,7 @@ from pybroker.raft.snapshot import (
     remove_partial_snapshots,
     write_snapshot,
 )
+from pybroker.raft.voters import Voter, voter_records
 from pybroker.wire.message import Message
 from pybroker.wire.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
 from pybroker.wire.messages.broker_registration import (

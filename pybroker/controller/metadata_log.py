@@ -21,10 +21,11 @@ CLUSTER_METADATA_ID: Final = bytes(15) + b"\x01"
 class PartitionRaftLog:
     """A view of one PartitionLog."""
 
-    __slots__ = ("_log", "on_durable")
+    __slots__ = ("_epoch_below", "_log", "on_durable")
 
     def __init__(self, log: PartitionLog) -> None:
         self._log = log
+        self._epoch_below = 0
         self.on_durable: Callable[[int], None] | None = None
         log.on_flush = self._flushed
 
@@ -46,7 +47,8 @@ class PartitionRaftLog:
 
     @property
     def last_epoch(self) -> int:
-        return max(self._log.epochs.latest, 0)
+        # Right after `reset` no batch tells the epoch.
+        return max(self._log.epochs.latest, self._epoch_below)
 
     def append(self, batch: bytes) -> None:
         info = self._log.append_records(batch)
@@ -64,6 +66,19 @@ class PartitionRaftLog:
 
     def note_committed(self, high_watermark: int) -> None:
         self._log.high_watermark = high_watermark
+
+    def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
+        log = self._log
+        found, end_offset = log.epochs.end_offset_for(min(epoch, log.epochs.latest), log.log_end_offset)
+        # An epoch before all known ones: the answer is where the first known one starts.
+        return (found, end_offset) if 0 <= found <= epoch and end_offset >= 0 else (0, log.log_start_offset)
+
+    def truncate(self, offset: int) -> None:
+        self._log.truncate_to(offset)
+
+    def reset(self, offset: int, epoch: int) -> None:
+        self._log.truncate_fully(offset)
+        self._epoch_below = epoch
 
     def trim(self, offset: int) -> None:
         log = self._log

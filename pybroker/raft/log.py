@@ -53,6 +53,18 @@ class RaftLog(Protocol):
     def trim(self, offset: int) -> None:
         """Everything below is in a snapshot: whole segments of it may go."""
 
+    def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
+        """(largest epoch <= `epoch` that has a batch here, offset after its last one).
+
+        (0, `start_offset`) when every batch is of a later epoch or there is none.
+        """
+
+    def truncate(self, offset: int) -> None:
+        """Remove everything at or above `offset`, not necessarily durably. StorageError."""
+
+    def reset(self, offset: int, epoch: int) -> None:
+        """Remove everything and go on, empty, after a snapshot that ends at `offset` and in `epoch`."""
+
 
 class MemoryRaftLog:
     """A log in one bytearray, for tests. `data` cut anywhere is what a crash may leave: the constructor
@@ -116,6 +128,29 @@ class MemoryRaftLog:
 
     def note_committed(self, high_watermark: int) -> None:
         self.high_watermark = high_watermark
+
+    def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
+        for _, place in reversed(self._positions):
+            header = read_header(self.data, place)
+            if header.leader_epoch <= epoch:
+                return header.leader_epoch, header.next_offset
+        return 0, self.start_offset
+
+    def truncate(self, offset: int) -> None:
+        while self._positions and read_header(self.data, self._positions[-1][1]).next_offset > offset:
+            self.end_offset, place = self._positions.pop()
+            del self.data[place:]
+            self.durable_size = min(self.durable_size, place)
+        self.last_epoch = (
+            read_header(self.data, self._positions[-1][1]).leader_epoch if self._positions else 0
+        )
+
+    def reset(self, offset: int, epoch: int) -> None:
+        self.data.clear()
+        self._positions.clear()
+        self.durable_size = 0
+        self.start_offset = self.end_offset = offset
+        self.last_epoch = epoch
 
     def trim(self, offset: int) -> None:
         """Drops whole batches, as if each were a segment."""

@@ -17,8 +17,9 @@ from pybroker.controller import bootstrap
 from pybroker.controller.loader import load
 from pybroker.metadata.records import write_version
 from pybroker.raft.log import MemoryRaftLog
-from pybroker.raft.node import Node, Voter
+from pybroker.raft.single_voter import Node
 from pybroker.raft.snapshot import decode_snapshot
+from pybroker.raft.voters import Voter
 from pybroker.records.batch import iter_headers, iter_records, read_header
 from pybroker.wire.schemas.metadata_records import decode_record, encode_record
 from tests.unit.controller.harness import CLUSTER, DATA, METADATA_DIR, Harness, topic

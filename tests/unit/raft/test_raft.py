@@ -14,7 +14,7 @@ from pybroker.raft.hard_state import (
     store_hard_state,
 )
 from pybroker.raft.log import MemoryRaftLog
-from pybroker.raft.node import Node, Role, Voter
+from pybroker.raft.single_voter import Node, Role
 from pybroker.raft.snapshot import (
     SnapshotId,
     decode_snapshot,
@@ -24,6 +24,7 @@ from pybroker.raft.snapshot import (
     remove_partial_snapshots,
     write_snapshot,
 )
+from pybroker.raft.voters import Voter
 from pybroker.records.batch import crc_matches, iter_headers, iter_records, read_header
 from pybroker.records.control import ControlType, read_control_batch
 from pybroker.wire.schemas.metadata_records import decode_control
