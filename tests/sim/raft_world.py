@@ -334,11 +334,11 @@ class World:
         return member if member.node is not None else None
 
     def _do_deliver(self, name: str, keep: bool = False) -> None:
-        packet = self.packets.get(name)
+        packet = self._packet(name)
         if packet is None:
             return
         if not keep:
-            del self.packets[name]
+            del self.packets[packet.name]
         member = self._running(packet.target)
         if (packet.source, packet.target) in self.blocked:
             self._connection_lost(packet)
@@ -364,14 +364,25 @@ class World:
     def _connection_lost(self, packet: Packet) -> None:
         """Its sender learns of it by and by; here: by its timeout."""
 
+    def _packet(self, name: str) -> Packet | None:
+        """The message of that name; in a shortened schedule, where numbers differ, the oldest of its kind."""
+        packet = self.packets.get(name)
+        if packet is None:
+            label = name.rpartition(" ")[0] + " "
+            packet = next((found for other, found in self.packets.items() if other.startswith(label)), None)
+        return packet
+
     def _do_drop(self, name: str) -> None:
-        self.packets.pop(name, None)
+        packet = self._packet(name)
+        if packet is not None:
+            del self.packets[packet.name]
 
     def _do_fail(self, name: str) -> None:
         """The connection of a request breaks, which its sender learns at once."""
-        packet = self.packets.pop(name, None)
+        packet = self._packet(name)
         if packet is None or not packet.is_request:
             return
+        del self.packets[packet.name]
         member = self._running(packet.source)
         if member is not None and member.node is not None and member.life == packet.life:
             member.node.failed(packet.target, packet.correlation_id)
