@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 import uuid
@@ -105,6 +106,81 @@ def test_exactly_once_source(
         assert worker.rest.put("/connectors/eos/stop").status == 204
     workers[0].rest.await_states("eos", "STOPPED", [])
     assert workers[1].rest.delete("/connectors/eos/offsets").status == 200
+
+
+@pytest.mark.interop
+def test_exactly_once_is_switched_on_worker_by_worker(
+    start_worker: Start, connect_broker: Server, tmp_path: Path
+) -> None:
+    """disabled -> preparing -> enabled, one rolling restart each, while lines flow and the key with which the
+    workers sign their requests to each other changes every second."""
+    properties = {"inter__worker__key__ttl__ms": "1000", "scheduled__rebalance__max__delay__ms": "0"}
+    workers = [start_worker(PythonWorker, **properties) for _ in range(2)]
+    prefix = f"roll-{uuid.uuid4().hex[:8]}"
+    written = 0
+
+    def config(name: str) -> dict[str, str]:
+        return {
+            "connector.class": "FileStreamSource",
+            "file": str(tmp_path / name),
+            "topic": f"{prefix}-{name}",
+        }
+
+    def write_and_await(what: str) -> None:
+        nonlocal written
+        written += 100
+        for name in ("a", "b"):
+            with (tmp_path / name).open("a") as stream:
+                stream.writelines(f"{n}\n" for n in range(written - 100, written))
+        for name in ("a", "b"):
+            wait_until(
+                lambda name=name: str(written - 1) in values(connect_broker, f"{prefix}-{name}")[-1:],
+                f"the lines of {name} after {what}",
+                60,
+                0.1,
+            )
+
+    for name in ("a", "b"):  # One on each worker, so one of them is the leader's follower.
+        assert workers[0].rest.create(name, config(name)).status == 201
+        workers[0].rest.await_states(name, "RUNNING", ["RUNNING"], 60)
+    write_and_await("the start")
+    refused = workers[0].rest.create("c", {**config("a"), "exactly.once.support": "required"})
+    assert refused.status == 400
+    for stage in ("preparing", "enabled"):
+        for worker in workers:
+            worker.stop()
+            worker.properties["exactly.once.source.support"] = stage
+            worker.start()
+            for name in ("a", "b"):
+                worker.rest.await_states(name, "RUNNING", ["RUNNING"], 60)
+            write_and_await(f"{worker.worker_id} was {stage}")
+    once = written
+    for name in ("a", "b"):  # The tasks' new configurations go to the leader in a signed request.
+        changed = {**config(name), "batch.size": "7", "exactly.once.support": "required"}
+        assert workers[0].rest.put(f"/connectors/{name}/config", changed).status == 200
+        wait_until(
+            lambda name=name: (
+                workers[0].rest.get(f"/connectors/{name}/tasks")[0]["config"].get("batch.size") == "7"
+            ),
+            "the task's new configuration",
+            60,
+            0.1,
+        )
+        workers[0].rest.await_states(name, "RUNNING", ["RUNNING"], 60)
+    write_and_await("all were enabled")
+    expected = [str(n) for n in range(written)]
+    for name in ("a", "b"):
+        found = values(connect_broker, f"{prefix}-{name}")
+        assert list(dict.fromkeys(found)) == expected
+        assert [line for line in found if int(line) >= once] == expected[once:]
+    records = read_all(connect_broker, workers[0].properties["config.storage.topic"])
+    keys = [json.loads(record.value()) for record in records if record.key() == b"session-key"]
+    stamps = [key["creation-timestamp"] for key in keys]
+    assert len(keys) >= 4
+    assert len({key["key"] for key in keys}) == len(keys)
+    assert all(later - earlier >= 1000 for earlier, later in itertools.pairwise(stamps))
+    fenced = {record.key().decode() for record in records if record.key().startswith(b"tasks-fencing-")}
+    assert fenced == {"tasks-fencing-a", "tasks-fencing-b"}
 
 
 @pytest.fixture
