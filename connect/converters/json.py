@@ -19,6 +19,7 @@ import decimal
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Final
 
@@ -82,6 +83,8 @@ class JsonConverter(BothConverter):
         self._replace_nulls = True
         self._fixed_schema: Schema | None = None
         self._writers: dict[Schema | None, tuple[Write, Callable[[Any], bytes], bytes]] = {}
+        self._last_written: Schema | None = None
+        self._last_writer: tuple[Write, Callable[[Any], bytes], bytes] | None = None
         self._schemas: dict[str, Schema] = {}
         self._readers: dict[Schema, Write] = {}
         # What the last envelope began with, and the schema it meant: most envelopes of a topic begin alike,
@@ -187,9 +190,11 @@ class JsonConverter(BothConverter):
     ) -> bytes | None:
         if schema is None and value is None:
             return None
-        known = self._writers.get(schema)
-        if known is None:
-            known = self._prepare_writer(schema)
+        if schema is self._last_written and self._last_writer is not None:
+            known = self._last_writer
+        else:
+            known = self._writers.get(schema) or self._prepare_writer(schema)
+            self._last_written, self._last_writer = schema, known
         write, encode, start = known
         try:
             if schema is not None:
@@ -263,30 +268,9 @@ class JsonConverter(BothConverter):
                 return lambda values: {key: write_value(value) for key, value in values.items()}
             return lambda values: [[write_key(key), write_value(value)] for key, value in values.items()]
         if schema.type is Type.STRUCT:
-            names = [field.name for field in schema.fields]
-            writers = [_plain_writer(field.schema) or self._writer(field.schema) for field in schema.fields]
-            required = [
-                field.index
-                for field, writer in zip(schema.fields, writers, strict=True)
-                if writer is _as_it_is and not field.schema.optional
-            ]
-            changed = [(at, writer) for at, writer in enumerate(writers) if writer is not _as_it_is]
-
-            def write_struct(value: Any) -> Any:
-                items = value.values()
-                for at in required:
-                    if items[at] is None:
-                        raise DataError(
-                            f"Conversion error: null value for field {names[at]!r} that is required "
-                            "and has no default value"
-                        )
-                if changed:
-                    items = items.copy()
-                    for at, writer in changed:
-                        items[at] = writer(items[at])
-                return dict(zip(names, items, strict=True))
-
-            return write_struct
+            return _struct_writer(
+                schema, [_plain_writer(field.schema) or self._writer(field.schema) for field in schema.fields]
+            )
         return _as_it_is
 
     def schema_to_json(self, schema: Schema) -> dict[str, Any]:
@@ -438,6 +422,38 @@ def _plain_writer(schema: Schema) -> Write | None:
     if schema.type in (*_INTEGER_TYPES, Type.STRING, Type.BOOLEAN):
         return _as_it_is
     return None
+
+
+def _struct_writer(schema: Schema, writers: list[Write]) -> Write:
+    """One function for all fields, put together as text: a finite float goes to the encoder as it is, a value
+    of a plain type too unless it is a null that may not be, every other value to the field's own writer."""
+    lines = ["def write(items):"]
+    pairs = []
+    for at, (field, writer) in enumerate(zip(schema.fields, writers, strict=True)):
+        pairs.append(f"n{at}: v{at}")
+        lines.append(f"    v{at} = items[{at}]")
+        if writer is _as_it_is:
+            if not field.schema.optional:
+                lines.append(f"    if v{at} is None: refuse(n{at})")
+        elif field.schema.type in (Type.FLOAT32, Type.FLOAT64):
+            lines.append(
+                f"    if not (type(v{at}) is float and -most <= v{at} <= most): v{at} = w{at}(v{at})"
+            )
+        else:
+            lines.append(f"    v{at} = w{at}(v{at})")
+    lines.append(f"    return {{{', '.join(pairs)}}}")
+    names: dict[str, Any] = {"refuse": _refuse_null, "most": sys.float_info.max}
+    for at, (field, writer) in enumerate(zip(schema.fields, writers, strict=True)):
+        names[f"n{at}"], names[f"w{at}"] = field.name, writer
+    exec("\n".join(lines), names)
+    write: Write = names["write"]
+    return lambda value: write(value.values())
+
+
+def _refuse_null(name: str) -> None:
+    raise DataError(
+        f"Conversion error: null value for field {name!r} that is required and has no default value"
+    )
 
 
 def _write_float(value: Any) -> Any:

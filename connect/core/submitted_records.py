@@ -28,12 +28,21 @@ class SubmittedRecord:
 class SubmittedRecords:
     def __init__(self) -> None:
         self._queues: dict[Any, deque[SubmittedRecord]] = {}
+        # Records come in runs of one partition: the map of the last one, as it was, and what it is known by.
+        self._last: Mapping[str, Any] | None = None
+        self._last_copy: dict[str, Any] = {}
+        self._last_identity: Any = canonical(None)
         self.unacked = 0
 
     def submit(
         self, partition: Mapping[str, Any] | None, offset: Mapping[str, Any] | None
     ) -> SubmittedRecord:
-        queue = self._queues.setdefault(canonical(partition), deque())
+        if partition is not self._last or (partition is not None and partition != self._last_copy):
+            self._last, self._last_copy = partition, dict(partition or {})
+            self._last_identity = canonical(partition)
+        queue = self._queues.get(self._last_identity)
+        if queue is None:
+            queue = self._queues[self._last_identity] = deque()
         record = SubmittedRecord(partition, offset, queue)
         queue.append(record)
         self.unacked += 1
