@@ -62,9 +62,16 @@ _TYPES: Final = {name: type_ for type_, name in _TYPE_NAMES.items()}
 _INTEGER_TYPES: Final = frozenset((Type.INT8, Type.INT16, Type.INT32, Type.INT64))
 _encode = msgspec.json.encode
 _key_of = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
-_decode = json.JSONDecoder().decode
-_decode_exactly = json.JSONDecoder(parse_float=decimal.Decimal).decode
-_scan = json.JSONDecoder().raw_decode
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_decode = _decoder.decode
+_decode_exactly = json.JSONDecoder(parse_float=decimal.Decimal, parse_constant=_refuse_constant).decode
+_scan = _decoder.raw_decode
 _ENVELOPE_START: Final = '{"schema":'
 _PAYLOAD_START: Final = ',"payload":'
 # The same with the blanks that other writers put there.
@@ -327,7 +334,7 @@ class JsonConverter(BothConverter):
                 return SchemaAndValue(schema, self._reader(schema)(exact))
         except RecursionError:
             raise DataError(f"JSON of {len(value)} bytes is nested too deeply") from None
-        except (ValueError, binascii.Error) as error:
+        except (ValueError, OverflowError, binascii.Error) as error:
             raise DataError(
                 f"Converting byte[] to Kafka Connect data failed due to serialization error: {error}"
             ) from error
