@@ -1,4 +1,5 @@
-"""The rows about groups: rebalances of 1, 10 and 100 members, commits of offsets, consumers in a group.
+"""The rows about groups and transactions: groups of 1, 10 and 100 members that form and rebalance, commits of
+offsets, consumers in a group, transactions of one and of ten producers.
 
 In: a `Bench`. Out: figures. What must hold: members and committers are the raw client of the protocol tests, so
 that what is measured is the broker and not a client's timers; every answer is checked.
@@ -14,13 +15,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bench import machine
-from bench.load_tools import Transfer, rdkafka_group_consume, rdkafka_produce
+from bench.load_tools import Transfer, java_transactions, rdkafka_group_consume, rdkafka_produce
+from bench.subjects import PROPERTIES
 from tests.protocol import groups, raw, schema
 
 if TYPE_CHECKING:
     from bench.rows import Bench
 
 _REBALANCES = 15
+_JOINS = 5
 _ASSIGNMENT = bytes(60)
 
 
@@ -72,6 +75,60 @@ def rebalance(bench: Bench, members: int) -> dict[str, float]:
         for member in everyone:
             member.leave()
     return {"p50_ms": statistics.median(times[3:]) * 1000, "broker_cpu_us": cost}
+
+
+def join(bench: Bench, members: int) -> dict[str, float]:
+    """New members form a new group: member ids, joins, assignments, without the delay for late comers."""
+    server = bench.subject.server()
+    delay_s = int(PROPERTIES["group.initial.rebalance.delay.ms"]) / 1000
+    # The first delay is the last: no rebalance may take longer than this.
+    timeouts = {"session": 60_000, "rebalance": int(delay_s * 1000)}
+    times: list[float] = []
+    cost = 0.0
+    for number in range(_JOINS + 1):
+        group = f"{bench.topic}-{number}"
+        with ExitStack() as stack:
+            with raw.Connection(server.bootstrap) as connection:
+                groups.find_coordinator(connection, group)
+            everyone = [groups.Member(server.bootstrap, group, **timeouts) for _ in range(members)]
+            for member in everyone:
+                stack.callback(member.close)
+            before = machine.process_cpu_s(server.pid)
+            start = time.perf_counter()
+            asked = _frame(groups.JOIN_GROUP, 9, groups.join_request(group, **timeouts))
+            for member, answer in zip(everyone, _ask([asked] * members, everyone), strict=True):
+                joined = schema.decode(schema.response_schema(groups.JOIN_GROUP, 9), answer, 5)
+                member.member_id = joined["member_id"]
+            requests = [groups.join_request(group, member.member_id, **timeouts) for member in everyone]
+            for member, answer in zip(
+                everyone,
+                _ask([_frame(groups.JOIN_GROUP, 9, values) for values in requests], everyone),
+                strict=True,
+            ):
+                joined = schema.decode(schema.response_schema(groups.JOIN_GROUP, 9), answer, 5)
+                assert (joined["error_code"], joined["generation_id"]) == (0, 1), joined
+                member.generation, member.leader = 1, joined["leader"]
+            # The leader is asked last, so that the others wait for it.
+            everyone.sort(key=lambda member: member.member_id == member.leader)
+            syncs = [_frame(groups.SYNC_GROUP, 5, _sync_values(member, everyone)) for member in everyone]
+            assert all(answer.endswith(_ASSIGNMENT + b"\0") for answer in _ask(syncs, everyone))
+            if number:
+                times.append(time.perf_counter() - start - delay_s)
+                cost += (machine.process_cpu_s(server.pid) - before) / (_JOINS * members) * 1e6
+            for member in everyone:
+                member.leave()
+    return {"p50_ms": statistics.median(times) * 1000, "broker_cpu_us": cost}
+
+
+def transactions(bench: Bench, producers: int) -> dict[str, float]:
+    """Java's producers: one record a transaction, each of them in step."""
+    server = bench.subject.server()
+    bench.topic_for(server, partitions=producers)
+    before = machine.process_cpu_s(server.pid)
+    figures = java_transactions(server.bootstrap, bench.topic, producers, bench.seconds, bench.timeout_s)
+    figures["broker_cpu_us"] = (machine.process_cpu_s(server.pid) - before) / figures["total"] * 1e6
+    bench.load(server, "delete", topic=bench.topic)
+    return figures
 
 
 def _sync_values(member: groups.Member, everyone: list[groups.Member]) -> dict[str, object]:

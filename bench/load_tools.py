@@ -1,4 +1,4 @@
-"""The load tools: rdkafka_performance, and the programs of bench/load and bench/kfake.
+"""The load tools: rdkafka_performance, and the programs (Go, Java) of bench/load and bench/kfake.
 
 In: a broker's address and a load. Out: the tool's own figures, plus the processor time it used. What must
 hold: each run ends within its time limit, and a run that did not do all of its work raises `ToolError` with
@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.processes import die_with_parent
+from tests.processes import compile_java, die_with_parent, java_command
 from tools import interop
 
 
@@ -95,6 +95,20 @@ def load(command: str, address: str, timeout_s: float, **flags: Any) -> dict[str
     ]
     result = run([str(load_program()), command, "-addr", address, *words], timeout_s)
     answer: dict[str, float] = json.loads(result.out)
+    answer["client_cpu_s"] = result.cpu_s
+    return answer
+
+
+def java_transactions(
+    address: str, topic: str, producers: int, seconds: float, timeout_s: float
+) -> dict[str, float]:
+    """Transactions of Java's producers, after two seconds in which the JVM compiles what it needs."""
+    classes = compile_java(interop.REPOSITORY / "bench" / "load" / "Transactions.java")
+    directory = interop.cache_directory() / "bench"
+    directory.mkdir(parents=True, exist_ok=True)
+    command = java_command(directory, "-Xmx512m", extra_class_path=classes)
+    result = run([*command, "Transactions", address, topic, str(producers), "2", str(seconds)], timeout_s)
+    answer: dict[str, float] = json.loads(result.out.splitlines()[-1])
     answer["client_cpu_s"] = result.cpu_s
     return answer
 

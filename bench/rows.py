@@ -353,6 +353,10 @@ def _all_rows() -> list[Row]:
         metrics = (Metric("p50_ms", "ms", less_is_better=True, goal=1),)
         work = partial(group_rows.rebalance, members=members)
         rows.append(Row(f"group/rebalance/{members}", title, work, metrics, "member"))
+    for members in (1, 10, 100):
+        title = f"a new group of {members}: join and sync beyond the initial delay, p50"
+        work = partial(group_rows.join, members=members)
+        rows.append(Row(f"group/join/{members}", title, work, metrics, "member"))
     for inflight, partitions, title in (
         (1, 1, "offset commits of one partition, in step"),
         (16, 1, "offset commits of one partition, 16 in flight"),
@@ -361,6 +365,16 @@ def _all_rows() -> list[Row]:
         work = partial(group_rows.commits, inflight=inflight, partitions=partitions)
         metrics = (Metric("commits_per_s", "commits/s", goal=1),)
         rows.append(Row(f"group/commit/{partitions}x{inflight}", title, work, metrics, "commit"))
+    for producers in (1, 10):
+        of = "one producer" if producers == 1 else f"{producers} producers"
+        metrics = (
+            Metric("transactions_per_s", "transactions/s", goal=1),
+            Metric("p50_ms", "ms", less_is_better=True, label="p50"),
+            Metric("p99_ms", "ms", less_is_better=True, label="p99"),
+        )
+        work = partial(group_rows.transactions, producers=producers)
+        title = f"transactions of one record, {of} (Java)"
+        rows.append(Row(f"transactions/{producers}", title, work, metrics, "transaction"))
     rows.append(
         Row(
             "group/consumer/1KB",
