@@ -35,17 +35,20 @@ from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.features import BOOTSTRAP_FEATURES, KRAFT_VERSION, METADATA_VERSION, SUPPORTED_FEATURES
 from pybroker.metadata.image import ControllerImage, EndpointImage, MetadataImage, empty_image
 from pybroker.metadata.records import ImageBuilder, ImageContent, controller_record, image_records
+from pybroker.raft import requests
 from pybroker.raft.hard_state import load_hard_state, store_hard_state
 from pybroker.raft.log import RaftLog
-from pybroker.raft.single_voter import Node
+from pybroker.raft.node import Node
 from pybroker.raft.snapshot import (
+    DirectorySnapshots,
     SnapshotId,
     encode_snapshot,
     list_snapshots,
     remove_partial_snapshots,
     write_snapshot,
 )
-from pybroker.raft.voters import Voter, voter_records
+from pybroker.raft.voters import Voter, VoterSet, voter_records
+from pybroker.records.batch import HEADER_SIZE
 from pybroker.wire.message import Message
 from pybroker.wire.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
 from pybroker.wire.messages.broker_registration import (
@@ -55,6 +58,7 @@ from pybroker.wire.messages.broker_registration import (
 from pybroker.wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsResponse
 from pybroker.wire.messages.create_topics import CreateTopicsRequest, CreateTopicsResponse
 from pybroker.wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
+from pybroker.wire.messages.describe_quorum import DescribeQuorumRequest, DescribeQuorumResponse
 from pybroker.wire.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
@@ -64,7 +68,6 @@ from pybroker.wire.schemas.metadata_records import (
     BeginTransactionRecord,
     BrokerRegistrationChangeRecord,
     EndTransactionRecord,
-    VotersRecord,
 )
 
 R = TypeVar("R")
@@ -173,6 +176,7 @@ class Controller:
             tuple((endpoint.name, endpoint.host, endpoint.port) for endpoint in settings.endpoints),
         )
         self._node: Node | None = None
+        self._snapshots = DirectorySnapshots(files, log.directory)
         self._latest = empty_image(settings.cluster_id)
         self._image = self._latest
         self._image_timestamp_ms = 0
@@ -200,26 +204,32 @@ class Controller:
             bootstrap.format_directory(
                 files, self._log_directory, log.directory, self._settings.features, [self._voter], now_ms
             )
-        loaded = load(files, log, self._settings.cluster_id)
-        self._take_voters(loaded.voters)
+        loaded = load(files, log, self._settings.cluster_id, VoterSet([self._voter]))
+        first_start = log.end_offset == 0
+        self._take_voters(loaded.history.voters)
         self._latest = loaded.image
         self._bytes_since_snapshot = loaded.bytes_since_snapshot
         self._topics.load(loaded.image)
+        self._snapshots.refresh(loaded.snapshot)
         node = self._node = Node(
-            self.node_id,
-            [self._voter],
+            self._voter.key,
+            self._settings.cluster_id,
             load_hard_state(files, log.directory),
-            log_end_offset=log.end_offset,
-            last_epoch=max(log.last_epoch, loaded.image.epoch),
+            loaded.history,
+            log=log,
+            snapshots=self._snapshots,
+            clock=self._clock,
+            rng=self._rng,
+            endpoints=self._voter.endpoints,
         )
         log.on_durable = self._durable
-        first_start = log.end_offset == 0
-        node.tick(now_ms)
+        # The only voter needs nobody else: it leads as soon as that is on record.
         ready = node.take_ready()
         if ready.hard_state is not None:
             store_hard_state(files, log.directory, ready.hard_state)
-        for entry in ready.entries:
-            log.append(entry.batch)
+        node.stored(ready.hard_state_version)
+        if not node.is_leader:
+            raise StorageError(node.last_fault)
         if first_start:
             # The new control batch says what the loader would have found in it.
             self._latest = self._latest._replace(features={**self._latest.features, KRAFT_VERSION: 1})
@@ -237,21 +247,15 @@ class Controller:
             self.register_broker(registration)
         self.flush()
 
-    def _take_voters(self, record: VotersRecord | None) -> None:
+    def _take_voters(self, voters: VoterSet) -> None:
         """The quorum as the log states it: with the endpoints that another broker may count on."""
-        if record is None:
-            return
-        others = sorted({voter.voter_id for voter in record.voters} - {self.node_id})
-        if others or len(record.voters) != 1:
+        others = [voter_id for voter_id in voters.ids if voter_id != self.node_id]
+        if others or len(voters) != 1:
             raise ConfigError(
                 f"the metadata log is that of a quorum with the voters {', '.join(map(str, others))} too; "
                 "a quorum of one node only is supported"
             )
-        self._voter = Voter(
-            self.node_id,
-            record.voters[0].voter_directory_id,
-            tuple((endpoint.name, endpoint.host, endpoint.port) for endpoint in record.voters[0].endpoints),
-        )
+        self._voter = voters[0]
 
     @property
     def _log_directory(self) -> str:
@@ -293,6 +297,10 @@ class Controller:
         if self._node is None:
             raise InvariantError("the controller was not started")
         return self._node
+
+    def describe_quorum(self, request: DescribeQuorumRequest) -> DescribeQuorumResponse:
+        """Who votes and how far everybody is."""
+        return requests.describe_quorum(self._leader, request)
 
     def on_image(self, callback: ImageCallback) -> None:
         """Call `callback(image, delta)` for every commit, before the response that promises it is given."""
@@ -363,7 +371,7 @@ class Controller:
         """Register this broker's new incarnation. `previous_broker_epoch` is that of the clean-shutdown
         marker: without a matching one every partition gets a new leader epoch."""
         return self._submit(
-            lambda image: brokers.register(image, request, self._leader.log_end_offset),
+            lambda image: brokers.register(image, request, self._log.end_offset),
             lambda code, message=None: brokers.refuse_registration(code),
         )
 
@@ -410,20 +418,14 @@ class Controller:
                 f"The change needs a batch of {size} bytes, more than the limit of {MAX_BATCH_BYTES}."
             )
         node = self._leader
-        entry = node.propose(values, self._clock.wall_ms())
-        node.take_ready()
-        try:
-            self._log.append(entry.batch)
-        except StorageError:
-            node.append_failed(entry)
-            raise
-        self._bytes_since_snapshot += len(entry.batch)
+        _, last_offset = node.propose(values)
+        self._bytes_since_snapshot += size + HEADER_SIZE
         builder = ImageBuilder(self._latest)
         for record in records:
             # A transaction within one batch is all there at once.
             if not isinstance(record, _TRANSACTION_FRAME):
                 builder.replay(record)
-        image, delta = builder.build(entry.last_offset, entry.epoch)
+        image, delta = builder.build(last_offset, node.epoch)
         self._latest = image
         self._topics.applied(delta)
         return image, delta
@@ -432,7 +434,7 @@ class Controller:
         self, image: MetadataImage | None, delta: MetadataDelta | None, response: R, refuse: _Refuse[R]
     ) -> Deferred[R]:
         pending: _Pending[R] = _Pending(
-            self._leader.log_end_offset, image, delta, self._clock.wall_ms(), response, refuse
+            self._log.end_offset, image, delta, self._clock.wall_ms(), response, refuse
         )
         self._pending.append(pending)  # type: ignore[arg-type]
         self._log.request_flush()
@@ -442,8 +444,7 @@ class Controller:
         """Everything below `end_offset` is synced."""
         node = self._leader
         node.persisted(end_offset)
-        high_watermark = node.take_ready().high_watermark
-        self._log.note_committed(high_watermark)
+        self._log.note_committed(node.high_watermark)
         if self._publishing:
             # A callback made the log flush: the loop that called it goes on with what is new.
             return
@@ -519,6 +520,7 @@ class Controller:
                 self._files.remove(f"{self._log.directory}/{old.file_name}")
             # Should the newest one turn out to be damaged, the one before and the log after it are there.
             self._log.trim(found[-_KEPT_SNAPSHOTS:][0].end_offset)
+            self._snapshots.refresh(found[-1])
 
 
 class _BatchTooLarge(Exception):

@@ -13,7 +13,8 @@ from pybroker.common.files import FileSystem
 from pybroker.metadata.image import MetadataImage, empty_image
 from pybroker.metadata.records import ImageBuilder
 from pybroker.raft.log import RaftLog
-from pybroker.raft.snapshot import load_latest_snapshot
+from pybroker.raft.snapshot import SnapshotId, load_latest_snapshot
+from pybroker.raft.voters import NO_VOTERS, VoterHistory, VoterSet
 from pybroker.records.batch import iter_headers, iter_records
 from pybroker.records.control import ControlRecord, ControlType, read_control_batch
 from pybroker.wire.message import Message
@@ -21,7 +22,6 @@ from pybroker.wire.schemas.metadata_records import (
     AbortTransactionRecord,
     BeginTransactionRecord,
     EndTransactionRecord,
-    VotersRecord,
     decode_control,
     decode_record,
 )
@@ -31,11 +31,12 @@ _READ_BYTES: Final = 4 * 1024 * 1024
 
 class Loaded(NamedTuple):
     """The state at the end of the log. `in_transaction`: it ends within one, to be aborted by the leader.
-    `voters`: the newest statement of who votes in the quorum, None in a log without one (kraft.version 0)."""
+    `history`: who votes in the quorum, as snapshot and log state it. `snapshot`: the one it starts from."""
 
     image: MetadataImage
     in_transaction: bool
-    voters: VotersRecord | None
+    history: VoterHistory
+    snapshot: SnapshotId | None
     last_timestamp_ms: int
     bytes_since_snapshot: int
 
@@ -43,12 +44,11 @@ class Loaded(NamedTuple):
 class _Replay:
     """Feeds a builder; keeps the records of an open transaction back."""
 
-    __slots__ = ("builder", "transaction", "voters")
+    __slots__ = ("builder", "transaction")
 
     def __init__(self, builder: ImageBuilder) -> None:
         self.builder = builder
         self.transaction: list[Message] | None = None
-        self.voters: VotersRecord | None = None
 
     def data(self, value: bytes | None) -> None:
         try:
@@ -75,20 +75,21 @@ class _Replay:
     def control(self, record: ControlRecord) -> None:
         if record.type == ControlType.KRAFT_VERSION:
             self.builder.replay(decode_control(record.type, record.value))
-        elif record.type == ControlType.KRAFT_VOTERS:
-            voters = decode_control(record.type, record.value)
-            assert isinstance(voters, VotersRecord)
-            self.voters = voters
 
 
-def load(files: FileSystem, log: RaftLog, cluster_id: str) -> Loaded:
-    """Replay everything. CorruptionError when the snapshot and the log do not meet, or a record is bad."""
+def load(files: FileSystem, log: RaftLog, cluster_id: str, voters: VoterSet = NO_VOTERS) -> Loaded:
+    """Replay everything. CorruptionError when the snapshot and the log do not meet, or a record is bad.
+
+    `voters` vote as long as the log states nobody (kraft.version 0).
+    """
     replay = _Replay(ImageBuilder(empty_image(cluster_id)))
+    history = VoterHistory(voters)
     offset = epoch = last_timestamp_ms = size = 0
     found = load_latest_snapshot(files, log.directory) if files.exists(log.directory) else None
     if found is not None:
         snapshot, content = found
         offset, epoch = snapshot
+        history.reset(offset, content.control_records)
         for control in content.control_records:
             replay.control(control)
         for value in content.values:
@@ -109,6 +110,7 @@ def load(files: FileSystem, log: RaftLog, cluster_id: str) -> Loaded:
                 for control in read_control_batch(batch):
                     if control.offset >= offset:
                         replay.control(control)
+                        history.add(control.offset, control)
             else:
                 for record in iter_records(batch, header=header):
                     if record.offset >= offset:
@@ -117,4 +119,5 @@ def load(files: FileSystem, log: RaftLog, cluster_id: str) -> Loaded:
         if offset == before:
             raise CorruptionError(f"metadata log cannot be read at offset {offset}")
     image, _ = replay.builder.build(offset - 1, epoch)
-    return Loaded(image, replay.transaction is not None, replay.voters, last_timestamp_ms, size)
+    start = None if found is None else found[0]
+    return Loaded(image, replay.transaction is not None, history, start, last_timestamp_ms, size)

@@ -1,7 +1,7 @@
 """Kafka's own command-line tools against the broker, and kafka-dump-log on the files that it leaves.
 
 Left out: ConsumerPerformance, VerifiableConsumer and EndToEndLatency, which subscribe and so need groups;
-kafka-metadata-quorum, kafka-acls, kafka-transactions and the group tools, whose APIs are not served yet.
+kafka-acls, kafka-transactions and the group tools, whose APIs are not served yet.
 """
 
 from __future__ import annotations
@@ -231,6 +231,21 @@ def test_kafka_broker_api_versions(tool: Tool) -> None:
         "ApiVersions(18): 0 to 4",
     ):
         assert line in out
+
+
+def test_kafka_metadata_quorum(tool: Tool) -> None:
+    status = tool("MetadataQuorumCommand", "describe", "--status").check()
+    told = dict(re.findall(r"^(\w+):\s+(.*)$", status, re.M))
+    assert told["LeaderId"] == "1"
+    assert int(told["LeaderEpoch"]) > 0
+    assert int(told["HighWatermark"]) > 0
+    assert told["MaxFollowerLag"] == "0"
+    assert re.fullmatch(r'\[{"id": 1, "directoryId": "[\w-]{22}".*}\]', told["CurrentVoters"])
+    assert told["CurrentObservers"] == "[]"
+    rows = tool("MetadataQuorumCommand", "describe", "--replication").check().splitlines()
+    header, row = (line.split() for line in rows if line.strip())
+    assert header[0] == "NodeId"
+    assert (row[0], row[header.index("Lag")], row[-1]) == ("1", "0", "Leader")
 
 
 def test_kafka_features(tool: Tool) -> None:

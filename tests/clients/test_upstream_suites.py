@@ -34,7 +34,6 @@ KAFKA_PYTHON_LEFT_OUT = {
     "test_create_describe_delete_acls": "needs ACLs (and is skipped by a broker without an authorizer)",
     "test_elect_leaders": "needs ElectLeaders",
     "test_alter_replica_log_dirs": "needs AlterReplicaLogDirs",
-    "test_describe_metadata_quorum": "needs DescribeQuorum",
     "test_alter_partition_reassignments": "needs AlterPartitionReassignments",
 }
 

@@ -13,8 +13,8 @@ from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.image import NO_LEADER
 from pybroker.raft.hard_state import HardState, load_hard_state
 from pybroker.raft.log import MemoryRaftLog
-from pybroker.raft.node import Voter, voter_records
 from pybroker.raft.snapshot import SnapshotId, list_snapshots, load_latest_snapshot
+from pybroker.raft.voters import Voter, decode_voters, voter_records
 from pybroker.records.batch import iter_headers
 from pybroker.records.control import build_control_batch
 from pybroker.wire.schemas.metadata_records import (
@@ -230,8 +230,8 @@ def test_what_apache_kafka_left_without_a_leader_is_led_again():
 def test_the_voters_of_the_log_stay_as_they_are():
     """Another broker finds its quorum by them: their endpoints are not this controller's to change."""
     harness = Harness()
-    stated = load(harness.files, harness.log, CLUSTER).voters
-    assert stated.voters[0].endpoints[0].port == 9093
+    stated = load(harness.files, harness.log, CLUSTER).history.voters
+    assert stated[0].endpoints == (("CONTROLLER", "localhost", 9093),)
     data = bytes(harness.log.data)
     harness = Harness(log=MemoryRaftLog(data, directory=METADATA_DIR), files=harness.files, start=False)
     harness.controller._settings = ControllerSettings(CLUSTER, DIRECTORY_ID)
@@ -242,7 +242,10 @@ def test_the_voters_of_the_log_stay_as_they_are():
     effect.run()
     effect.complete(None)
     _, content = load_latest_snapshot(harness.files, METADATA_DIR)
-    assert [decode_control(record.type, record.value) for record in content.control_records][1] == stated
+    assert (
+        decode_voters(decode_control(content.control_records[1].type, content.control_records[1].value))
+        == stated
+    )
 
 
 def test_a_quorum_of_several_is_refused():
@@ -267,7 +270,7 @@ def test_open_transaction_is_aborted():
     harness.create(topic("a"))
     node = harness.controller._node
     values = [encode(BeginTransactionRecord()), encode(TopicRecord(name="z", topic_id=b"z" * 16))]
-    harness.log.append(node.propose(values, 0).batch)
+    node.propose(values)
     loaded = load(harness.files, harness.log, CLUSTER)
     assert loaded.in_transaction
     assert list(loaded.image.topics) == ["a"]

@@ -7,6 +7,7 @@ the checkpoints: what `kafka-storage format --standalone` made for it.
 from __future__ import annotations
 
 import base64
+import random
 
 import pytest
 
@@ -17,9 +18,9 @@ from pybroker.controller import bootstrap
 from pybroker.controller.loader import load
 from pybroker.metadata.records import write_version
 from pybroker.raft.log import MemoryRaftLog
-from pybroker.raft.single_voter import Node
-from pybroker.raft.snapshot import decode_snapshot
-from pybroker.raft.voters import Voter
+from pybroker.raft.node import Node
+from pybroker.raft.snapshot import DirectorySnapshots, decode_snapshot
+from pybroker.raft.voters import Voter, VoterHistory, VoterSet
 from pybroker.records.batch import iter_headers, iter_records, read_header
 from pybroker.wire.schemas.metadata_records import decode_record, encode_record
 from tests.unit.controller.harness import CLUSTER, DATA, METADATA_DIR, Harness, topic
@@ -72,13 +73,19 @@ def test_every_record_has_kafkas_bytes():
 def test_the_first_batches_have_kafkas_bytes():
     headers = list(iter_headers(LOG))
     (_, first), (start, second) = headers[:2]
-    node = Node(1, [VOTER], None, log_end_offset=0, last_epoch=0)
-    node.tick(first.base_timestamp)
-    (entry,) = node.take_ready().entries
-    assert entry.batch == LOG[: first.size]
+    history = VoterHistory(VoterSet())
+    history.reset(0, decode_snapshot(VOTERS).control_records)
+    clock, log = ManualClock(first.base_timestamp), MemoryRaftLog()
+    snapshots = DirectorySnapshots(MemoryFileSystem(), "/data")
+    node = Node(
+        VOTER.key, CLUSTER, None, history, log=log, snapshots=snapshots, clock=clock, rng=random.Random(1)
+    )
+    node.stored(node.take_ready().hard_state_version)
+    assert log.data == LOG[: first.size]
+    clock.advance(second.base_timestamp - first.base_timestamp)
     records = bootstrap.bootstrap_records(FEATURES, "1")
-    entry = node.propose([bootstrap.encode(record) for record in records], second.base_timestamp)
-    assert entry.batch == LOG[start : start + second.size]
+    node.propose([bootstrap.encode(record) for record in records])
+    assert log.data[start:] == LOG[start : start + second.size]
 
 
 def timestamps(content):

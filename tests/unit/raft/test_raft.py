@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pybroker.common.errors import ConfigError, CorruptionError, InvariantError
+from pybroker.common.errors import CorruptionError
 from pybroker.common.memory_files import MemoryFileSystem
 from pybroker.raft.hard_state import (
     HardState,
@@ -14,7 +14,6 @@ from pybroker.raft.hard_state import (
     store_hard_state,
 )
 from pybroker.raft.log import MemoryRaftLog
-from pybroker.raft.single_voter import Node, Role
 from pybroker.raft.snapshot import (
     SnapshotId,
     decode_snapshot,
@@ -24,20 +23,12 @@ from pybroker.raft.snapshot import (
     remove_partial_snapshots,
     write_snapshot,
 )
-from pybroker.raft.voters import Voter
-from pybroker.records.batch import crc_matches, iter_headers, iter_records, read_header
-from pybroker.records.control import ControlType, read_control_batch
-from pybroker.wire.schemas.metadata_records import decode_control
+from pybroker.records.batch import Record, build_batch, iter_headers, read_header
 
 SETTLED = (
     b'{"leaderId":1,"leaderEpoch":1,"votedId":-1,'
     b'"votedDirectoryId":"AAAAAAAAAAAAAAAAAAAAAA","data_version":1}'
 )
-VOTER = Voter(1, b"d" * 16, (("CONTROLLER", "localhost", 9093),))
-
-
-def make_node(hard_state=None, *, log_end_offset=0, last_epoch=0):
-    return Node(1, [VOTER], hard_state, log_end_offset=log_end_offset, last_epoch=last_epoch)
 
 
 # Hard state
@@ -71,103 +62,41 @@ def test_quorum_state_file():
     assert files.list_dir("/m") == ["quorum-state"]
 
 
-# Node
-
-
-def test_first_election():
-    node = make_node()
-    assert node.role is Role.UNATTACHED
-    node.tick(5)
-    ready = node.take_ready()
-    assert node.is_leader
-    assert ready.hard_state == HardState(1, 1)
-    assert ready.high_watermark == 0
-    (entry,) = ready.entries
-    header = read_header(entry.batch)
-    assert (header.base_offset, header.last_offset, header.leader_epoch) == (0, 2, 1)
-    assert header.is_control
-    assert crc_matches(entry.batch)
-    records = read_control_batch(entry.batch)
-    assert [record.type for record in records] == [
-        ControlType.LEADER_CHANGE,
-        ControlType.KRAFT_VERSION,
-        ControlType.KRAFT_VOTERS,
-    ]
-    assert decode_control(6, records[2].value).voters[0].endpoints[0].port == 9093
-    assert node.take_ready().entries == ()
-    node.tick(6)
-    assert node.take_ready() == (None, (), 0)
-
-
-def test_restart_is_a_new_epoch_with_a_leader_change_alone():
-    node = make_node(HardState(1, 4), log_end_offset=10, last_epoch=4)
-    assert node.role is Role.RESIGNED
-    node.tick(0)
-    ready = node.take_ready()
-    assert ready.hard_state == HardState(1, 5)
-    assert [(e.base_offset, e.last_offset, e.epoch) for e in ready.entries] == [(10, 10, 5)]
-
-
-def test_a_lost_quorum_state_does_not_bring_an_epoch_back():
-    node = make_node(None, log_end_offset=10, last_epoch=7)
-    node.tick(0)
-    assert node.take_ready().hard_state == HardState(1, 8)
-
-
-def test_flush_first_count_second():
-    node = make_node(HardState(1, 1), log_end_offset=10, last_epoch=1)
-    node.tick(0)
-    node.take_ready()
-    # What an earlier epoch left is not committed by being durable, but by a record of this epoch.
-    node.persisted(10)
-    assert node.take_ready().high_watermark == 0
-    entry = node.propose([b"x", b"y"], 3)
-    assert (entry.base_offset, entry.last_offset) == (11, 12)
-    assert [record.value for record in iter_records(entry.batch)] == [b"x", b"y"]
-    assert node.take_ready().high_watermark == 0
-    node.persisted(11)
-    assert node.take_ready().high_watermark == 11
-    node.persisted(13)
-    assert node.take_ready().high_watermark == 13
-    node.persisted(12)
-    assert node.take_ready().high_watermark == 13
-
-
-def test_misuse():
-    node = make_node()
-    with pytest.raises(InvariantError):
-        node.propose([b""], 0)
-    node.tick(0)
-    with pytest.raises(InvariantError):
-        node.persisted(4)
-    with pytest.raises(ConfigError):
-        Node(1, [VOTER, Voter(2, b"e" * 16)], None, log_end_offset=0, last_epoch=0)
-
-
-def test_failed_append_gives_the_offsets_back():
-    node = make_node()
-    node.tick(0)
-    first = node.propose([b"x"], 0)
-    node.append_failed(first)
-    assert node.propose([b"y"], 0).base_offset == first.base_offset
-    second = node.propose([b"z"], 0)
-    with pytest.raises(InvariantError):
-        node.append_failed(first)
-    node.append_failed(second)
+# Log
 
 
 def test_memory_log_drops_a_torn_tail():
-    node = make_node()
-    node.tick(0)
+    first, second = (
+        build_batch([Record(0, 0, None, b"x" * 50)], base_offset=at, leader_epoch=1) for at in (0, 1)
+    )
     log = MemoryRaftLog()
-    for entry in (*node.take_ready().entries, node.propose([b"x" * 50], 0)):
-        log.append(entry.batch)
-    assert log.end_offset == 4
-    assert log.read(0, 1) == bytes(log.data)[: read_header(log.data).size]
-    assert log.read(3, 10_000) == bytes(log.data)[read_header(log.data).size :]
+    log.append(first)
+    log.append(second)
+    assert log.end_offset == 2
+    assert log.read(0, 1) == first
+    assert log.read(1, 10_000) == second
     torn = MemoryRaftLog(bytes(log.data)[:-1])
-    assert torn.end_offset == 3
-    assert torn.read(3, 100) == b""
+    assert torn.end_offset == 1
+    assert torn.read(1, 100) == b""
+
+
+def test_epochs_and_cuts():
+    log = MemoryRaftLog()
+    for offset, epoch in ((0, 1), (1, 1), (2, 4), (3, 6)):
+        log.append(build_batch([Record()], base_offset=offset, leader_epoch=epoch))
+    assert [log.end_offset_for_epoch(epoch) for epoch in (0, 1, 3, 4, 5, 6, 9)] == [
+        (0, 0),
+        (1, 2),
+        (1, 2),
+        (4, 3),
+        (4, 3),
+        (6, 4),
+        (6, 4),
+    ]
+    log.truncate(3)
+    assert (log.end_offset, log.last_epoch) == (3, 4)
+    log.reset(9)
+    assert (log.start_offset, log.end_offset, log.last_epoch, log.data) == (9, 9, 0, b"")
 
 
 # Snapshots
