@@ -96,6 +96,7 @@ class ModelLog:
         return 0, self.start_offset
 
     def truncate(self, offset: int) -> None:
+        self.world.truncations += offset < self.end_offset
         self.batches = tuple(batch for batch in self.batches if batch.next <= offset)
 
     def reset(self, offset: int) -> None:
@@ -450,6 +451,11 @@ class World:
 
     def _do_cut(self, source: int, target: int) -> None:
         self.blocked |= {(source, target)}
+
+    def _do_isolate(self, node_id: int) -> None:
+        """Cut off one member, and heal what was cut before."""
+        others = [other for other in self.members if other != node_id]
+        self.blocked = frozenset(pair for other in others for pair in ((node_id, other), (other, node_id)))
 
     def _do_heal(self) -> None:
         self.blocked = frozenset()
