@@ -88,6 +88,10 @@ FACILITIES: dict[str, Facility] = {
         _both(_programs("java"), _fetched("jdbc-drivers")),
         f"apt-get install -y default-jdk-headless maven && {_fetch('jdbc-drivers')}",
     ),
+    "derby": Facility(
+        _both(_programs("java"), _fetched("derby")),
+        f"apt-get install -y default-jdk-headless maven && {_fetch('derby')}",
+    ),
     "binary": Facility(
         _both(_programs("gcc", "readelf", "strip"), _static_interpreter),
         "apt-get install -y gcc binutils python3-dev",
