@@ -20,7 +20,8 @@ from tests.protocol.raw import Batch, compress, record
 
 KEYS = (0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 46, 60, 71, 72, 74, 75)
 # Key: versions. Metadata is not asked for more often than others although clients do.
-VERSIONS = {row.key: range(row.min_version, row.max_version + 1) for row in API_TABLE if row.key in KEYS}
+ALL_VERSIONS = {row.key: range(row.min_version, row.max_version + 1) for row in API_TABLE}
+VERSIONS = {key: ALL_VERSIONS[key] for key in KEYS}
 WEIGHTS = {0: 5, 1: 5, 2: 2, 3: 2, 19: 2, 32: 2, 44: 2, 23: 1}
 NODE_ID = 1
 
@@ -53,6 +54,8 @@ class Step:
     # may be).
     damage: str = ""
     parameter: int = 0
+    # The connection it is sent on.
+    actor: int = 0
 
     @property
     def silent(self) -> bool:
@@ -228,8 +231,12 @@ class Generator:
                 self._pool += [(key, v) for v in versions for _ in range(WEIGHTS.get(key, 1))]
             self.random.shuffle(self._pool)
         key, version = self._pool.pop()
+        return self.spoiled(key, version, self._builders[key](version))
+
+    def spoiled(self, key: int, version: int, given: dict[str, Any]) -> Step:
+        """The request, with something wrong in one of nine."""
         struct = schema.request_schema(key, version)
-        values = prune(struct, self._builders[key](version))
+        values = prune(struct, given)
         step = Step(key, version, values)
         fate = self.random.random()
         if fate < 0.03:
@@ -241,8 +248,9 @@ class Generator:
             values.pop("replica_state", None)  # A tag itself, so the body would not end in an empty section.
         elif fate < 0.08:
             step.damage = "version"
-            step.parameter = self.pick(VERSIONS[key].stop, -1, 99, VERSIONS[key].start - 1)
-            if step.parameter in VERSIONS[key]:
+            served = ALL_VERSIONS[key]
+            step.parameter = self.pick(served.stop, -1, 99, served.start - 1)
+            if step.parameter in served:
                 step.parameter = 99
         elif fate < 0.11:
             self.spoil(struct, values)
@@ -266,8 +274,13 @@ class Generator:
                     "metrics",
                     "name",
                     "topic",
+                    "session_timeout",
+                    "rebalance_timeout",
+                    "transaction_timeout",
+                    "transaction_version",
+                    "member_epoch",
                 ):
-                    # Waits without end, acks that want no answer, and what needs a coordinator.
+                    # Waits without end, acks that want no answer, and what ends by itself in the middle of a run.
                     continue
                 if item.array or item.kind == "string" or item.bits >= 16:
                     places.append((values, item))
