@@ -24,7 +24,7 @@ from typing import IO, Any, ClassVar, NamedTuple
 
 from tools import interop
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
 
 _PR_SET_PDEATHSIG = 1

@@ -174,7 +174,7 @@ API_TABLE: Final[tuple[Api, ...]] = (
     Api(50, "DescribeUserScramCredentials", 0, 0, 0, False),
     Api(51, "AlterUserScramCredentials", 0, 0, 0, False),
     Api(55, "DescribeQuorum", 0, 2, 0, False),
-    Api(57, "UpdateFeatures", 0, 2, 0, False),
+    Api(57, "UpdateFeatures", 0, 2, 0, True),
     Api(60, "DescribeCluster", 0, 2, 0, True),
     Api(61, "DescribeProducers", 0, 0, 0, True),
     Api(64, "UnregisterBroker", 0, 0, 0, False),
