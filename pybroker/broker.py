@@ -119,6 +119,8 @@ class Broker:
         """Called with one line for things an operator should know."""
         self.run_cleaning_pass: Callable[[CleaningPass], CleaningResult] | None = None
         """Where compaction is done, None: by the thread that runs its effect. To be set before `start`."""
+        self.on_cleaner_idle: Callable[[], None] | None = None
+        """Called now and then when there is nothing to compact."""
         self.clean_in_slices = False
         """Compact in small slices between requests, without effects: for files in memory."""
         self._static_config = config
@@ -245,6 +247,7 @@ class Broker:
         )
         if self.run_cleaning_pass is not None:
             logs.cleaner.runner = self.run_cleaning_pass
+        logs.cleaner.on_idle = self.on_cleaner_idle
         logs.cleaner.sliced = self.clean_in_slices
         cluster_id = logs.open(self.node_id)
         logs.on_work = self._effects_wait

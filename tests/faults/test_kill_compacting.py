@@ -133,7 +133,7 @@ def test_kill_9_while_compacting(tmp_path: Path, request: pytest.FixtureRequest)
     interrupted = {".cleaned": 0, ".swap": 0, ".deleted": 0}
     starts = []
     try:
-        with Connection(server.bootstrap) as connection:
+        with Connection(server.bootstrap, timeout=60) as connection:
             raw.create_topic(connection, TOPIC, partitions=PARTITIONS, configs=configs)
         producers = [
             KeyedProducer(server.bootstrap, number, TOPIC, list(range(PARTITIONS)), 0.002)
@@ -163,13 +163,13 @@ def test_kill_9_while_compacting(tmp_path: Path, request: pytest.FixtureRequest)
             server.start()
             starts.append(time.monotonic() - started)
             if cycle % 50 == 49:
-                with Connection(server.bootstrap) as connection:
+                with Connection(server.bootstrap, timeout=60) as connection:
                     found = sum(len(read(connection, partition)) for partition in range(PARTITIONS))
                 assert found > 0
         for producer in producers:
             producer.stop()
         assert not [p.failure for p in producers if p.failure]
-        with Connection(server.bootstrap) as connection:
+        with Connection(server.bootstrap, timeout=60) as connection:
             written = sum(len(entries) for p in producers for entries in p.written.values())
             # What is left of a key, and the last segment.
             wait_until(
@@ -190,7 +190,7 @@ def test_kill_9_while_compacting(tmp_path: Path, request: pytest.FixtureRequest)
                     server.start()
                     server.stop()
         server.start()
-        with Connection(server.bootstrap) as connection:
+        with Connection(server.bootstrap, timeout=60) as connection:
             check(connection, producers)
     finally:
         server.kill()
