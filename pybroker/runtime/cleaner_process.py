@@ -105,7 +105,8 @@ class CleanerProcess:
                 raise InterruptedError("the cleaning pass was stopped")
             if not select.select([out], [], [], _POLL_SECONDS)[0]:
                 continue
-            piece = os.read(out.fileno(), wanted - len(found))
+            # Unbuffered: what is there, not all that was asked for.
+            piece = out.read(wanted - len(found))
             if not piece:
                 return b""
             found += piece
