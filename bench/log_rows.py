@@ -117,6 +117,11 @@ def _compaction(bench: Bench, server: Server, records: int, size: int, keys: int
             time.sleep(0.02)
         ended = time.monotonic()
         client.join()
+        # Compaction may have had a process of its own, whose time counts when it has ended.
+        while machine.has_children(server.pid):
+            if time.monotonic() - ended > 60:
+                raise RuntimeError("the cleaning process does not end")
+            time.sleep(0.05)
         cpu = machine.family_cpu_s(server.pid) - cpu
     return {
         "seconds": ended - started,
@@ -140,7 +145,6 @@ def recovery(bench: Bench, start_to_first_record: Callable[[Bench, Server], floa
         )
         size = _log_bytes(server.log_dir / f"{bench.topic}-log-0")
         server.kill()
-        server.start_timeout_s = 180
         seconds = start_to_first_record(bench, server)
         return {"seconds_per_gib": seconds / size * (1 << 30), "cpu_s": machine.process_cpu_s(server.pid)}
     finally:

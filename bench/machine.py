@@ -31,6 +31,10 @@ def family_cpu_s(pid: int) -> float:
     return sum(int(field) for field in fields[11:15]) / TICKS
 
 
+def has_children(pid: int) -> bool:
+    return any(path.read_text().strip() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+
+
 def machine_cpu_s() -> float:
     """Busy time of all processors together."""
     user, nice, system, _, _, irq, softirq, *_ = (
