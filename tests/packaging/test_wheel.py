@@ -18,6 +18,9 @@ from pybroker.version import VERSION
 from tests.processes import PybrokerProcess
 from tools import interop
 
+# The first one builds, and fetches what the wheel requires.
+pytestmark = pytest.mark.timeout(600)
+
 
 def one(folder: Path, pattern: str) -> Path:
     (found,) = folder.glob(pattern)
