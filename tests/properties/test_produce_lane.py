@@ -686,6 +686,14 @@ def odd_batches(count):
     batch[23:27] = ((1 << 31) - 2).to_bytes(4, "big")
     batch[57:61] = ((1 << 31) - 1).to_bytes(4, "big")
     yield "as many records as can be named", sealed(batch)
+    # Up to what makes a segment roll, or is too far ahead, and beyond it.
+    for later in (1, 999, 1000, 1001, 1500, 3_600_000):
+        yield f"{later} ms later", build_batch(records_of(count, 10, NOW + later, 0, keyed=False))
+    empty = bytearray(good[:61])
+    empty[57:61] = bytes(4)
+    for delta in (-1, 0, 5):
+        empty[23:27] = delta.to_bytes(4, "big", signed=True)
+        yield f"no records, last offset delta {delta}", sealed(empty)
     yield "later first", build_batch(records_of(count, 10, NOW - 5000, 0, keyed=False))
     for size in (0, 1, 63, 64, 200, 8191, 8192, 20_000):
         yield f"values of {size} bytes", batch_of(count, size)
