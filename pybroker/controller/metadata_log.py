@@ -21,11 +21,10 @@ CLUSTER_METADATA_ID: Final = bytes(15) + b"\x01"
 class PartitionRaftLog:
     """A view of one PartitionLog."""
 
-    __slots__ = ("_epoch_below", "_log", "on_durable")
+    __slots__ = ("_log", "on_durable")
 
     def __init__(self, log: PartitionLog) -> None:
         self._log = log
-        self._epoch_below = 0
         self.on_durable: Callable[[int], None] | None = None
         log.on_flush = self._flushed
 
@@ -47,8 +46,7 @@ class PartitionRaftLog:
 
     @property
     def last_epoch(self) -> int:
-        # Right after `reset` no batch tells the epoch.
-        return max(self._log.epochs.latest, self._epoch_below)
+        return max(self._log.epochs.latest, 0)
 
     def append(self, batch: bytes) -> None:
         info = self._log.append_records(batch)
@@ -76,9 +74,8 @@ class PartitionRaftLog:
     def truncate(self, offset: int) -> None:
         self._log.truncate_to(offset)
 
-    def reset(self, offset: int, epoch: int) -> None:
+    def reset(self, offset: int) -> None:
         self._log.truncate_fully(offset)
-        self._epoch_below = epoch
 
     def trim(self, offset: int) -> None:
         log = self._log

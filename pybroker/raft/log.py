@@ -62,8 +62,8 @@ class RaftLog(Protocol):
     def truncate(self, offset: int) -> None:
         """Remove everything at or above `offset`, not necessarily durably. StorageError."""
 
-    def reset(self, offset: int, epoch: int) -> None:
-        """Remove everything and go on, empty, after a snapshot that ends at `offset` and in `epoch`."""
+    def reset(self, offset: int) -> None:
+        """Remove everything and go on, empty, after a snapshot that ends at `offset`."""
 
 
 class MemoryRaftLog:
@@ -145,12 +145,12 @@ class MemoryRaftLog:
             read_header(self.data, self._positions[-1][1]).leader_epoch if self._positions else 0
         )
 
-    def reset(self, offset: int, epoch: int) -> None:
+    def reset(self, offset: int) -> None:
         self.data.clear()
         self._positions.clear()
         self.durable_size = 0
         self.start_offset = self.end_offset = offset
-        self.last_epoch = epoch
+        self.last_epoch = 0
 
     def trim(self, offset: int) -> None:
         """Drops whole batches, as if each were a segment."""

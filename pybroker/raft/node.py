@@ -228,7 +228,7 @@ class Node:
         """A snapshot may have been installed, and the log not cut durably, when the process ended."""
         latest = self.snapshots.latest()
         if latest is not None and not self._log_contains(latest):
-            self.log.reset(latest.end_offset, latest.epoch)
+            self.log.reset(latest.end_offset)
             self.persisted_end_offset = self.log.start_offset
 
     def end_offset_for_epoch(self, epoch: int) -> tuple[int, int]:
@@ -253,9 +253,9 @@ class Node:
         if state.voted_id != NOBODY:
             self.voted = ReplicaKey(state.voted_id, state.voted_directory_id)
         self._new_election_deadline()
-        if self.log.last_epoch > self.epoch:
+        if self.last_epoch > self.epoch:
             # A stale or lost quorum-state file must not bring an epoch back that the log has seen.
-            self.epoch = self.log.last_epoch
+            self.epoch = self.last_epoch
             self.voted = NO_VOTE
         elif state.leader_id == self.node_id:
             # Whoever led this epoch may have lost records it had appended, so it must not lead it again,
@@ -296,7 +296,16 @@ class Node:
     @property
     def log_end(self) -> tuple[int, int]:
         """(epoch of the last record, end offset): whose is greater has the better log."""
-        return self.log.last_epoch, self.log.end_offset
+        return self.last_epoch, self.log.end_offset
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch of the last record, which may be in the snapshot before an empty log; 0 without one."""
+        log = self.log
+        if log.end_offset > log.start_offset:
+            return log.last_epoch
+        below = self.snapshots.ending_at(log.end_offset)
+        return log.last_epoch if below is None else max(log.last_epoch, below.epoch)
 
     def now(self) -> float:
         return self.clock.monotonic_ms()
@@ -392,7 +401,7 @@ class Node:
         if not self._log_contains(snapshot):
             if self.role is Role.LEADER:
                 raise InvariantError(f"the log of the leader does not contain the snapshot {snapshot}")
-            self.log.reset(snapshot.end_offset, snapshot.epoch)
+            self.log.reset(snapshot.end_offset)
             self.generation += 1
             self._flush_given = None
             self.persisted_end_offset = snapshot.end_offset
@@ -831,10 +840,10 @@ class Node:
                         f"the log ends at {self.log.end_offset}"
                     )
                     return False
-                if not self.log.last_epoch <= header.leader_epoch <= self.epoch:
+                if not self.last_epoch <= header.leader_epoch <= self.epoch:
                     self.fault(
                         f"leader {self.leader_id} of epoch {self.epoch} sent a batch of epoch "
-                        f"{header.leader_epoch} after one of epoch {self.log.last_epoch}"
+                        f"{header.leader_epoch} after one of epoch {self.last_epoch}"
                     )
                     return False
                 if not crc_matches(batch):

@@ -337,7 +337,6 @@ def describe_quorum(node: Node, request: DescribeQuorumRequest) -> DescribeQuoru
     partition = ResponsePartitionData(
         partition_index=messages.PARTITION,
         error_code=0,
-        error_message=None,
         leader_id=node.node_id,
         leader_epoch=node.epoch,
         high_watermark=leader.high_watermark,
@@ -345,7 +344,6 @@ def describe_quorum(node: Node, request: DescribeQuorumRequest) -> DescribeQuoru
         observers=[state(replica) for _, replica in sorted(leader.observers.items())],
     )
     return DescribeQuorumResponse(
-        error_message=None,
         topics=[ResponseTopicData(topic_name=messages.TOPIC, partitions=[partition])],
         nodes=[
             DescribedNode(

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from pybroker.common.errors import CorruptionError
+from pybroker.common.errors import CorruptionError, StorageError
 from pybroker.common.files import FileSystem, read_file, write_fully
 from pybroker.records.batch import Record, build_batch, crc_matches, iter_records, read_header
 from pybroker.records.control import ControlRecord, ControlType, build_control_batch, read_control_batch
@@ -145,3 +145,79 @@ def remove_partial_snapshots(files: FileSystem, directory: str) -> None:
     for name in files.list_dir(directory):
         if name.endswith((".checkpoint.part", ".checkpoint.deleted")):
             files.remove(f"{directory}/{name}")
+
+
+class DirectorySnapshots:
+    """The snapshots of one directory, as the quorum's node wants them (`pybroker.raft.node.Snapshots`).
+
+    `refresh` tells what is there: it is not looked up again for each question.
+    """
+
+    def __init__(self, files: FileSystem, directory: str) -> None:
+        self._files = files
+        self._directory = directory
+        self._known: list[SnapshotId] = []
+        self._latest: SnapshotId | None = None
+
+    def refresh(self, latest: SnapshotId | None) -> None:
+        """`latest` is the newest whole one: those after it are damaged."""
+        self._known = [] if latest is None else list_snapshots(self._files, self._directory)
+        self._latest = latest
+
+    def latest(self) -> SnapshotId | None:
+        return self._latest
+
+    def ending_at(self, offset: int) -> SnapshotId | None:
+        return next((snapshot for snapshot in self._known if snapshot.end_offset == offset), None)
+
+    def _path(self, snapshot: SnapshotId) -> str:
+        return f"{self._directory}/{snapshot.file_name}"
+
+    def size(self, snapshot: SnapshotId) -> int | None:
+        return self._files.file_size(self._path(snapshot)) if snapshot in self._known else None
+
+    def read(self, snapshot: SnapshotId, position: int, max_bytes: int) -> bytes:
+        file = self._files.open(self._path(snapshot), read_only=True)
+        try:
+            return file.pread(max_bytes, position)
+        finally:
+            file.close()
+
+    def begin(self, snapshot: SnapshotId) -> None:
+        self._write(snapshot, 0, b"")
+
+    def append(self, snapshot: SnapshotId, position: int, data: bytes) -> None:
+        self._write(snapshot, position, data)
+
+    def _write(self, snapshot: SnapshotId, position: int, data: bytes) -> None:
+        path = self._path(snapshot) + ".part"
+        try:
+            file = self._files.open(path, create=True)
+            try:
+                file.truncate(position)
+                write_fully(file, [data], position)
+            finally:
+                file.close()
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written: {error}") from error
+
+    def install(self, snapshot: SnapshotId) -> SnapshotContent:
+        """Check what was fetched and make it durable; blocks. CorruptionError, StorageError.
+
+        A `refresh` must follow, and `snapshot_installed` of the node.
+        """
+        path = self._path(snapshot)
+        if snapshot in self._known:
+            return decode_snapshot(read_file(self._files, path))
+        try:
+            content = decode_snapshot(read_file(self._files, path + ".part"))
+            file = self._files.open(path + ".part")
+            try:
+                file.sync()
+            finally:
+                file.close()
+            self._files.rename(path + ".part", path)
+            self._files.sync_dir(self._directory)
+        except OSError as error:
+            raise StorageError(f"{path} cannot be stored: {error}") from error
+        return content

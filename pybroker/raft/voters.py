@@ -85,6 +85,9 @@ class VoterSet(tuple[Voter, ...]):
         return VoterSet(voter if old.voter_id == voter.voter_id else old for old in self)
 
 
+NO_VOTERS: Final = VoterSet()
+
+
 class VoterHistory:
     """The sets and levels of `kraft.version` that the log and its snapshot state, by offset."""
 

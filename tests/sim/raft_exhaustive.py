@@ -69,6 +69,7 @@ def _fork_member(member: Member, world: World) -> Member:
     made.log.world = world
     made.snapshots = copy.copy(member.snapshots)
     made.snapshots.files = dict(member.snapshots.files)
+    made.log.snapshots = made.snapshots
     if member.node is not None:
         made.node = _fork_node(member.node, made)
     return made

@@ -62,6 +62,27 @@ def swarm(seed: int, base: Options) -> tuple[Swarm, random.Random]:
     def weight(most: int, chance: float) -> int:
         return rng.randint(1, most) if rng.random() < chance else 0
 
+    if rng.random() < 0.4:
+        # A feud: leaders are cut off with records that nobody else has, and come back.
+        return Swarm(
+            options._replace(voters=rng.choice((3, 3, 4, 5)), observers=0, read_batches=1),
+            steps=rng.choice((300, 600, 1200)),
+            deliver=rng.choice((100, 200)),
+            drop=0,
+            duplicate=0,
+            fail=rng.choice((0, 40)),
+            storage=rng.choice((30, 100)),
+            time=rng.choice((120, 240)),
+            kill=0,
+            power=rng.choice((0, 3)),
+            propose=60,
+            cut=rng.choice((10, 30)),
+            snapshot=rng.choice((0, 0, 5)),
+            voters=rng.choice((0, 10)) if options.kraft_version else 0,
+            resign=0,
+            time_max_ms=rng.choice((200, 400, 800)),
+            leader=0.9,
+        ), rng
     return Swarm(
         options,
         steps=rng.choice((150, 300, 300, 600, 1200)),
@@ -70,7 +91,7 @@ def swarm(seed: int, base: Options) -> tuple[Swarm, random.Random]:
         duplicate=weight(40, 0.5),
         fail=weight(40, 0.5),
         storage=rng.choice((30, 100, 300)),
-        time=rng.choice((20, 60, 120)),
+        time=rng.choice((20, 60, 120, 240)),
         kill=weight(8, 0.5),
         power=weight(8, 0.6),
         propose=rng.choice((10, 40)),
@@ -78,7 +99,7 @@ def swarm(seed: int, base: Options) -> tuple[Swarm, random.Random]:
         snapshot=weight(15, 0.5),
         voters=weight(15, 0.6) if options.kraft_version else 0,
         resign=weight(5, 0.3),
-        time_max_ms=rng.choice((100, 400, 1500, 3000)),
+        time_max_ms=rng.choice((100, 200, 400, 800, 1500)),
         leader=rng.choice((0.0, 0.3, 0.8)),
     ), rng
 
@@ -139,6 +160,8 @@ def choose(world: World, draw: Swarm, rng: random.Random) -> Action | None:
     if kind == "cut":
         if world.blocked and rng.random() < 0.5:
             return ("heal",)
+        if rng.random() < 0.4:
+            return ("isolate", node_id)
         other = rng.choice(list(world.members))
         return ("cut", node_id, other) if rng.random() < 0.5 else ("cut", other, node_id)
     if kind == "snapshot":

@@ -63,6 +63,7 @@ class ModelLog:
         self.world = world
         self.start_offset = 0
         self.start_epoch = 0
+        self.snapshots = ModelSnapshots()
         self.batches: tuple[Batch, ...] = ()
         self.durable: tuple[int, int, tuple[Batch, ...]] = (0, 0, ())
 
@@ -76,12 +77,12 @@ class ModelLog:
 
     @property
     def last_epoch(self) -> int:
-        return self.batches[-1].epoch if self.batches else self.start_epoch
+        return self.batches[-1].epoch if self.batches else 0
 
     def append(self, batch: bytes) -> None:
         header = read_header(batch)
         assert header.base_offset == self.end_offset
-        self.world.check_append(self.last_epoch, header, batch)
+        self.world.check_append(self.last_epoch if self.batches else self.start_epoch, header, batch)
         self.batches += (Batch(header.base_offset, header.next_offset, header.leader_epoch, bytes(batch)),)
 
     def read(self, offset: int, max_bytes: int) -> bytes:
@@ -95,10 +96,13 @@ class ModelLog:
         return 0, self.start_offset
 
     def truncate(self, offset: int) -> None:
+        self.world.truncations += offset < self.end_offset
         self.batches = tuple(batch for batch in self.batches if batch.next <= offset)
 
-    def reset(self, offset: int, epoch: int) -> None:
-        self.start_offset, self.start_epoch, self.batches = offset, epoch, ()
+    def reset(self, offset: int) -> None:
+        self.start_offset, self.batches = offset, ()
+        # For the check above only: the log itself does not know what comes before it.
+        self.start_epoch = max(s.epoch for s in self.snapshots.files if s.end_offset == offset)
 
     def trim(self, offset: int, epoch: int) -> None:
         self.start_offset, self.start_epoch = offset, epoch
@@ -259,6 +263,7 @@ class World:
         }
         for member in self.members.values():
             member.log = options.log_class(self)
+            member.log.snapshots = member.snapshots
             if options.kraft_version:
                 content = encode_snapshot(
                     (),
@@ -446,6 +451,11 @@ class World:
 
     def _do_cut(self, source: int, target: int) -> None:
         self.blocked |= {(source, target)}
+
+    def _do_isolate(self, node_id: int) -> None:
+        """Cut off one member, and heal what was cut before."""
+        others = [other for other in self.members if other != node_id]
+        self.blocked = frozenset(pair for other in others for pair in ((node_id, other), (other, node_id)))
 
     def _do_heal(self) -> None:
         self.blocked = frozenset()

@@ -19,6 +19,8 @@ from pybroker.raft.role import Role
 from pybroker.raft.voters import VoterHistory
 
 Patch = tuple[Any, str, Any]
+OPEN = 20_000
+"""Needs a rare schedule: how many seeds find it is not known yet (docs/testing.md)."""
 
 
 class Mutation(NamedTuple):
@@ -290,55 +292,55 @@ def _snapshot_overwritten_while_installed() -> list[Patch]:
 
 
 ZOO: tuple[Mutation, ...] = (
-    Mutation("vote not stored", "testing.md, quorum", 5, _vote_not_stored),
-    Mutation("told before stored", "vote without a durable file", 5, _told_before_stored),
+    Mutation("vote not stored", "testing.md, quorum", 10, _vote_not_stored),
+    Mutation("told before stored", "vote without a durable file", 10, _told_before_stored),
     Mutation("votes twice in an epoch", "Raft 5.2", 30, _votes_twice),
-    Mutation("log not compared for a vote", "Raft 5.4.1", 50, _shorter_log_wins),
-    Mutation("log compared by length alone", "Raft 5.4.1", 2000, _longest_log_wins),
-    Mutation("pre-votes elect", "KIP-996", 10, _pre_votes_elect),
-    Mutation("former leader leads on", "KIP-595, Resigned", 30, _former_leader_leads_on),
-    Mutation("former leader votes in its epoch", "KIP-595, Resigned", 10, _former_leader_votes),
-    Mutation("old epoch committed by count", "Raft figure 8", 20000, _old_epoch_by_count),
-    Mutation("leader counts what is not synced", "flush first", 10, _leader_counts_unsynced),
+    Mutation("log not compared for a vote", "Raft 5.4.1", 30, _shorter_log_wins),
+    Mutation("log compared by length alone", "Raft 5.4.1", 150, _longest_log_wins),
+    Mutation("pre-votes elect", "KIP-996", 20, _pre_votes_elect),
+    Mutation("former leader leads on", "KIP-595, Resigned", 40, _former_leader_leads_on),
+    Mutation("former leader votes in its epoch", "KIP-595, Resigned", 20, _former_leader_votes),
+    Mutation("old epoch committed by count", "Raft figure 8", 2_000, _old_epoch_by_count),
+    Mutation("leader counts what is not synced", "flush first", 50, _leader_counts_unsynced),
     Mutation(
         "follower fetches past what is synced",
         "acknowledge before durability",
-        5,
+        10,
         _follower_fetches_unsynced,
     ),
-    Mutation("sync from before a cut counts", "sync and truncation race", 20000, _stale_sync_counts),
+    Mutation("sync from before a cut counts", "sync and truncation race", OPEN, _stale_sync_counts),
     Mutation("cut at the high watermark", "KIP-101", 60, _cut_at_high_watermark),
     Mutation("cut without own epochs", "KIP-279", 60, _cut_without_epochs),
     Mutation("divergence not told", "KIP-595, DivergingEpoch", 20, _no_divergence),
-    Mutation("epoch of a Fetch not checked", "KIP-320", 20000, _no_fencing),
+    Mutation("epoch of a Fetch not checked", "KIP-320", OPEN, _no_fencing),
     Mutation("answers of earlier epochs count", "KAFKA-17754 in kind", 10, _stale_answers_count),
     Mutation("high watermark above the log", "KIP-595", 10, _high_watermark_above_the_log),
     Mutation("half is a majority", "off by one", 10, _half_is_a_majority),
-    Mutation("old voters decide a change", "KIP-853", 60, _old_voters_decide),
+    Mutation("old voters decide a change", "KIP-853", 300, _old_voters_decide),
     Mutation(
         "change before a record of the own epoch",
         "Raft single-server change, 2015",
-        20000,
+        OPEN,
         _change_before_own_epoch,
     ),
-    Mutation("two changes at once", "KIP-853", 20000, _changes_overlap),
-    Mutation("voters survive a cut", "KIP-853", 20000, _voters_survive_truncation),
-    Mutation("snapshot without its voters", "KIP-853", 20000, _snapshot_without_voters),
+    Mutation("two changes at once", "KIP-853", OPEN, _changes_overlap),
+    Mutation("voters survive a cut", "KIP-853", OPEN, _voters_survive_truncation),
+    Mutation("snapshot without its voters", "KIP-853", OPEN, _snapshot_without_voters),
     Mutation(
-        "snapshot beside a longer, other log", "KAFKA-12158 in kind", 20000, _snapshot_beside_a_longer_log
+        "snapshot beside a longer, other log", "KAFKA-12158 in kind", OPEN, _snapshot_beside_a_longer_log
     ),
-    Mutation("epoch below the log ignored", "KIP-630", 20000, _snapshot_epoch_ignored),
-    Mutation("epoch below the log unknown", "found here, seed 288", 20000, _epoch_below_the_log_unknown),
+    Mutation("epoch below the log ignored", "KIP-630", OPEN, _snapshot_epoch_ignored),
+    Mutation("epoch below the log unknown", "found here, seed 288", OPEN, _epoch_below_the_log_unknown),
     Mutation(
         "who removed itself cannot stand",
         "found here, seed 137; Raft dissertation 4.2.2",
-        20000,
+        OPEN,
         _removed_voters_stand_still,
     ),
     Mutation(
         "snapshot overwritten while it is installed",
         "found here",
-        20000,
+        OPEN,
         _snapshot_overwritten_while_installed,
     ),
 )
