@@ -66,6 +66,7 @@ class JavaBench(JavaWorker):
     """With the optimising compiler and room, unlike the worker of the tests."""
 
     name = "Java worker"
+    start_timeout_s = 180.0
 
     def command(self, configuration: Path) -> list[str]:
         services = self.directory / "services" / "META-INF" / "services"
@@ -375,7 +376,11 @@ def main() -> None:
         )
         java = None
         if not options.no_java:
-            properties = {**CONVERTERS, "plugin.path": str(interop.debezium_jdbc_directory())}
+            properties = {
+                **CONVERTERS,
+                "plugin.path": str(interop.debezium_jdbc_directory()),
+                "plugin.discovery": "service_load",  # Without looking into every jar.
+            }
             java = stack.enter_context(
                 running(JavaBench(directory / "java", bootstrap, properties, distributed=False))
             )

@@ -25,6 +25,16 @@ def process_cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def family_cpu_s(pid: int) -> float:
+    """The same with that of its children, as far as they have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(int(field) for field in fields[11:15]) / TICKS
+
+
+def has_children(pid: int) -> bool:
+    return any(path.read_text().strip() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+
+
 def machine_cpu_s() -> float:
     """Busy time of all processors together."""
     user, nice, system, _, _, irq, softirq, *_ = (

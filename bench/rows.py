@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-from bench import group_rows, machine
+from bench import group_rows, log_rows, machine
 from bench.load_tools import Transfer, load, load_program, rdkafka_consume, rdkafka_produce
 from bench.subjects import Subject
 from tests.processes import Server, die_with_parent
@@ -390,6 +390,28 @@ def _all_rows() -> list[Row]:
             "restart with 1,000 partitions, to first acknowledged record",
             restart,
             (Metric("seconds", "s", less_is_better=True, goal=3),),
+        )
+    )
+    for name, records, size, keys, title in (
+        ("1GB", 1_000_000, 1_000, 100_000, "compaction of 1 GB in records of 1 KB"),
+        ("10M", 10_000_000, 20, 500_000, "compaction of 10 million records of 20 B"),
+    ):
+        metrics = (
+            Metric("seconds", "s", less_is_better=True, goal=1),
+            Metric("cpu_s", "s", less_is_better=True, goal=1, label="processor time"),
+            Metric("meanwhile_p99_ms", "ms", less_is_better=True, goal=1, label="end to end p99 meanwhile"),
+        )
+        work = partial(log_rows.compaction, records=records, size=size, keys=keys)
+        rows.append(Row(f"compaction/{name}", title, work, metrics))
+    rows.append(
+        Row(
+            "recovery",
+            "kill -9 to first acknowledged record, per GiB to be checked",
+            partial(log_rows.recovery, start_to_first_record=start_to_first_record),
+            (
+                Metric("seconds_per_gib", "s", less_is_better=True, goal=1),
+                Metric("cpu_s", "s", less_is_better=True, label="processor time"),
+            ),
         )
     )
     return rows

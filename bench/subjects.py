@@ -18,6 +18,8 @@ from bench import load_tools
 from tests.processes import KafkaProcess, PybrokerProcess, Server, accepts, die_with_parent, free_port
 
 HEAP = "1g"
+# A gigabyte may have to be read first.
+START_TIMEOUT_S = 180.0
 
 # What Kafka's own start script gives to the JVM (kafka-run-class.sh), next to the heap of
 # kafka-server-start.sh.
@@ -37,6 +39,7 @@ PROPERTIES = {"log.segment.delete.delay.ms": "100", "group.initial.rebalance.del
 
 class Pybroker(PybrokerProcess):
     launched_at = 0.0
+    start_timeout_s = START_TIMEOUT_S
 
     def _launch(self, command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
         self.launched_at = time.time()
@@ -45,6 +48,7 @@ class Pybroker(PybrokerProcess):
 
 class Kafka(KafkaProcess):
     launched_at = 0.0
+    start_timeout_s = START_TIMEOUT_S
 
     def _launch(self, command: list[str], log_path: Path) -> subprocess.Popen[bytes]:
         self.launched_at = time.time()

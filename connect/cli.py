@@ -4,6 +4,7 @@ one."""
 from __future__ import annotations
 
 import asyncio
+import importlib
 import logging
 import os
 import sys
@@ -38,18 +39,26 @@ def main(log_level: str) -> None:
 @click.argument("connectors", nargs=-1, type=_FILE)
 def standalone(worker_properties: Path, connectors: tuple[Path, ...]) -> None:
     """Run one worker with the connectors of .properties and .json files; more can be added by REST."""
-    from connect.process import run_standalone
-
-    _run(lambda config: run_standalone(config, connectors), worker_properties, False)
+    process = _process()
+    _run(lambda config: process.run_standalone(config, connectors), worker_properties, False)
 
 
 @main.command(short_help="One worker of a group that shares connectors and tasks.")
 @click.argument("worker_properties", type=_FILE)
 def distributed(worker_properties: Path) -> None:
     """Run one worker of a group; connectors are added by REST."""
-    from connect.process import run_distributed
+    _run(_process().run_distributed, worker_properties, True)
 
-    _run(run_distributed, worker_properties, True)
+
+def _process() -> Any:
+    """The module of the workers, imported late: what it needs comes with an extra."""
+    try:
+        return importlib.import_module("connect.process")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("connect", "pybroker"):
+            raise
+        click.echo(f"Stopping: {error.name} is missing: pip install 'pybroker[connect]'", err=True)
+        _exit(3)
 
 
 def _run(start: Any, properties: Path, distributed: bool) -> None:

@@ -45,7 +45,7 @@ from pybroker.large_requests import LargeRequests
 from pybroker.log import LogConfig, LogManager
 from pybroker.log.cleaner.cleaner import CleanerSettings, CleaningPass
 from pybroker.log.cleaner.cleaning import CleaningResult
-from pybroker.log.manager import LogDirectory
+from pybroker.log.manager import METADATA_TOPIC, LogDirectory
 from pybroker.log.partition_log import PartitionLog, decode_uuid
 from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.features import SUPPORTED_FEATURES, TRANSACTION_VERSION
@@ -119,6 +119,8 @@ class Broker:
         """Called with one line for things an operator should know."""
         self.run_cleaning_pass: Callable[[CleaningPass], CleaningResult] | None = None
         """Where compaction is done, None: by the thread that runs its effect. To be set before `start`."""
+        self.on_cleaner_idle: Callable[[], None] | None = None
+        """Called now and then when there is nothing to compact."""
         self.clean_in_slices = False
         """Compact in small slices between requests, without effects: for files in memory."""
         self._static_config = config
@@ -221,10 +223,6 @@ class Broker:
     def _start(self) -> None:
         config, context = self._static_config, self._context
         metadata_directory = config["metadata.log.dir"].rstrip("/") or "/"
-        if metadata_directory not in [path.rstrip("/") or "/" for path in config.log_dirs]:
-            raise ConfigError(
-                f"metadata.log.dir={metadata_directory} is not one of {config.log_dirs} (log.dirs)"
-            )
         logs = context.logs = LogManager(
             self._files,
             config.log_dirs,
@@ -245,12 +243,13 @@ class Broker:
         )
         if self.run_cleaning_pass is not None:
             logs.cleaner.runner = self.run_cleaning_pass
+        logs.cleaner.on_idle = self.on_cleaner_idle
         logs.cleaner.sliced = self.clean_in_slices
         cluster_id = logs.open(self.node_id)
         logs.on_work = self._effects_wait
-        directory_ids = [decode_uuid(directory.directory_id) or bytes(16) for directory in logs.directories]
+        directory_ids = [_directory_id(directory) for directory in logs.log_directories]
         controller = context.controller = Controller(
-            ControllerSettings(cluster_id=cluster_id, directory_id=directory_ids[0]),
+            ControllerSettings(cluster_id=cluster_id, directory_id=_directory_id(logs.metadata_directory())),
             files=self._files,
             log=open_metadata_log(
                 logs,
@@ -368,7 +367,8 @@ class Broker:
 
     def _directory_failed(self, path: str, last: bool) -> None:
         logs = self._context.logs
-        if path == logs.directories[0].path:
+        metadata_log = logs.directory_of(METADATA_TOPIC, 0)
+        if metadata_log is not None and path == metadata_log.path:
             self._context.controller.storage_failed(StorageError(f"{path} is offline"))
         for coordinator in self._coordinators.values():
             coordinator.check_leaders()
@@ -647,6 +647,10 @@ class Broker:
 
         body = codec.encode_response(api_versions.unsupported(), 0)
         return [response_header(_API_VERSIONS, 0, correlation_id), body]
+
+
+def _directory_id(directory: LogDirectory) -> bytes:
+    return decode_uuid(directory.directory_id) or bytes(16)
 
 
 def _ignore(line: str) -> None:

@@ -65,6 +65,7 @@ FACILITIES: dict[str, Facility] = {
         _both(_programs("java", "javac"), _fetched("kafka")),
         f"apt-get install -y default-jdk-headless maven && {_fetch('kafka')}",
     ),
+    "c-compiler": Facility(_programs("gcc"), "apt-get install -y gcc libc6-dev"),
     "go": Facility(
         _both(_programs("go"), _fetched("franz-go")), f"install Go 1.26 or newer, then {_fetch('franz-go')}"
     ),
@@ -87,6 +88,10 @@ FACILITIES: dict[str, Facility] = {
     "jdbc-drivers": Facility(
         _both(_programs("java"), _fetched("jdbc-drivers")),
         f"apt-get install -y default-jdk-headless maven && {_fetch('jdbc-drivers')}",
+    ),
+    "derby": Facility(
+        _both(_programs("java"), _fetched("derby")),
+        f"apt-get install -y default-jdk-headless maven && {_fetch('derby')}",
     ),
     "binary": Facility(
         _both(_programs("gcc", "readelf", "strip"), _static_interpreter),

@@ -24,7 +24,7 @@ from typing import IO, Any, ClassVar, NamedTuple
 
 from tools import interop
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
 
 _PR_SET_PDEATHSIG = 1
@@ -66,6 +66,7 @@ class Server:
     """A running broker. `bootstrap` is HOST:PORT; `data_dir` is None when somebody else started it."""
 
     name = "external"
+    start_timeout_s = START_TIMEOUT_S
 
     def __init__(self, host: str, port: int, data_dir: Path | None = None) -> None:
         self.host = host
@@ -151,7 +152,7 @@ class Server:
             assert status is None, f"{self.name} ended with {status} at its start\n{self.log_text()[-4000:]}"
             return bool(condition())
 
-        wait_until(ready, f"{self.name} to be ready", START_TIMEOUT_S)
+        wait_until(ready, f"{self.name} to be ready", self.start_timeout_s)
 
 
 class PybrokerProcess(Server):

@@ -61,6 +61,7 @@ DEBIAN_BUILD_PACKAGES = {
 
 # The JDBC drivers that the tests of driver jars use, and the JDBC sink that the bench compares with.
 JDBC_DRIVERS = ("com.h2database:h2:2.3.232", "org.postgresql:postgresql:42.7.4")
+DERBY_VERSION = "10.14.2.0"
 DEBEZIUM_VERSION = "3.2.0.Final"
 
 
@@ -178,6 +179,10 @@ def jdbc_drivers_directory() -> Path:
     return cache_directory() / "jdbc-drivers"
 
 
+def derby_directory() -> Path:
+    return cache_directory() / f"derby-{DERBY_VERSION}"
+
+
 def debezium_jdbc_directory() -> Path:
     return cache_directory() / f"debezium-jdbc-{DEBEZIUM_VERSION}"
 
@@ -192,6 +197,10 @@ def _copy_artifact(directory: Path, artifact: str) -> None:
 def _fetch_jdbc_drivers(directory: Path) -> None:
     for artifact in JDBC_DRIVERS:
         _copy_artifact(directory, artifact)
+
+
+def _fetch_derby(directory: Path) -> None:
+    _copy_artifact(directory, f"org.apache.derby:derby:{DERBY_VERSION}")
 
 
 def _fetch_debezium_jdbc(directory: Path) -> None:
@@ -386,6 +395,7 @@ class Item(NamedTuple):
 
 ITEMS: dict[str, Item] = {
     "jdbc-drivers": Item(jdbc_drivers_directory, _fetch_jdbc_drivers, "JDBC drivers of H2 and PostgreSQL"),
+    "derby": Item(derby_directory, _fetch_derby, f"Apache Derby {DERBY_VERSION}, in one jar"),
     "debezium-jdbc": Item(
         debezium_jdbc_directory,
         _fetch_debezium_jdbc,

@@ -21,6 +21,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math/rand"
 	"net"
 	"os"
 	"runtime/debug"
@@ -41,20 +42,27 @@ func compact(b []byte, s string) []byte { return append(uvarint(b, uint64(len(s)
 
 // batch builds an uncompressed record batch v2 with n records of size bytes each, all with one timestamp.
 func batch(n, size int, timestamp int64, fill func(i int, value []byte)) []byte {
-	var records []byte
-	for i := 0; i < n; i++ {
-		value := make([]byte, size)
+	value := make([]byte, size)
+	return recordBatch(n, timestamp, timestamp, func(r []byte, i int) []byte {
+		clear(value)
 		if fill != nil {
 			fill(i, value)
 		}
-		var r []byte
 		r = append(r, 0)
 		r = varint(r, 0)
 		r = varint(r, int64(i))
 		r = varint(r, -1)
 		r = varint(r, int64(size))
 		r = append(r, value...)
-		r = varint(r, 0)
+		return varint(r, 0)
+	})
+}
+
+// recordBatch builds an uncompressed record batch v2 of n records; record appends what follows a record's length.
+func recordBatch(n int, timestamp, latest int64, record func(r []byte, i int) []byte) []byte {
+	var records, r []byte
+	for i := 0; i < n; i++ {
+		r = record(r[:0], i)
 		records = varint(records, int64(len(r)))
 		records = append(records, r...)
 	}
@@ -62,7 +70,7 @@ func batch(n, size int, timestamp int64, fill func(i int, value []byte)) []byte 
 	tail = i16(tail, 0)
 	tail = i32(tail, int32(n-1))
 	tail = i64(tail, timestamp)
-	tail = i64(tail, timestamp)
+	tail = i64(tail, latest)
 	tail = i64(tail, -1)
 	tail = i16(tail, -1)
 	tail = i32(tail, -1)
@@ -75,6 +83,62 @@ func batch(n, size int, timestamp int64, fill func(i int, value []byte)) []byte 
 	b = append(b, 2)
 	b = i32(b, int32(crc32.Checksum(tail, castagnoli)))
 	return append(b, tail...)
+}
+
+// keyed writes records with keys that come again, from one connection with five requests in flight. Values have
+// between half and one and a half times the size, so that no two records in a row need be alike.
+func keyed(args []string) {
+	flags := flag.NewFlagSet("keyed", flag.ExitOnError)
+	addr := flags.String("addr", "127.0.0.1:9092", "")
+	topic := flags.String("topic", "load", "")
+	size := flags.Int("size", 100, "")
+	count := flags.Int("count", 1000, "")
+	keys := flags.Int("keys", 100, "")
+	records := flags.Int("records", 100, "records of a batch")
+	_ = flags.Parse(args)
+	conn := dial(*addr, 600)
+	defer conn.Close()
+	reader := bufio.NewReaderSize(conn, 64<<10)
+	var scratch []byte
+	take := func() {
+		reply, err := readReply(reader, &scratch)
+		if err != nil {
+			fail(err)
+		}
+		if code := produceError(reply, *topic); code != 0 {
+			fail(fmt.Errorf("produce answered error %d", code))
+		}
+	}
+	random := rand.New(rand.NewSource(1))
+	filler := make([]byte, 2**size)
+	random.Read(filler)
+	start := time.Now()
+	waiting := 0
+	for done := 0; done < *count; done += *records {
+		n := min(*records, *count-done)
+		now := start.UnixMilli() + int64(done/1000)
+		content := recordBatch(n, now, now+int64((n-1)/8), func(r []byte, i int) []byte {
+			key := fmt.Sprintf("key-%08d", random.Intn(*keys))
+			r = append(r, 0)
+			r = varint(r, int64(i/8))
+			r = varint(r, int64(i))
+			r = append(varint(r, int64(len(key))), key...)
+			length := *size/2 + random.Intn(*size)
+			r = append(varint(r, int64(length)), filler[:length]...)
+			return varint(r, 0)
+		})
+		if _, err := conn.Write(produceFrame(*topic, 0, 1, content)); err != nil {
+			fail(err)
+		}
+		if waiting++; waiting == 5 {
+			take()
+			waiting--
+		}
+	}
+	for ; waiting > 0; waiting-- {
+		take()
+	}
+	emit(map[string]any{"seconds": time.Since(start).Seconds()})
 }
 
 func header(key, version int16, correlation int32) []byte {
@@ -577,11 +641,12 @@ func main() {
 	debug.SetGCPercent(400)
 	commands := map[string]func([]string){
 		"produce": produce, "latency": latency, "create": create, "delete": remove, "fill": fill, "first": first,
+		"keyed": keyed,
 	}
 	if len(os.Args) > 1 && commands[os.Args[1]] != nil {
 		commands[os.Args[1]](os.Args[2:])
 		return
 	}
-	fmt.Fprintln(os.Stderr, "usage: load produce|latency|create|delete|fill|first [flags]")
+	fmt.Fprintln(os.Stderr, "usage: load produce|keyed|latency|create|delete|fill|first [flags]")
 	os.Exit(2)
 }

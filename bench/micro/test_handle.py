@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -19,7 +20,7 @@ from pybroker.records.batch import Record, build_batch
 from pybroker.runtime.disk import DiskFileSystem
 from pybroker.runtime.metrics import ServerMetrics
 from pybroker.runtime.system import SystemClock
-from pybroker.server.connection import Connection
+from pybroker.server.connection import Connection, handle_gathered
 from pybroker.server.gate import Gate
 from pybroker.server.limits import ServerLimits
 from pybroker.wire import codec
@@ -142,6 +143,28 @@ def test_produce(benchmark, door, count, size, together, budget_us):
     benchmark(door.receive, data)
     assert door.transport.taken > taken
     within(benchmark, budget_us, together)
+
+
+def test_produce_of_many_connections_at_once(benchmark, door):
+    one = produce_frame(1, 100)
+    connections = [Connection(door.gate, "PLAINTEXT") for _ in range(32)]
+    for connection in connections:
+        connection.connection_made(Transport())
+        for _ in range(100):
+            connection.data_received(one)
+
+    def receive():
+        door.gate.gathers = True
+        for connection in connections:
+            connection.data_received(one)
+        handle_gathered(door.gate)
+
+    # What the loop would call then was called already.
+    door.gate.loop = SimpleNamespace(call_soon=lambda *call: None, call_later=door.loop.call_later)
+    benchmark(receive)
+    within(benchmark, 10, len(connections))
+    for connection in connections:
+        connection.connection_lost(None)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from pybroker.common.deferred import Deferred, resolved
 from pybroker.common.effects import Effect
 from pybroker.common.errors import ConfigError, ErrorCode, InvariantError, StorageError
 from pybroker.common.files import FileSystem
-from pybroker.controller import bootstrap, brokers, configs, producer_ids, topics
+from pybroker.controller import bootstrap, brokers, configs, features, producer_ids, topics
 from pybroker.controller.broker_settings import BrokerSettings
 from pybroker.controller.decision import Decision
 from pybroker.controller.loader import load
@@ -63,6 +63,7 @@ from pybroker.wire.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
+from pybroker.wire.messages.update_features import UpdateFeaturesRequest, UpdateFeaturesResponse
 from pybroker.wire.schemas.metadata_records import (
     AbortTransactionRecord,
     BeginTransactionRecord,
@@ -358,6 +359,19 @@ class Controller:
             lambda image: self._configs.replace(image, request),
             lambda code, message=None: configs.refuse_replace(request, code, message),
             entries=len(request.resources),
+        )
+
+    def update_features(self, request: UpdateFeaturesRequest) -> Deferred[UpdateFeaturesResponse]:
+        return self._submit(
+            lambda image: features.update(
+                image,
+                request,
+                supported=self._settings.supported_features,
+                node_id=self.node_id,
+                min_insync_replicas=str(self._broker_settings.static["min.insync.replicas"]),
+            ),
+            features.refuse_update,
+            entries=len(request.feature_updates),
         )
 
     def allocate_producer_ids(self) -> Deferred[ProducerIdBlock]:

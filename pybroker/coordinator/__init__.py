@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pybroker.coordinator.host import CoordinatorHost
-from pybroker.coordinator.partitioning import java_string_hash, partition_for
+from pybroker.coordinator.partitioning import java_hash_order, java_string_hash, partition_for
 from pybroker.coordinator.result import CoordinatorRecord, Result
 from pybroker.coordinator.shard import Shard, Timers
 
@@ -13,6 +13,7 @@ __all__ = [
     "Result",
     "Shard",
     "Timers",
+    "java_hash_order",
     "java_string_hash",
     "partition_for",
 ]

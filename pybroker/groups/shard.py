@@ -10,7 +10,7 @@ A new record type is a line in `_REPLAY`; a new kind of group is a class with th
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from pybroker.common.config import BrokerConfig
@@ -316,6 +316,7 @@ class GroupShard:
             if isinstance(group, ClassicGroup):
                 self.classic.note_alive(group, member_id)
         answers, records = self.offsets.commit(group_id, request.topics, request.retention_time, now_ms)
+        self._create_simple(group_id, records, now_ms)
         return Result(OffsetCommitResponse(topics=answers), records)
 
     def commit_transactional_offsets(
@@ -344,7 +345,13 @@ class GroupShard:
                     raise ApiError(ErrorCode.ILLEGAL_GENERATION) from None
                 raise
         answers, records = self.offsets.commit_transactional(group_id, request.topics, now_ms)
+        self._create_simple(group_id, records, now_ms)
         return Result(TxnOffsetCommitResponse(topics=answers), records)
+
+    def _create_simple(self, group_id: str, records: Sequence[CoordinatorRecord], now_ms: int) -> None:
+        """A commit makes its group also when none of its offsets is kept; else their records do."""
+        if not records and group_id not in self.groups:
+            self.groups[group_id] = ClassicGroup(group_id, state_timestamp=now_ms)
 
     def _validate_transactional(self, request: TxnOffsetCommitRequest, validate: CommitValidator) -> None:
         """Ask for each partition whether the member may commit."""
@@ -440,7 +447,7 @@ class GroupShard:
                     client_id=member.client_id,
                     client_host=member.client_host,
                     member_metadata=member.metadata(name) if name is not None else b"",
-                    member_assignment=member.assignment if name is not None else b"",
+                    member_assignment=member.assignment,
                 )
                 for member in group.members.values()
             ],

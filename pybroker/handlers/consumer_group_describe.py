@@ -32,7 +32,7 @@ def handle(
 
     def answer(groups: list[DescribedGroup]) -> ConsumerGroupDescribeResponse:
         for group in groups:
-            if with_operations:
+            if with_operations and not group.error_code:
                 group.authorized_operations = ALL_GROUP_OPERATIONS
         return ConsumerGroupDescribeResponse(groups=groups)
 

@@ -7,6 +7,7 @@ open: this is how a transaction that hangs is found (KIP-664).
 from __future__ import annotations
 
 from pybroker.common.errors import ErrorCode
+from pybroker.controller.topic_names import topic_name_problem
 from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.describe_producers import (
     DescribeProducersRequest,
@@ -32,9 +33,15 @@ def handle(context: Context, request: Request) -> Steps[DescribeProducersRespons
 
 def _partition(context: Context, topic: str, index: int) -> PartitionResponse:
     answer = PartitionResponse(partition_index=index)
+    if problem := topic_name_problem(topic):
+        answer.error_code = ErrorCode.INVALID_TOPIC_EXCEPTION
+        answer.error_message = problem
+        return answer
     partition = context.partition(topic, index)
     if partition is None:
         answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        if topic not in context.metadata.topics:
+            answer.error_message = "This server does not host this topic-partition."
     elif not partition.is_leader:
         answer.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
     else:

@@ -28,7 +28,7 @@ def handle(context: Context, request: Request) -> JoinGroupResponse | Deferred[J
     written = context.groups.write(message.group_id, lambda shard, now: shard.join(message, who, now))
     return written.map(
         lambda outcome: _answer(
-            refused_join(message.member_id, outcome.code) if isinstance(outcome, ApiError) else outcome,
+            refused_join("", outcome.code) if isinstance(outcome, ApiError) else outcome,
             version,
         )
     )

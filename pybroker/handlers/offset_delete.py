@@ -19,6 +19,8 @@ from pybroker.wire.messages.offset_delete import (
 
 def handle(context: Context, request: Request) -> OffsetDeleteResponse | Deferred[OffsetDeleteResponse]:
     message: OffsetDeleteRequest = request.message
+    if not message.group_id:
+        return OffsetDeleteResponse(error_code=ErrorCode.INVALID_GROUP_ID)
     refused: dict[str, OffsetDeleteResponseTopic] = {}
     known: list[OffsetDeleteRequestTopic] = []
     for topic in message.topics:

@@ -11,14 +11,15 @@ not handled. What must hold:
   configuration or active segment since then (`Partition.plain` is the same object);
 - a reply is made after the batch is in the page cache.
 
-Consecutive requests for one partition that were received together share one write. This is hot code: one
+Consecutive requests for one partition that were received together share one write; those of several
+connections too, when the server gathers them (`server.connection.handle_gathered`). This is hot code: one
 long loop with local names (docs/architecture.md, "Hot code, and its fence"). To be kept in step with it:
 tests/properties/test_produce_lane.py feeds both ways the same bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from struct import Struct
 from struct import error as struct_error
 from typing import TYPE_CHECKING, Any, Final
@@ -107,24 +108,22 @@ class ProduceLane:
 
     __slots__ = (
         "_entries",
-        "_last",
         "_lengths",
-        "_walk_policy",
-        "_wall_ms",
-        "reply_bytes",
+        "last",
         "stored_count",
         "version",
+        "walk_policy",
+        "wall_ms",
     )
 
     def __init__(self, wall_ms: Callable[[], int], walk_policy: WalkPolicy) -> None:
-        self._wall_ms = wall_ms
-        self._walk_policy = walk_policy
-        # Requests handled here, and bytes of their replies, for the counters of the server.
+        self.wall_ms = wall_ms
+        self.walk_policy = walk_policy
+        # Requests handled here.
         self.stored_count = 0
-        self.reply_bytes = 0
         self.version = -1
         self._entries: dict[bytes, _Entry] = {}
-        self._last: _Entry | None = None
+        self.last: _Entry | None = None
         # The lengths of the keys in `_entries`.
         self._lengths: list[int] = []
 
@@ -132,7 +131,7 @@ class ProduceLane:
         self, version: int, client_id: str | None, message: ProduceRequest, partition: Partition
     ) -> None:
         """The general path stored the one batch of this request: the like of it may go the short way."""
-        if self._walk_policy.walks_all or version < _FIRST_VERSION:
+        if self.walk_policy.walks_all or version < _FIRST_VERSION:
             return
         topics = message.topic_data
         if message.transactional_id is not None or len(topics) != 1 or len(topics[0].partition_data) != 1:
@@ -184,238 +183,279 @@ class ProduceLane:
         entry.reply_tail = reply[tail_at:]
         entry.pack_reply = Struct(f">ii{len(entry.reply_head)}sqqq{len(entry.reply_tail)}s").pack
         self._entries[key] = entry
-        self._last = entry
+        self.last = entry
 
-    def _find(self, data: bytes | bytearray, start: int) -> _Entry | None:
+    def find(self, data: bytes | bytearray, start: int) -> _Entry | None:
         entries = self._entries
         for length in self._lengths:
             entry = entries.get(bytes(data[start : start + length]))
             if entry is not None:
-                self._last = entry
+                self.last = entry
                 return entry
         return None
 
-    def run(self, data: bytes | bytearray, position: int, frame_limit: int, out: list[Any]) -> int:
-        """Handle the plain requests for one partition from `position` on, up to the first that is not plain.
 
-        Appends the framed replies to `out`; returns the position behind what was handled. `data` is neither
-        changed nor kept.
-        """
-        end = len(data)
-        entry = self._last
-        start = position + _FRAME_HEAD
-        if entry is None or start > end:
-            return position
-        version = self.version
-        size, api_key, api_version, correlation_id = _unpack_frame(data, position)
-        if api_key or api_version != version:
-            return position
+Turn = tuple[ProduceLane, "bytes | bytearray", list[Any]]
+"""What one connection received, and where its framed replies go."""
+
+
+def run(turns: Sequence[Turn], index: int, position: int, frame_limit: int) -> tuple[int, int, int, int]:
+    """Handle the plain requests of `turns` for one partition, from `position` of turn `index` on.
+
+    Ends before the first request that is not plain or is for another partition. Returns its turn and
+    position, or (number of turns, 0); then how many requests were handled and bytes of replies made. The
+    bytes of a turn are neither changed nor kept.
+    """
+    first_index = index
+    lane, data, _ = turns[index]
+    end = len(data)
+    entry = lane.last
+    start = position + _FRAME_HEAD
+    if entry is None or start > end:
+        return index, position, 0, 0
+    version = lane.version
+    size, api_key, api_version, correlation_id = _unpack_frame(data, position)
+    if api_key or api_version != version:
+        return index, position, 0, 0
+    key = entry.key
+    if data[start : start + len(key)] != key:
+        entry = lane.find(data, start)
+        if entry is None:
+            return index, position, 0, 0
         key = entry.key
-        if data[start : start + len(key)] != key:
-            entry = self._find(data, start)
-            if entry is None:
-                return position
-            key = entry.key
-        partition = entry.partition
-        plain = entry.plain
-        log = partition.log
-        segment = plain.segment
-        policy = self._walk_policy
-        if (
-            partition.plain is not plain
-            or log.blocked
-            or log.segments[-1] is not segment
-            or segment.index_full
-            or segment.file is None
-            or policy.walks_all
-        ):
-            return position
-        (
-            _,
-            byte_limit,
-            last_offset_limit,
-            timestamp_limit,
-            interval_bytes,
-            max_batch_bytes,
-            before_max_ms,
-            after_max_ms,
-            leader_epoch,
-        ) = plain
-        walks_small = policy.walks_small
-        remaining = policy.remaining
-        flexible = version >= _FIRST_FLEXIBLE_VERSION
-        head_size = _FRAME_HEAD + len(key)
-        now_ms = self._wall_ms()
-        latest = now_ms + after_max_ms
-        earliest = now_ms - before_max_ms
-        latest_stored = latest if latest < timestamp_limit else timestamp_limit
-        next_offset = log.log_end_offset
-        first_position = file_position = segment.size
-        position_limit = first_position + _RUN_BYTES
-        if position_limit > byte_limit:
-            position_limit = byte_limit
-        # `Partition.plan_plain` saw to it that it is known.
-        largest_timestamp, largest_offset = segment.known_largest  # type: ignore[misc]
-        bytes_since_index = segment.bytes_since_index
-        index_entries: list[tuple[int, int, int, int]] = []
-        buffers: list[bytes | bytearray | memoryview] = []
-        view: memoryview | None = None
-        stored: list[tuple[int, int]] = []
-        sequenced = False
-        first_frame = position
-        # One iteration per request; nothing outside of local names changes before all are written.
-        try:
-            while True:
-                frame_end = position + 4 + size
-                if frame_end > end or size > frame_limit:
-                    break
-                start = position + head_size
-                if flexible:
-                    length = data[start]
-                    if length < 0x80:
-                        start += 1
-                    elif (byte := data[start + 1]) < 0x80:
-                        length = length & 0x7F | byte << 7
-                        start += 2
-                    elif (high := data[start + 2]) < 0x80:
-                        length = length & 0x7F | (byte & 0x7F) << 7 | high << 14
-                        start += 3
-                    else:
-                        break
-                    batch_size = length - 1
-                    stop = start + batch_size
-                    if stop + 3 != frame_end or data[stop:frame_end] != _TAIL:
-                        break
+    partition = entry.partition
+    plain = entry.plain
+    log = partition.log
+    segment = plain.segment
+    policy = lane.walk_policy
+    if (
+        partition.plain is not plain
+        or log.blocked
+        or log.segments[-1] is not segment
+        or segment.index_full
+        or segment.file is None
+        or policy.walks_all
+    ):
+        return index, position, 0, 0
+    (
+        _,
+        byte_limit,
+        last_offset_limit,
+        timestamp_limit,
+        interval_bytes,
+        max_batch_bytes,
+        before_max_ms,
+        after_max_ms,
+        leader_epoch,
+    ) = plain
+    walks_small = policy.walks_small
+    remaining = policy.remaining
+    flexible = version >= _FIRST_FLEXIBLE_VERSION
+    head_size = _FRAME_HEAD + len(key)
+    now_ms = lane.wall_ms()
+    latest = now_ms + after_max_ms
+    earliest = now_ms - before_max_ms
+    latest_stored = latest if latest < timestamp_limit else timestamp_limit
+    next_offset = log.log_end_offset
+    first_position = file_position = segment.size
+    position_limit = first_position + _RUN_BYTES
+    if position_limit > byte_limit:
+        position_limit = byte_limit
+    # `Partition.plan_plain` saw to it that it is known.
+    largest_timestamp, largest_offset = segment.known_largest  # type: ignore[misc]
+    bytes_since_index = segment.bytes_since_index
+    index_entries: list[tuple[int, int, int, int]] = []
+    buffers: list[bytes | bytearray | memoryview] = []
+    view: memoryview | None = None
+    stored: list[tuple[int, int]] = []
+    # `remaining` counts from the first of `stored`, whose turn ever it is.
+    # Turns with their entry, and how many of `stored` there are up to their end.
+    answered: list[tuple[Turn, _Entry, int]] = []
+    sequenced = False
+    first_frame = position
+    # One iteration per request; nothing outside of local names changes before all are written.
+    try:
+        while True:
+            frame_end = position + 4 + size
+            if frame_end > end or size > frame_limit:
+                break
+            start = position + head_size
+            if flexible:
+                length = data[start]
+                if length < 0x80:
+                    start += 1
+                elif (byte := data[start + 1]) < 0x80:
+                    length = length & 0x7F | byte << 7
+                    start += 2
+                elif (high := data[start + 2]) < 0x80:
+                    length = length & 0x7F | (byte & 0x7F) << 7 | high << 14
+                    start += 3
                 else:
-                    (batch_size,) = _unpack_length(data, start)
-                    start += 4
-                    stop = start + batch_size
-                    if stop != frame_end:
-                        break
-                if not HEADER_SIZE < batch_size <= max_batch_bytes:
                     break
-                (
-                    given_offset,
-                    length,
-                    _,
-                    magic,
-                    crc,
-                    attributes,
-                    last_offset_delta,
-                    base_timestamp,
-                    max_timestamp,
-                    producer_id,
-                    producer_epoch,
-                    base_sequence,
-                    count,
-                ) = _unpack_batch(data, start)
-                last_offset = next_offset + last_offset_delta
-                if (
-                    given_offset
-                    or length + LOG_OVERHEAD != batch_size
-                    or magic != CURRENT_MAGIC
-                    or not 0 <= attributes <= ZSTD
-                    or count <= 0
-                    or last_offset_delta + 1 != count
-                    or not earliest <= base_timestamp <= latest
-                    or not NO_TIMESTAMP <= max_timestamp <= latest_stored
-                    or file_position + batch_size > position_limit
-                    or last_offset > last_offset_limit
-                    or (attributes == ZSTD and version < _FIRST_ZSTD_VERSION)
-                ):
+                batch_size = length - 1
+                stop = start + batch_size
+                if stop + 3 != frame_end or data[stop:frame_end] != _TAIL:
                     break
-                if producer_id >= 0:
-                    # Its state moves with each batch: one at a time.
-                    if stored or not log.producers.is_next(producer_id, producer_epoch, base_sequence):
-                        break
-                    sequenced = True
-                if batch_size < _COPY_BYTES:
-                    checked: bytes | bytearray | memoryview = data[start + ATTRIBUTES_POSITION : stop]
-                    content: bytes | bytearray | memoryview = data[start + _STAMP_SIZE : stop]
-                else:
-                    if view is None:
-                        view = memoryview(data)
-                    checked = view[start + ATTRIBUTES_POSITION : stop]
-                    content = view[start + _STAMP_SIZE : stop]
-                if crc32c(checked) != crc:
+            else:
+                (batch_size,) = _unpack_length(data, start)
+                start += 4
+                stop = start + batch_size
+                if stop != frame_end:
                     break
-                if count > SMALL_BATCH:
-                    if remaining > len(stored):
-                        break
-                elif walks_small:
-                    if attributes:
-                        break
-                    if count == 1 and (lowest := only_record(data, start + HEADER_SIZE, stop)) >= 0:
-                        highest = lowest
-                    else:
-                        highest, _, lowest, _ = walk_records(data, count, start + HEADER_SIZE, stop)
-                    if base_timestamp + highest != max_timestamp or base_timestamp + lowest < earliest:
-                        break
-
-                buffers.append(_pack_stamp(next_offset, length, leader_epoch))
-                buffers.append(content)
-                stored.append((correlation_id, next_offset))
-                if max_timestamp > largest_timestamp:
-                    largest_timestamp, largest_offset = max_timestamp, last_offset
-                if bytes_since_index > interval_bytes:
-                    index_entries.append((last_offset, file_position, largest_timestamp, largest_offset))
-                    bytes_since_index = batch_size
-                else:
-                    bytes_since_index += batch_size
-                next_offset = last_offset + 1
-                file_position += batch_size
-                position = frame_end
-
-                start = position + _FRAME_HEAD
-                if sequenced or start > end or len(stored) == _RUN_BATCHES:
-                    break
-                size, api_key, api_version, correlation_id = _unpack_frame(data, position)
-                if (
-                    api_key
-                    or api_version != version
-                    or data[start : start + len(key)] != key
-                    or (index_entries and len(index_entries) >= segment.index_room)
-                ):
-                    break
-        except (IndexError, struct_error, CorruptionError):
-            # Cut, or records that are not sound: the general path says what is wrong.
-            pass
-        if not stored:
-            return position
-        try:
-            log.append_plain(
-                segment,
-                buffers,
-                file_position - first_position,
-                next_offset,
-                (largest_timestamp, largest_offset),
-                bytes_since_index,
-                index_entries,
-            )
-        except StorageError:
-            # Nothing has changed: the general path meets it again, and answers.
-            return first_frame
-        if remaining:
-            policy.remaining = max(remaining - len(stored), 0)
-        if sequenced:
-            log.producers.update(
+            if not HEADER_SIZE < batch_size <= max_batch_bytes:
+                break
+            (
+                given_offset,
+                length,
+                _,
+                magic,
+                crc,
+                attributes,
+                last_offset_delta,
+                base_timestamp,
+                max_timestamp,
                 producer_id,
                 producer_epoch,
                 base_sequence,
-                stored[0][1],
-                last_offset_delta,
-                max_timestamp,
-                False,
-            )
-        partition.stored(next_offset)
-        self.stored_count += len(stored)
+                count,
+            ) = _unpack_batch(data, start)
+            last_offset = next_offset + last_offset_delta
+            if (
+                given_offset
+                or length + LOG_OVERHEAD != batch_size
+                or magic != CURRENT_MAGIC
+                or not 0 <= attributes <= ZSTD
+                or count <= 0
+                or last_offset_delta + 1 != count
+                or not earliest <= base_timestamp <= latest
+                or not NO_TIMESTAMP <= max_timestamp <= latest_stored
+                or file_position + batch_size > position_limit
+                or last_offset > last_offset_limit
+                or (attributes == ZSTD and version < _FIRST_ZSTD_VERSION)
+            ):
+                break
+            if producer_id >= 0:
+                # Its state moves with each batch: one at a time.
+                if stored or not log.producers.is_next(producer_id, producer_epoch, base_sequence):
+                    break
+                sequenced = True
+            if batch_size < _COPY_BYTES:
+                checked: bytes | bytearray | memoryview = data[start + ATTRIBUTES_POSITION : stop]
+                content: bytes | bytearray | memoryview = data[start + _STAMP_SIZE : stop]
+            else:
+                if view is None:
+                    view = memoryview(data)
+                checked = view[start + ATTRIBUTES_POSITION : stop]
+                content = view[start + _STAMP_SIZE : stop]
+            if crc32c(checked) != crc:
+                break
+            if count > SMALL_BATCH:
+                if remaining > len(stored):
+                    break
+            elif walks_small:
+                if attributes:
+                    break
+                if count == 1 and (lowest := only_record(data, start + HEADER_SIZE, stop)) >= 0:
+                    highest = lowest
+                else:
+                    highest, _, lowest, _ = walk_records(data, count, start + HEADER_SIZE, stop)
+                if base_timestamp + highest != max_timestamp or base_timestamp + lowest < earliest:
+                    break
+
+            buffers.append(_pack_stamp(next_offset, length, leader_epoch))
+            buffers.append(content)
+            stored.append((correlation_id, next_offset))
+            if max_timestamp > largest_timestamp:
+                largest_timestamp, largest_offset = max_timestamp, last_offset
+            if bytes_since_index > interval_bytes:
+                index_entries.append((last_offset, file_position, largest_timestamp, largest_offset))
+                bytes_since_index = batch_size
+            else:
+                bytes_since_index += batch_size
+            next_offset = last_offset + 1
+            file_position += batch_size
+            position = frame_end
+
+            if position == end:
+                answered.append((turns[index], entry, len(stored)))
+                index += 1
+                position = 0
+                if index == len(turns):
+                    break
+                lane, data, _ = turns[index]
+                end = len(data)
+                following = lane.last
+                policy = lane.walk_policy
+                if (
+                    following is None
+                    or following.plain is not plain
+                    or lane.version != version
+                    or policy.walks_all
+                    or policy.walks_small != walks_small
+                ):
+                    break
+                entry = following
+                key = entry.key
+                remaining = policy.remaining + len(stored)
+                head_size = _FRAME_HEAD + len(key)
+                view = None
+            start = position + _FRAME_HEAD
+            if sequenced or start > end or len(stored) == _RUN_BATCHES:
+                break
+            size, api_key, api_version, correlation_id = _unpack_frame(data, position)
+            if (
+                api_key
+                or api_version != version
+                or data[start : start + len(key)] != key
+                or (index_entries and len(index_entries) >= segment.index_room)
+            ):
+                break
+    except (IndexError, struct_error, CorruptionError):
+        # Cut, or records that are not sound: the general path says what is wrong.
+        pass
+    if not stored:
+        return index, position, 0, 0
+    if position:
+        answered.append((turns[index], entry, len(stored)))
+    try:
+        log.append_plain(
+            segment,
+            buffers,
+            file_position - first_position,
+            next_offset,
+            (largest_timestamp, largest_offset),
+            bytes_since_index,
+            index_entries,
+        )
+    except StorageError:
+        # Nothing has changed: the general path meets it again, and answers.
+        return first_index, first_frame, 0, 0
+    if sequenced:
+        log.producers.update(
+            producer_id,
+            producer_epoch,
+            base_sequence,
+            stored[0][1],
+            last_offset_delta,
+            max_timestamp,
+            False,
+        )
+    partition.stored(next_offset)
+    log_start_offset = log.log_start_offset
+    first = reply_bytes = 0
+    for (lane, _, out), entry, last in answered:
+        count = last - first
+        lane.stored_count += count
+        policy = lane.walk_policy
+        if policy.remaining:
+            policy.remaining = max(policy.remaining - count, 0)
         if not entry.silent:
             pack_reply = entry.pack_reply
             size, head, tail = entry.reply_size, entry.reply_head, entry.reply_tail
-            self.reply_bytes += (size + 4) * len(stored)
-            log_start_offset = log.log_start_offset
-            for correlation_id, base_offset in stored:
+            reply_bytes += (size + 4) * count
+            for correlation_id, base_offset in stored[first:last]:
                 out.append(
                     pack_reply(size, correlation_id, head, base_offset, NO_TIMESTAMP, log_start_offset, tail)
                 )
-        return position
+        first = last
+    return index, position, len(stored), reply_bytes

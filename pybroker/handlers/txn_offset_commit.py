@@ -66,7 +66,8 @@ def _admit(
     implicit = version >= _FIRST_IMPLICIT
     started = partition.start_verification(message.producer_id, message.producer_epoch, 0, strict=False)
     if isinstance(started, ErrorCode):
-        return resolved(ErrorCode.NOT_COORDINATOR)
+        fenced = started is ErrorCode.INVALID_PRODUCER_EPOCH
+        return resolved(started if fenced else ErrorCode.NOT_COORDINATOR)
     if started is None or not (implicit or context.config["transaction.partition.verification.enable"]):
         return resolved(started)
 

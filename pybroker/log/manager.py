@@ -92,6 +92,7 @@ class LogDirectory:
         "full",
         "locked",
         "logs",
+        "metadata_only",
         "notified",
         "offline",
         "parent_dirty",
@@ -106,8 +107,10 @@ class LogDirectory:
         "watermarks",
     )
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, metadata_only: bool = False) -> None:
         self.path = path
+        # Named by metadata.log.dir and not by log.dirs: no partition but that of the metadata log is here.
+        self.metadata_only = metadata_only
         self.directory_id = ""
         self.clean = False
         self.offline = False
@@ -239,7 +242,7 @@ class LogManager:
         metadata_directory: str | None = None,
         report: Callable[[str], None] | None = None,
     ) -> None:
-        """`metadata_directory`: which of `log_dirs` a new metadata log goes to (None: any)."""
+        """`metadata_directory`: where a new metadata log goes, one of `log_dirs` or another (None: any)."""
         self.environment = LogEnvironment(
             files,
             clock,
@@ -254,6 +257,8 @@ class LogManager:
         self.defaults = defaults or LogConfig()
         self.directories = [LogDirectory(path.rstrip("/") or "/") for path in log_dirs]
         self._metadata_directory = metadata_directory
+        if metadata_directory is not None and metadata_directory not in [d.path for d in self.directories]:
+            self.directories.append(LogDirectory(metadata_directory, metadata_only=True))
         self.cleaner = LogCleaner(self, cleaner or CleanerSettings())
         self.cluster_id = ""
         self.node_id = -1
@@ -278,6 +283,22 @@ class LogManager:
         self._next_watermark_ms = now + high_watermark_checkpoint_interval_ms
         self._next_expiration_ms = now + producer_id_expiration_check_interval_ms
         self._next_resume_ms = now
+
+    @property
+    def log_directories(self) -> list[LogDirectory]:
+        """Those of log.dirs, which clients and the other brokers know of."""
+        return [directory for directory in self.directories if not directory.metadata_only]
+
+    def metadata_directory(self) -> LogDirectory:
+        """Where the metadata log is, or will be. StorageError when that is offline."""
+        usable = [directory for directory in self.directories if not directory.offline]
+        for directory in usable:
+            if self.environment.files.exists(f"{directory.path}/{METADATA_TOPIC}-0"):
+                return directory
+        for directory in usable:
+            if self._metadata_directory in (None, directory.path):
+                return directory
+        raise StorageError("the directory of the metadata log is offline")
 
     # ---- start ---------------------------------------------------------------------------------------
 
@@ -378,7 +399,7 @@ class LogManager:
         None for a replica that the metadata does not know, which is renamed `-stray` and left alone."""
         loaded: list[PartitionLog] = []
         wall_ms = self.environment.clock.wall_ms()
-        for directory in self.directories:
+        for directory in self.log_directories:
             try:
                 names = self.environment.files.list_dir(directory.path)
                 for name in names:
@@ -488,13 +509,12 @@ class LogManager:
         name = f"{topic}-{partition}"
         if topic == METADATA_TOPIC:
             # The only one that is asked for before `load`; the others were found by it.
-            for directory in self.directories:
-                path = f"{directory.path}/{name}"
-                if not directory.offline and files.exists(path):
-                    return self._load_one(directory, path, topic, partition, topic_id, config)
-        usable = [directory for directory in self.directories if not directory.offline]
-        if topic == METADATA_TOPIC and self._metadata_directory is not None:
-            usable = [directory for directory in usable if directory.path == self._metadata_directory]
+            usable = [self.metadata_directory()]
+            path = f"{usable[0].path}/{name}"
+            if files.exists(path):
+                return self._load_one(usable[0], path, topic, partition, topic_id, config)
+        else:
+            usable = [directory for directory in self.log_directories if not directory.offline]
         if not usable:
             raise StorageError("all log directories are offline")
         directory = min(usable, key=lambda candidate: len(candidate.logs)) if len(usable) > 1 else usable[0]
@@ -565,9 +585,9 @@ class LogManager:
         return target
 
     def log_dirs_report(self) -> list[LogDirReport]:
-        """State and sizes of all directories. The metadata log is not a replica and not listed."""
+        """State and sizes of all log directories. The metadata log is not a replica and not listed."""
         reports = []
-        for directory in self.directories:
+        for directory in self.log_directories:
             total, usable = -1, -1
             error = ErrorCode.KAFKA_STORAGE_ERROR if directory.offline else ErrorCode.NONE
             if not directory.offline:
@@ -869,7 +889,7 @@ class LogManager:
             if log.on_offline is not None:
                 log.on_offline()
         if self.on_directory_failed is not None:
-            self.on_directory_failed(directory.path, all(other.offline for other in self.directories))
+            self.on_directory_failed(directory.path, all(other.offline for other in self.log_directories))
 
     @property
     def offline_directories(self) -> list[str]:

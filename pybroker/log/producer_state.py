@@ -136,10 +136,16 @@ class ProducerState:
 
     def start_verification(
         self, producer_id: int, epoch: int, sequence: int, *, strict: bool
-    ) -> Verification | None:
-        """What the first batch of a transaction has to bring along; None when the transaction is open."""
+    ) -> Verification | ErrorCode | None:
+        """What the first batch of a transaction has to bring along; None when the transaction is open.
+
+        An epoch that is over is refused without asking the coordinator.
+        """
         if self.has_open_transaction(producer_id, epoch):
             return None
+        entry = self.entries.get(producer_id)
+        if entry is not None and epoch < entry.epoch:
+            return ErrorCode.INVALID_PRODUCER_EPOCH
         verification = self._verifications.get(producer_id)
         if verification is None:
             verification = self._verifications[producer_id] = Verification(epoch, sequence, strict)

@@ -205,11 +205,12 @@ def preflight(records: memoryview | None) -> Rejection | bool:
 
 
 def has_transactional_batch(records: memoryview | None) -> bool:
-    """Whether the first batch has the transactional bit: such a request needs a transactional id."""
+    """Whether the first batch, if it is all there, has the transactional bit: it needs a transactional id."""
     return (
         records is not None
         and len(records) >= HEADER_SIZE
         and records[ATTRIBUTES_POSITION + 1] & TRANSACTIONAL_BIT != 0
+        and len(records) - LOG_OVERHEAD >= int.from_bytes(records[8:12], "big", signed=True)
     )
 
 

@@ -497,6 +497,8 @@ class Partition:
         log = self.log
         if not self.is_leader:
             return AppendOutcome(_STORAGE if log.offline else _NOT_LEADER)
+        if -1 in (producer_id, producer_epoch):
+            return AppendOutcome(ErrorCode.UNKNOWN_SERVER_ERROR)  # No batch can say that.
         refusal = log.producers.check_marker(
             producer_id, producer_epoch, coordinator_epoch, transaction_version
         )

@@ -1,11 +1,12 @@
 """Cleaning passes in a process of their own: parsing millions of records would hold this one's interpreter.
 
 In: a `CleaningPass`. Out: its result, or the OSError or CorruptionError that ended it. Started as a program,
-this module is the other side: it reads a pickled (job, bytes per second) from its standard input, does the
-pass at low priority and no faster than that, and writes the pickled outcome to its standard output.
+this module is the other side: it reads pickled (job, bytes per second) from its standard input, does one pass
+after the other at low priority and no faster than that, and writes the pickled outcomes to its standard
+output. A length of eight bytes goes before each.
 
-What must hold: the process ends with the pass, when it is cancelled, and when the broker dies (its input
-closes).
+What must hold: the process ends when nothing has come for a while, when its pass is cancelled, and when the
+broker dies (its input closes).
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import io
 import logging
 import os
 import pickle
+import queue
+import select
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Final, cast
+from typing import IO, Final, cast
 
 from pybroker.common.errors import CorruptionError
 from pybroker.common.files import FileSystem
@@ -33,54 +36,100 @@ _POLL_SECONDS: Final = 0.2
 _NICE: Final = 10
 # A throttled pass sleeps when it is ahead by this much.
 _PAUSE_SECONDS: Final = 0.02
+# A process without work stays so long: starting one costs more than a pass over a small log.
+_IDLE_SECONDS: Final = 3.0
 
 
-def run_in_process(files: FileSystem, task: CleaningPass) -> CleaningResult:
-    """Do a pass in another process; blocks. Where none can be started it is done here."""
-    environment = dict(os.environ)
-    package_root = str(Path(__file__).resolve().parents[2])
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, (package_root, environment.get("PYTHONPATH"))))
-    try:
-        process = subprocess.Popen(
+class CleanerProcess:
+    """The process, started when there is a pass to do. `run` blocks; `close` at the end."""
+
+    def __init__(self, files: FileSystem) -> None:
+        self._files = files
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, task: CleaningPass) -> CleaningResult:
+        """Do a pass in the other process. Where none can be started it is done here."""
+        data = pickle.dumps((task.job, task.max_bytes_per_second))
+        outcome = b""
+        # One that was there may have ended just now for want of work.
+        for _ in range(2):
+            was_there = self._process is not None
+            try:
+                process = self._process or self._start()
+            except OSError as error:
+                logger.warning("no process for cleaning, it is done in a thread: %s", error)
+                return run_here(self._files)(task)
+            self._process = process
+            assert process.stdin is not None
+            assert process.stdout is not None
+            try:
+                left = memoryview(len(data).to_bytes(8, "big") + data)
+                while left:
+                    left = left[process.stdin.write(left) :]
+                outcome = self._outcome(process.stdout, task)
+            except BrokenPipeError:
+                outcome = b""
+            except BaseException:
+                self.close()
+                raise
+            if outcome:
+                break
+            code = self.close()
+            if not was_there:
+                raise OSError(f"the cleaning process ended with code {code} and no result")
+        result = pickle.loads(outcome)
+        if isinstance(result, BaseException):
+            raise result
+        assert isinstance(result, CleaningResult)
+        return result
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        environment = dict(os.environ)
+        package_root = str(Path(__file__).resolve().parents[2])
+        paths = filter(None, (package_root, environment.get("PYTHONPATH")))
+        environment["PYTHONPATH"] = os.pathsep.join(paths)
+        return subprocess.Popen(
             [sys.executable, "-m", __name__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
+            bufsize=0,
         )
-    except OSError as error:
-        logger.warning("no process for cleaning, it is done in a thread: %s", error)
-        return run_here(files)(task)
-    data = pickle.dumps((task.job, task.max_bytes_per_second))
-    assert process.stdin is not None
-    assert process.stdout is not None
-    outcome: list[bytes] = []
-    reader = threading.Thread(
-        target=lambda out: outcome.append(out.read()), args=(process.stdout,), daemon=True
-    )
-    reader.start()
-    try:
-        # Its input stays open while the broker lives, so the length goes first.
-        process.stdin.write(len(data).to_bytes(8, "big") + data)
-        process.stdin.flush()
-        while reader.is_alive():
-            reader.join(_POLL_SECONDS)
+
+    def _outcome(self, out: IO[bytes], task: CleaningPass) -> bytes:
+        """What the process answers; empty when it ended without. InterruptedError: the pass is cancelled."""
+        found = b""
+        wanted = 8
+        while len(found) < wanted:
             if task.cancelled:
-                process.kill()
                 raise InterruptedError("the cleaning pass was stopped")
-    except BrokenPipeError:
-        # It died: what it said, if anything, is looked at below.
-        reader.join()
-    finally:
+            if not select.select([out], [], [], _POLL_SECONDS)[0]:
+                continue
+            # Unbuffered: what is there, not all that was asked for.
+            piece = out.read(wanted - len(found))
+            if not piece:
+                return b""
+            found += piece
+            if len(found) == 8:
+                wanted = 8 + int.from_bytes(found, "big")
+        return found[8:]
+
+    def reap(self) -> None:
+        """To be called between passes: forget the process if it has ended."""
+        if self._process is not None and self._process.poll() is not None:
+            self.close()
+
+    def close(self) -> int | None:
+        """End the process, whatever it does; its status."""
+        process, self._process = self._process, None
+        if process is None:
+            return None
+        process.kill()
         code = process.wait()
-        process.stdin.close()
-        process.stdout.close()
-    if not outcome or not outcome[0]:
-        raise OSError(f"the cleaning process ended with code {code} and no result")
-    result = pickle.loads(outcome[0])
-    if isinstance(result, BaseException):
-        raise result
-    assert isinstance(result, CleaningResult)
-    return result
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        return code
 
 
 def _throttled(job: CleaningJob, max_bytes_per_second: float) -> CleaningResult:
@@ -101,23 +150,38 @@ def _throttled(job: CleaningJob, max_bytes_per_second: float) -> CleaningResult:
 def main() -> int:
     """The other side."""
     os.nice(_NICE)
-    stdin = cast(io.BufferedReader, sys.stdin.buffer)
-    job, max_bytes_per_second = pickle.loads(stdin.read(int.from_bytes(stdin.read(8), "big")))
+    # Unbuffered: a lock of the buffer, held at the end of the process, would make that end badly.
+    stdin = cast(io.BufferedReader, sys.stdin.buffer).raw
+    jobs: queue.Queue[bytes] = queue.Queue()
 
-    def end_with_the_broker() -> None:
-        # Unbuffered: a lock of the buffer, held at the end of the process, would make that end badly.
-        stdin.raw.read(1)
-        os._exit(1)
+    def exactly(count: int) -> bytes:
+        found = b""
+        while len(found) < count:
+            piece = stdin.read(count - len(found))
+            if not piece:
+                # The broker is gone, and nobody wants what is being done.
+                os._exit(1)
+            found += piece
+        return found
 
-    threading.Thread(target=end_with_the_broker, daemon=True).start()
-    outcome: CleaningResult | Exception
-    try:
-        outcome = _throttled(job, max_bytes_per_second)
-    except (OSError, CorruptionError) as error:
-        outcome = error
-    sys.stdout.buffer.write(pickle.dumps(outcome))
-    sys.stdout.buffer.flush()
-    return 0
+    def listen() -> None:
+        while True:
+            jobs.put(exactly(int.from_bytes(exactly(8), "big")))
+
+    threading.Thread(target=listen, daemon=True).start()
+    while True:
+        try:
+            job, max_bytes_per_second = pickle.loads(jobs.get(timeout=_IDLE_SECONDS))
+        except queue.Empty:
+            return 0
+        outcome: CleaningResult | Exception
+        try:
+            outcome = _throttled(job, max_bytes_per_second)
+        except (OSError, CorruptionError) as error:
+            outcome = error
+        data = pickle.dumps(outcome)
+        sys.stdout.buffer.write(len(data).to_bytes(8, "big") + data)
+        sys.stdout.buffer.flush()
 
 
 if __name__ == "__main__":

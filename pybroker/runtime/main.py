@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pybroker.common.files import FileSystem
     from pybroker.log.cleaner.cleaner import CleaningPass
     from pybroker.log.cleaner.cleaning import CleaningResult
+    from pybroker.runtime.cleaner_process import CleanerProcess
 
 logger = logging.getLogger("pybroker.runtime")
 
@@ -64,6 +65,7 @@ class RunningBroker:
         self._rng = rng or random.Random()
         self._given_broker = broker
         self.broker: Any = None
+        self._cleaner: CleanerProcess | None = None
         self._gate: Gate | None = None
         self._driver: LoopDriver | None = None
         self._listeners: list[Listener] = []
@@ -135,12 +137,19 @@ class RunningBroker:
         )
         broker.clean_in_slices = self._in_memory
         broker.run_cleaning_pass = self._run_cleaning_pass
+        broker.on_cleaner_idle = self._cleaner_is_idle
         return broker
 
     def _run_cleaning_pass(self, task: CleaningPass) -> CleaningResult:
-        from pybroker.runtime.cleaner_process import run_in_process
+        if self._cleaner is None:
+            from pybroker.runtime.cleaner_process import CleanerProcess
 
-        return run_in_process(self._files, task)
+            self._cleaner = CleanerProcess(self._files)
+        return self._cleaner.run(task)
+
+    def _cleaner_is_idle(self) -> None:
+        if self._cleaner is not None:
+            self._cleaner.reap()
 
     def _limits(self, config: BrokerConfig) -> ServerLimits:
         limits = limits_of(config)
@@ -221,6 +230,8 @@ class RunningBroker:
         self.broker.stop_cleaning()
         if self._driver is not None:
             self._driver.stop()
+        if self._cleaner is not None:
+            self._cleaner.close()
         if self.fatal is None:
             self.broker.shutdown()
 

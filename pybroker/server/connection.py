@@ -26,6 +26,7 @@ from typing import Any, Final, cast
 
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import InvariantError, ProtocolError
+from pybroker.handlers.produce_lane import Turn, run
 from pybroker.large_requests import LargeReply
 from pybroker.runtime.metrics import API_SLOT_COUNT, ApiMetrics
 from pybroker.server.gate import Gate
@@ -51,6 +52,8 @@ _FLUSH_BYTES: Final = 256 * 1024
 _LARGE_FRAME_BYTES: Final = 16 * 1024
 # Who was given so much leaves this turn of the loop to the others.
 _TURN_BYTES: Final = 2 * 1024 * 1024
+# Reads up to this size are gathered, when many connections send at once.
+_GATHERED_BYTES: Final = 2048
 # A closing connection may take this long to send what is left.
 _CLOSING_NS: Final = 10_000_000_000
 
@@ -97,6 +100,7 @@ class Connection(asyncio.Protocol):
         "_frame_limit",
         "_frame_started_ns",
         "_gate",
+        "_gathered",
         "_handle",
         "_in_round",
         "_lane",
@@ -157,6 +161,7 @@ class Connection(asyncio.Protocol):
         self._reading_paused = False
         self._in_round = False
         self._dirty = False
+        self._gathered = False
         # No more requests: closing, as soon as what is owed is sent.
         self._ended = False
         self._ended_ns = 0
@@ -206,6 +211,25 @@ class Connection(asyncio.Protocol):
             self._gate.broker.disconnect(state)
 
     def data_received(self, data: bytes) -> None:
+        gate = self._gate
+        if self._gathered:
+            # In order.
+            handle_gathered(gate)
+        elif (
+            gate.gathers
+            and len(data) <= _GATHERED_BYTES
+            and self._lane is not None
+            and self._partial is None
+            and not self._pending
+        ):
+            self._gathered = True
+            if not gate.gathered:
+                gate.loop.call_soon(handle_gathered, gate)
+            gate.gathered.append((self, data))
+            return
+        self._receive(data)
+
+    def _receive(self, data: bytes) -> None:
         if self._rest_bytes or self._write_paused or self._ended:
             self._hold(data)
             return
@@ -247,37 +271,26 @@ class Connection(asyncio.Protocol):
     def _take_plain(self, data: bytes | bytearray) -> int:
         """Handle the plain produce requests at the front of `data` the short way; returns their end."""
         started_ns = perf_counter_ns()
-        lane = self._lane
-        out = self._out
+        turns = ((self._lane, data, self._out),)
         limit = self._frame_limit
-        stored_count = lane.stored_count
-        reply_bytes = lane.reply_bytes
-        position = 0
-        end = len(data)
+        position = count = reply_bytes = 0
         try:
-            while (done := lane.run(data, position, limit, out)) != position:
-                position = done
-                if done == end:
+            while True:
+                index, done, handled, size = run(turns, 0, position, limit)
+                if not handled:
                     break
-        except InvariantError as error:
-            self._gate.on_fatal(error)
-            self._end_in_order()
+                count += handled
+                reply_bytes += size
+                if index:
+                    position = len(data)
+                    break
+                position = done
+        except Exception as error:
+            self.fail(error)
             return len(data)
-        except Exception:
-            self._gate.metrics.handler_errors += 1
-            logger.exception("request failed, closing the connection peer=%s", self.peer)
-            self._end_in_order()
-            return len(data)
-        if position:
+        if count:
             now_ns = self.active_ns = self.progress_ns = perf_counter_ns()
-            metrics = self._api_metrics[_PRODUCE] or self._gate.metrics.api(_PRODUCE)
-            elapsed = now_ns - started_ns
-            # Of each request: they were answered together.
-            metrics.latency[elapsed.bit_length()] += lane.stored_count - stored_count
-            metrics.latency_sum_ns += elapsed
-            metrics.bytes_in += position
-            reply_bytes = lane.reply_bytes - reply_bytes
-            metrics.bytes_out += reply_bytes
+            self._gate.count_plain(count, now_ns - started_ns, position, reply_bytes)
             self._out_bytes += reply_bytes
         return position
 
@@ -715,3 +728,74 @@ class Connection(asyncio.Protocol):
             self._pending.append(_Slot(self, self._gate.close_marker, ApiMetrics(), 0, True))
         else:
             self._end()
+
+    # --- together with others ---
+
+    def go_on(self, data: bytes | bytearray, position: int) -> None:
+        """The lane has handled `data` up to `position`: handle the rest, send the replies."""
+        self.active_ns = self.progress_ns = perf_counter_ns()
+        self._out_bytes = sum(map(len, self._out))
+        if position < len(data):
+            self._in_round = True
+            self._process(memoryview(bytearray(memoryview(data)[position:])))
+            self._in_round = False
+        if self._out or self._pending:
+            self._send()
+
+    def take_gathered(self, data: bytes) -> Turn | None:
+        """What was gathered, for the lane; None if it was handled here."""
+        self._gathered = False
+        if self._closed or self._ended:
+            return None
+        gate = self._gate
+        if gate.hold_requests or gate.draining or self._pending or self._write_paused:
+            self._receive(data)
+            return None
+        return self._lane, data, self._out
+
+    def fail(self, error: Exception) -> None:
+        """A plain request could not be handled."""
+        if isinstance(error, InvariantError):
+            self._gate.on_fatal(error)
+        else:
+            self._gate.metrics.handler_errors += 1
+            logger.error("request failed, closing the connection peer=%s", self.peer, exc_info=error)
+        self._end_in_order()
+
+
+def handle_gathered(gate: Gate) -> None:
+    """Handle what connections received in this turn of the loop: requests for one partition share a write."""
+    groups: dict[int, tuple[list[Connection], list[Turn]]] = {}
+    for connection, data in gate.take_gathered():
+        turn = connection.take_gathered(data)
+        if turn is not None:
+            entry = turn[0].last
+            connections, turns = groups.setdefault(id(entry and entry.plain), ([], []))
+            connections.append(connection)
+            turns.append(turn)
+    for connections, turns in groups.values():
+        _handle_group(gate, connections, turns)
+
+
+def _handle_group(gate: Gate, connections: list[Connection], turns: list[Turn]) -> None:
+    """Turns that are probably for one partition, in order."""
+    limit = gate.limits.request_max_bytes
+    index = position = 0
+    while index < len(turns):
+        started_ns = perf_counter_ns()
+        try:
+            reached, done, count, reply_bytes = run(turns, index, position, limit)
+        except Exception as error:
+            for connection in connections[index:]:
+                connection.fail(error)
+            return
+        if not count:
+            connections[index].go_on(turns[index][1], position)
+            index += 1
+            position = 0
+            continue
+        size = sum(len(turn[1]) for turn in turns[index:reached]) + done - position
+        gate.count_plain(count, perf_counter_ns() - started_ns, size, reply_bytes)
+        for at in range(index, reached):
+            connections[at].go_on(turns[at][1], len(turns[at][1]))
+        index, position = reached, done

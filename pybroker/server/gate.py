@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pybroker.server")
 
 SWEEP_INTERVAL_SECONDS = 0.25
+_PRODUCE = 0
 _LOG_INTERVAL_NS = 1_000_000_000
+# After so many reads one turn of the loop is looked at: do so many more come in it?
+_READS_PER_LOOK = 64
+_GATHER_FROM = 24
+# With fewer it is better not to wait for the others.
+_GATHER_BELOW = 16
 
 
 class BrokerDoor(Protocol):
@@ -60,6 +66,7 @@ class Gate:
         "_memory_waiters",
         "_per_ip",
         "_per_listener",
+        "_plain_reads",
         "_rates",
         "_suppressed",
         "_sweep_count",
@@ -71,6 +78,8 @@ class Gate:
         "close_marker",
         "draining",
         "fetches_wait",
+        "gathered",
+        "gathers",
         "hold_requests",
         "limits",
         "loop",
@@ -110,6 +119,11 @@ class Gate:
         # By listener; the empty name is for all of them.
         self._rates: dict[str, _Rate] = {}
         self._dirty: list[Connection] = []
+        # Whether small reads wait for the end of this turn of the loop, and those that do: what many
+        # connections send at once is handled together (`connection.handle_gathered`).
+        self.gathers = False
+        self.gathered: list[tuple[Connection, bytes]] = []
+        self._plain_reads = 0
         self._memory_waiters: dict[Connection, None] = {}
         self._exceeding: Connection | None = None
         self._sweep_handle: asyncio.TimerHandle | None = None
@@ -178,6 +192,31 @@ class Gate:
         if self._exceeding is connection:
             self._pass_on()
         self.metrics.connections = len(self._connections)
+
+    # --- many connections at once ---
+
+    def count_plain(self, count: int, elapsed_ns: int, bytes_in: int, bytes_out: int) -> None:
+        """Plain produce requests were handled together."""
+        metrics = self.metrics.apis[_PRODUCE] or self.metrics.api(_PRODUCE)
+        # Each took that long.
+        metrics.latency[elapsed_ns.bit_length()] += count
+        metrics.latency_sum_ns += elapsed_ns
+        metrics.bytes_in += bytes_in
+        metrics.bytes_out += bytes_out
+        # Now and then: how many more come in one turn of the loop?
+        self._plain_reads += 1
+        if self._plain_reads % _READS_PER_LOOK == 0 and not self.gathers:
+            self.loop.call_soon(self._turn_seen, self._plain_reads)
+
+    def _turn_seen(self, reads_before: int) -> None:
+        if self._plain_reads - reads_before >= _GATHER_FROM:
+            self.gathers = True
+
+    def take_gathered(self) -> list[tuple[Connection, bytes]]:
+        gathered, self.gathered = self.gathered, []
+        if len(gathered) < _GATHER_BELOW:
+            self.gathers = False
+        return gathered
 
     # --- waking ---
 

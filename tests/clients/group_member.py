@@ -13,7 +13,8 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Iterable
+import traceback
+from collections.abc import Callable, Iterable
 from typing import Any
 
 STOPPED = threading.Event()
@@ -30,8 +31,17 @@ class Ownership:
     def __init__(self, group: str) -> None:
         self.group = group
         self.partitions: set[int] = set()
+        self.closed = False
+
+    def close(self) -> None:
+        """The member leaves and takes nothing any more."""
+        self.closed = True
+        self.partitions.clear()
+        tell(self.group, owned=[], at=time.time())
 
     def gain(self, partitions: Iterable[Any]) -> None:
+        if self.closed:
+            return
         self.partitions |= {one.partition for one in partitions}
         tell(self.group, owned=sorted(self.partitions), at=time.time())
 
@@ -68,15 +78,17 @@ def confluent(bootstrap: str, rank: str, group: str, kind: str) -> None:
         on_revoke=lambda _, partitions: owner.lose(partitions),
         on_lost=lambda _, partitions: owner.lose(partitions),
     )
-    while not STOPPED.is_set():
-        messages = [message for message in consumer.consume(200, 0.1) if message.error() is None]
-        if messages:
-            tell(group, seen=[int(message.value()) for message in messages])
-            try:
-                consumer.commit(asynchronous=False)
-            except KafkaException:
-                continue  # Another member has the partitions now.
-    consumer.close()
+    try:
+        while not STOPPED.is_set():
+            messages = [message for message in consumer.consume(200, 0.1) if message.error() is None]
+            if messages:
+                tell(group, seen=[int(message.value()) for message in messages])
+                try:
+                    consumer.commit(asynchronous=False)
+                except KafkaException:
+                    continue  # Another member has the partitions now.
+    finally:
+        consumer.close()
 
 
 def kafka_python(bootstrap: str, rank: str, group: str, kind: str) -> None:
@@ -106,14 +118,16 @@ def kafka_python(bootstrap: str, rank: str, group: str, kind: str) -> None:
         fetch_max_wait_ms=100,
     )
     consumer.subscribe([group], listener=Listener())
-    while not STOPPED.is_set():
-        for messages in consumer.poll(timeout_ms=100).values():
-            tell(group, seen=[int(message.value) for message in messages])
-        try:
-            consumer.commit()
-        except KafkaError:
-            continue
-    consumer.close()
+    try:
+        while not STOPPED.is_set():
+            for messages in consumer.poll(timeout_ms=100).values():
+                tell(group, seen=[int(message.value) for message in messages])
+            try:
+                consumer.commit()
+            except KafkaError:
+                continue
+    finally:
+        consumer.close()
 
 
 def aiokafka(bootstrap: str, rank: str, group: str, kind: str) -> None:
@@ -145,19 +159,32 @@ def aiokafka(bootstrap: str, rank: str, group: str, kind: str) -> None:
             metadata_max_age_ms=1000,
         )
         consumer.subscribe([group], listener=Listener())
-        await consumer.start()
-        while not STOPPED.is_set():
-            for messages in (await consumer.getmany(timeout_ms=100)).values():
-                tell(group, seen=[int(message.value) for message in messages])
-            try:
-                await consumer.commit()
-            except KafkaError:
-                continue
-        # It leaves without a word to its listener.
-        owner.lose(consumer.assignment())
-        await consumer.stop()
+        try:
+            await consumer.start()
+            while not STOPPED.is_set():
+                for messages in (await consumer.getmany(timeout_ms=100)).values():
+                    tell(group, seen=[int(message.value) for message in messages])
+                try:
+                    await consumer.commit()
+                except KafkaError:
+                    continue
+        finally:
+            # It leaves without a word to its listener.
+            owner.close()
+            await consumer.stop()
 
     asyncio.run(work())
+
+
+def supervise(consume: Callable[[str, str, str, str], None], *arguments: str) -> None:
+    """A member whose library gives up, as after a long pause, is followed by a new one."""
+    while not STOPPED.is_set():
+        try:
+            consume(*arguments)
+        except Exception:
+            traceback.print_exc()
+            tell(arguments[2], owned=[], at=time.time())
+            time.sleep(0.2)
 
 
 def main() -> None:
@@ -166,8 +193,8 @@ def main() -> None:
     threads = []
     for name in groups:
         library, kind = name.split(":")
-        arguments = (bootstrap, rank, f"{library}-{kind}", kind)
-        threads.append(threading.Thread(target=libraries[library], args=arguments))
+        arguments = (libraries[library], bootstrap, rank, f"{library}-{kind}", kind)
+        threads.append(threading.Thread(target=supervise, args=arguments))
         threads[-1].start()
     sys.stdin.read()
     STOPPED.set()

@@ -222,7 +222,7 @@ def test_members_are_killed_and_paused(server: Server, tmp_path: Path, language:
 
         def state() -> str:
             shares = {group: [sorted(m.owned.get(group, ())) for m in members] for group in groups}
-            return f"{what}: {shares}\n{members[0].log.read_text()[-1000:]}"
+            return f"{what}: {shares}\n{members[0].log.read_text()[-3000:]}"
 
         try:
             wait_until(check, what, WAIT_S)

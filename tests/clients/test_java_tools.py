@@ -390,3 +390,45 @@ def test_kafka_dump_log_reads_our_groups_and_offsets(
         check=True,
     ).stdout
     assert ours.splitlines() == theirs.splitlines()
+
+
+def test_kafka_features_up_and_down(kafka: KafkaTools, start_broker: Callable[..., Server]) -> None:
+    """On a broker of its own: levels are the cluster's."""
+    server = start_broker()
+
+    def features(command: str, *options: str) -> ToolResult:
+        return kafka.run("FeatureCommand", "--bootstrap-server", server.bootstrap, command, *options)
+
+    def levels() -> dict[str, str]:
+        out = features("describe").check()
+        return dict(re.findall(r"Feature: (\S+).*FinalizedVersionLevel: (\S+)", out))
+
+    assert levels()["metadata.version"] == "4.3-IV0"
+    out = features("downgrade", "--feature", "group.version=0", "--dry-run").check()
+    assert "group.version can be downgraded to 0." in out
+    assert levels()["group.version"] == "1"
+    out = features("downgrade", "--feature", "group.version=0", "--feature", "transaction.version=1").check()
+    assert "group.version was downgraded to 0." in out
+    assert (levels()["group.version"], levels()["transaction.version"]) == ("0", "1")
+    assert (
+        "transaction.version was disabled." in features("disable", "--feature", "transaction.version").check()
+    )
+    server.restart()
+    assert (levels()["group.version"], levels()["transaction.version"]) == ("0", "0")
+    out = features("upgrade", "--feature", "group.version=1", "--feature", "transaction.version=2").check()
+    assert "transaction.version was upgraded to 2." in out
+    assert (levels()["group.version"], levels()["transaction.version"]) == ("1", "2")
+
+    # A release is all its features: one that this broker has not built refuses them all, and says which.
+    upgraded = features("upgrade", "--release-version", "4.3")
+    if server.name == "Apache Kafka":
+        assert "metadata.version was upgraded to 30." in upgraded.check()
+    else:
+        assert (
+            "share.version. Local controller 1 does not support this feature." in upgraded.out + upgraded.err
+        )
+        assert upgraded.status == 1
+    refused = features("downgrade", "--release-version", "4.0", "--dry-run")
+    assert refused.status == 1
+    refused = features("downgrade", "--metadata", "4.0")
+    assert "Unsupported metadata.version downgrade from 30 to 25." in refused.out + refused.err

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.conformance import docs
-from tests.conformance.run import PROPERTIES, Difference, run, short
+from tests.conformance.run import PROPERTIES, Difference, run, run_scenes, short
 from tests.conformance.symbols import Records
 from tests.processes import KafkaProcess, PybrokerProcess
 from tests.protocol.raw import Batch
@@ -55,6 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.conformance", description=__doc__)
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--scenes", type=int, default=2000, help="requests about groups and transactions")
     parser.add_argument("--self", dest="itself", action="store_true", help="Apache Kafka against itself")
     parser.add_argument("--only", type=int, nargs="*", help="these keys (and Produce and CreateTopics) only")
     parser.add_argument(
@@ -75,6 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     only = set(options.only) if options.only else None
     if options.nodes:
         report = run(*options.nodes, options.requests, options.seed, only=only)
+        report.add(run_scenes(*options.nodes, options.scenes, options.seed))
     else:
         with tempfile.TemporaryDirectory(prefix="conformance-") as directory:
             reference = KafkaProcess(Path(directory) / "kafka", PROPERTIES)
@@ -85,13 +87,14 @@ def main(arguments: list[str] | None = None) -> int:
                     report = run(
                         reference.bootstrap, other.bootstrap, options.requests, options.seed, only=only
                     )
+                    report.add(run_scenes(reference.bootstrap, other.bootstrap, options.scenes, options.seed))
                 finally:
                     other.kill()
             finally:
                 reference.kill()
     print(report.table())
     print(
-        f"\n{options.requests} requests, seed {options.seed}, {len(report.versions)} versions, "
+        f"\n{sum(report.requests.values())} requests, seed {options.seed}, {len(report.versions)} versions, "
         f"{report.seconds:.0f} s\n"
     )
     if options.in_order:
@@ -102,7 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
         for difference in group[: options.examples]:
             print(show(difference))
     if options.write_docs:
-        docs.write(report, options.requests, options.seed)
+        docs.write(report, options.seed)
     return 1 if report.found else 0
 
 

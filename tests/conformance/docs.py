@@ -10,6 +10,7 @@ from pathlib import Path
 from pybroker.wire.api_keys import API_TABLE
 from tests.clients import test_upstream_suites as suites
 from tests.clients.test_groups import FRANZ_GO_TESTS
+from tests.conformance import scenes
 from tests.conformance.generator import VERSIONS
 from tests.conformance.known import KNOWN
 from tests.conformance.run import Difference, Report
@@ -20,10 +21,10 @@ LEFT_OUT = "<!-- left out begins -->", "<!-- left out ends -->"
 SUITES = "<!-- suites begin -->", "<!-- suites end -->"
 
 
-def write(report: Report, requests: int, seed: int) -> None:
+def write(report: Report, seed: int) -> None:
     today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
     lines = [
-        f"{requests} generated requests, seed {seed}, {len(report.versions)} of the keys' versions, {today}, "
+        f"{sum(report.requests.values())} generated requests, seed {seed}, {len(report.versions)} of the keys' versions, {today}, "
         "Apache Kafka 4.3.0.",
         "",
         report.table(),
@@ -57,7 +58,8 @@ def _replace(marks: tuple[str, str], lines: list[str]) -> None:
 
 def left_out_lines() -> list[str]:
     """The APIs that are served and that no requests are generated for."""
-    names = [f"{row.key} {row.name}" for row in API_TABLE if row.implemented and row.key not in VERSIONS]
+    asked = {*VERSIONS, *scenes.KEYS}
+    names = [f"{row.key} {row.name}" for row in API_TABLE if row.implemented and row.key not in asked]
     if not names:
         return []
     return [f"No requests are generated for these yet, tests of their own cover them: {', '.join(names)}."]

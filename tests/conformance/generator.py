@@ -18,9 +18,10 @@ from tests.conformance.symbols import ProducerId, Records, SessionId, TopicId
 from tests.protocol import schema
 from tests.protocol.raw import Batch, compress, record
 
-KEYS = (0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 46, 60, 71, 72, 74, 75)
+KEYS = (0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 46, 57, 60, 71, 72, 74, 75)
 # Key: versions. Metadata is not asked for more often than others although clients do.
-VERSIONS = {row.key: range(row.min_version, row.max_version + 1) for row in API_TABLE if row.key in KEYS}
+ALL_VERSIONS = {row.key: range(row.min_version, row.max_version + 1) for row in API_TABLE}
+VERSIONS = {key: ALL_VERSIONS[key] for key in KEYS}
 WEIGHTS = {0: 5, 1: 5, 2: 2, 3: 2, 19: 2, 32: 2, 44: 2, 23: 1}
 NODE_ID = 1
 
@@ -53,6 +54,8 @@ class Step:
     # may be).
     damage: str = ""
     parameter: int = 0
+    # The connection it is sent on.
+    actor: int = 0
 
     @property
     def silent(self) -> bool:
@@ -132,6 +135,14 @@ METRICS_CONFIGS = {
     "no.such.config": ["1"],
 }
 TOPIC, BROKER, CLIENT_METRICS, GROUP = 2, 4, 16, 32
+FEATURES = {
+    "eligible.leader.replicas.version": 1,
+    "group.version": 1,
+    "kraft.version": 1,
+    "metadata.version": 30,
+    "transaction.version": 2,
+}
+"""What a new cluster finalizes."""
 
 
 class Generator:
@@ -166,6 +177,7 @@ class Generator:
             37: self.create_partitions,
             44: self.incremental_alter_configs,
             46: self.list_reassignments,
+            57: self.update_features,
             60: self.describe_cluster,
             71: self.telemetry_subscriptions,
             72: self.push_telemetry,
@@ -228,8 +240,12 @@ class Generator:
                 self._pool += [(key, v) for v in versions for _ in range(WEIGHTS.get(key, 1))]
             self.random.shuffle(self._pool)
         key, version = self._pool.pop()
+        return self.spoiled(key, version, self._builders[key](version))
+
+    def spoiled(self, key: int, version: int, given: dict[str, Any]) -> Step:
+        """The request, with something wrong in one of nine."""
         struct = schema.request_schema(key, version)
-        values = prune(struct, self._builders[key](version))
+        values = prune(struct, given)
         step = Step(key, version, values)
         fate = self.random.random()
         if fate < 0.03:
@@ -241,8 +257,9 @@ class Generator:
             values.pop("replica_state", None)  # A tag itself, so the body would not end in an empty section.
         elif fate < 0.08:
             step.damage = "version"
-            step.parameter = self.pick(VERSIONS[key].stop, -1, 99, VERSIONS[key].start - 1)
-            if step.parameter in VERSIONS[key]:
+            served = ALL_VERSIONS[key]
+            step.parameter = self.pick(served.stop, -1, 99, served.start - 1)
+            if step.parameter in served:
                 step.parameter = 99
         elif fate < 0.11:
             self.spoil(struct, values)
@@ -266,8 +283,15 @@ class Generator:
                     "metrics",
                     "name",
                     "topic",
+                    "session_timeout",
+                    "rebalance_timeout",
+                    "transaction_timeout",
+                    "transaction_version",
+                    "max_version_level",
+                    "feature",
+                    "member_epoch",
                 ):
-                    # Waits without end, acks that want no answer, and what needs a coordinator.
+                    # Waits without end, acks that want no answer, and what ends by itself in the middle of a run.
                     continue
                 if item.array or item.kind == "string" or item.bits >= 16:
                     places.append((values, item))
@@ -820,6 +844,35 @@ class Generator:
             ]
             resources.append({"resource_type": kind, "resource_name": name, "configs": configs})
         return {"resources": resources, "validate_only": self.chance(0.4)}
+
+    def update_features(self, version: int) -> dict[str, Any]:
+        """Levels that are there, and bad ones: others would change what the requests after it mean."""
+        updates = []
+        for _ in range(self.pick(0, 1, 1, 2)):
+            name, level = self.random.choice(sorted(FEATURES.items()))
+            level = self.mostly(level, -1, level + 1, 99, -(2**15), probability=0.5)
+            kind = self.mostly(1, 2, 3, 0, 4, -1, probability=0.6)
+            updates.append(
+                {
+                    "feature": self.mostly(name, "nope", "", probability=0.9),
+                    "max_version_level": level,
+                    "allow_downgrade": self.chance(0.5),
+                    "upgrade_type": kind,
+                }
+            )
+        if self.chance(0.15):
+            updates.append(
+                {
+                    "feature": "metadata.version",
+                    "max_version_level": self.pick(29, 7, 6),
+                    "upgrade_type": self.pick(1, 2, 3),
+                }
+            )
+        return {
+            "timeout": 60_000,
+            "feature_updates": updates,
+            "validate_only": self.chance(0.3),
+        }
 
     def list_config_resources(self, version: int) -> dict[str, Any]:
         types = self.pick(

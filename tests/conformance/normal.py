@@ -4,16 +4,21 @@ In: a decoded answer and the `Names` of the node that gave it. Out: a nested str
 legitimately differs from node to node. What must hold: Apache Kafka against itself compares equal, and
 nothing else is left out than this:
 
-- topic, producer, session and telemetry instance ids become symbols; the cluster id, hosts, ports,
+- topic, producer, session, member and telemetry instance ids become symbols; the cluster id, hosts, ports,
   directories, free and total disk space, the epoch of the finalized features and moments of the broker's
   clock become placeholders;
 - several entries of one topic in a Produce or Fetch answer (the reference groups neighbours only) become one;
-- the order of topics, partitions, resources, configs and features (hash order in the reference), except where
+- the order of topics, partitions, groups, members, transactions, resources, configs and features (hash order in
+  the reference), except where
   a cursor depends on it (DescribeTopicPartitions), and of synonyms, record errors and replicas, which is
   compared;
 - documentation strings of configs: only whether there is one; the values of configs that name addresses,
   directories and controllers (`DEPLOYMENT`), names that begin with `pybroker.`;
 - in ApiVersions the keys and features that this project has not built yet;
+- in the groups of the new protocol, where a member's id was drawn by the node, how many partitions a member has
+  instead of which: assignors go by the order of ids;
+- of the aborted transactions in a Fetch answer those that begin above its last stable offset: they have no records
+  in it (the reference looks them up to the end of the segment);
 - compressed bytes that the broker made itself (topics whose `compression.type` is a codec): their records are
   compared, their sizes are not.
 """
@@ -30,6 +35,8 @@ from tests.conformance.symbols import Names, id_text
 from tests.protocol import raw
 from tests.protocol.raw import (
     API_VERSIONS,
+    CONSUMER_GROUP_DESCRIBE,
+    CONSUMER_GROUP_HEARTBEAT,
     DESCRIBE_CONFIGS,
     DESCRIBE_TOPIC_PARTITIONS,
     FETCH,
@@ -74,14 +81,27 @@ _UNORDERED = {
     "finalized_features": ("name",),
     "topics": ("name", "topic", "topic_id"),
     "responses": ("name", "topic", "topic_id", "resource_name"),
-    "results": ("resource_name", "name", "log_dir"),
+    "results": ("resource_name", "name", "log_dir", "group_id"),
     "configs": ("name",),
     "config_resources": ("resource_type", "resource_name"),
     "partitions": ("partition_index", "partition"),
     "partition_responses": ("index",),
     "brokers": ("node_id", "broker_id"),
     "node_endpoints": ("node_id",),
+    "groups": ("group_id", "group"),
+    "members": ("member_id",),
+    "topic_partitions": ("topic_id",),
+    "results_by_topic_v3_and_below": ("name",),
+    "results_by_partition": ("partition_index",),
+    "results_by_transaction": ("transactional_id",),
+    "topic_results": ("name",),
+    "transaction_states": ("transactional_id",),
+    "active_producers": ("producer_id",),
+    "markers": ("producer_id",),
 }
+# Bytes that are what a request gave, not ids.
+_CONTENTS = ("metadata", "assignment", "member_metadata", "member_assignment")
+_DRAWN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME_SET = re.compile(r"\[([a-z][\w.]+(?:, [a-z][\w.]+)+)\]")
 _MOMENT = re.compile(r"-?\b\d{13,19}\b")
 
@@ -95,6 +115,8 @@ class Normalizer:
         self.names = names
         self.address = address
         self.sent_times = sent_times
+        # Groups with members whose ids the node drew.
+        self.drawn: set[str] = set()
 
     def moment(self, value: int) -> object:
         if value in self.sent_times or abs(value - time.time() * 1000) > 3_600_000:
@@ -105,15 +127,26 @@ class Normalizer:
         for (topic, number), topic_id in self.names.topics.items():
             value = value.replace(id_text(topic_id), f"<id {number} of {topic}>")
         value = value.replace(self.address, "<address>")
+        for number, member in enumerate(self.names.members):
+            if member in value:
+                value = value.replace(member, f"<member {number}>")
+        # Members whose own answer is still to come.
+        value = _DRAWN_ID.sub("<uuid>", value)
         if not is_message(name):
             return value
         # Sets of names, in the order of their hashes.
         value = _NAME_SET.sub(lambda m: f"[{', '.join(sorted(m[1].split(', ')))}]", value)
         return _MOMENT.sub(lambda m: m.group() if int(m.group()) in self.sent_times else "<time>", value)
 
-    def answer(self, key: int, answer: Any) -> Any:
+    def answer(self, key: int, answer: Any, group: object = None) -> Any:
+        """`group`: the one that the request was about, where the answer does not say."""
         if not isinstance(answer, dict):
             return repr(answer)
+        if key == CONSUMER_GROUP_HEARTBEAT and group in self.drawn:
+            answer = _counted(answer)
+        elif key == CONSUMER_GROUP_DESCRIBE:
+            groups = [_counted(g) if g["group_id"] in self.drawn else g for g in answer["groups"]]
+            answer = {**answer, "groups": groups}
         return self._value(key, "", answer, None)
 
     def _leaf(self, key: int, name: str, value: Any, topic: str | None) -> Any:
@@ -121,6 +154,8 @@ class Normalizer:
             # The reference has null, empty or -1 where it has nothing to say.
             return value if value in (None, "", -1) else _PLACEHOLDERS[name]
         if isinstance(value, bytes):
+            if name in _CONTENTS:
+                return value.hex()
             if name == "records":
                 return self.batches(value, topic)
             if name == "client_instance_id":
@@ -138,7 +173,7 @@ class Normalizer:
             return f"<producer {self.names.producers.index(value)}>"
         if name == "session_id" and value in self.names.sessions:
             return f"<session {self.names.sessions.index(value)}>"
-        if name in ("log_append_time", "timestamp"):
+        if name in ("log_append_time", "timestamp", "last_timestamp", "transaction_start_time"):
             return self.moment(value)
         if name == "partition_size" and topic is not None and topic.startswith(RECOMPRESSED):
             return "<size>"
@@ -154,6 +189,10 @@ class Normalizer:
                 topic = symbol.partition(" of ")[2].rstrip(">") if symbol else None
             if key == DESCRIBE_CONFIGS and name == "configs":
                 return self.config(value)
+            if value.get("aborted_transactions"):
+                stable = value["last_stable_offset"]
+                kept = [e for e in value["aborted_transactions"] if e["first_offset"] < stable]
+                value = {**value, "aborted_transactions": kept}
             return {field: self._value(key, field, item, topic) for field, item in value.items()}
         if isinstance(value, list):
             items = [self._value(key, name, item, topic) for item in value]
@@ -165,6 +204,8 @@ class Normalizer:
                 items = [item for item in items if item["name"] in SUPPORTED_FEATURES]
             if key == DESCRIBE_CONFIGS and name == "configs":
                 items = [item for item in items if not item["name"].startswith("pybroker.")]
+            if name == "partitions" and all(type(item) is int for item in items):
+                items.sort()
             labels = _UNORDERED.get(name)
             if labels and key != DESCRIBE_TOPIC_PARTITIONS:
                 items.sort(
@@ -218,6 +259,15 @@ class Normalizer:
         if recompressed:
             return out
         return [*out, f"<{len(data) - used} bytes of a batch>"] if used < len(data) else out
+
+
+def _counted(value: Any) -> Any:
+    """With the number of partitions in place of their list."""
+    if isinstance(value, list):
+        return [_counted(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: len(item) if name == "partitions" else _counted(item) for name, item in value.items()}
 
 
 def _merged(topics: list[Any]) -> list[Any]:

@@ -8,15 +8,34 @@ answer depends on the requests before it and on nothing else.
 from __future__ import annotations
 
 import re
+import select
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.conformance import normal
-from tests.conformance.generator import NODE_ID, VERSIONS, Generator, Step, Topic
+from tests.conformance.generator import ALL_VERSIONS, NODE_ID, VERSIONS, Generator, Step, Topic
 from tests.conformance.normal import Normalizer, differences, is_message
-from tests.conformance.symbols import Names
+from tests.conformance.scenes import (
+    BEAT,
+    FIND,
+    JOIN,
+    LIST,
+    LIST_TRANSACTIONS,
+    MAY_WAIT,
+    TOPICS,
+    TRANSACTIONS,
+    Action,
+    Answer,
+    Await,
+    Scenes,
+    Settle,
+)
+from tests.conformance.scenes import (
+    KEYS as SCENE_KEYS,
+)
+from tests.conformance.symbols import MemberId, Names
 from tests.protocol import raw, schema
 from tests.protocol.raw import (
     API_VERSIONS,
@@ -60,9 +79,14 @@ PROPERTIES = {
     "share.coordinator.state.topic.min.isr": "1",
     "share.coordinator.state.topic.num.partitions": "5",
     "group.initial.rebalance.delay.ms": "0",
+    "group.consumer.assignment.interval.ms": "0",
+    "group.consumer.max.session.timeout.ms": "3600000",
+    "group.consumer.session.timeout.ms": "3600000",
 }
 
 NO_ANSWER_WAIT = 8.0
+# How long a request that may have to wait for others is given before it counts as waiting.
+QUICK = 0.12
 # Where the ids begin that stand for those that a node has not given.
 _NOT_GIVEN = 900_000_000
 
@@ -74,12 +98,26 @@ class Peer:
         self.address = address
         self.names = Names()
         self.normalizer = Normalizer(self.names, address, sent_times)
-        self.connection = Connection(address)
+        # Requests that wait keep the connection of their actor.
+        self.actors: dict[int, Connection] = {}
         self.side = Connection(address)
 
     def close(self) -> None:
-        self.connection.close()
+        for actor in list(self.actors):
+            self.drop(actor)
         self.side.close()
+
+    def connection(self, actor: int) -> Connection:
+        if actor not in self.actors:
+            self.actors[actor] = Connection(self.address)
+        return self.actors[actor]
+
+    def drop(self, actor: int) -> None:
+        self.actors.pop(actor).close()
+
+    def answered(self, actor: int, seconds: float) -> bool:
+        """Whether there is something to read within that time."""
+        return bool(select.select([self.connection(actor).socket], [], [], seconds)[0])
 
     def send(self, step: Step) -> int:
         struct = schema.request_schema(step.key, step.version)
@@ -95,30 +133,32 @@ class Peer:
             if body.endswith(b"\0"):
                 body = body[:-1] + b"\1\x63\2ab"
         version = step.parameter if step.damage == "version" else step.version
-        return self.connection.send(step.key, version, body, **header)
+        # The ids that nodes draw begin with the client's, so their order is the same on both.
+        client = f"raw{step.actor}" if step.actor else "raw"
+        return self.connection(step.actor).send(step.key, version, body, client_id=client, **header)
 
     def receive(self, step: Step, correlation: int) -> Any:
+        connection = self.connection(step.actor)
         if step.silent:
             # An error closes the connection; otherwise the next request is answered.
-            follow = self.connection.send(API_VERSIONS, 0, {})
-            frame = self.connection.read_frame(NO_ANSWER_WAIT)
+            follow = connection.send(API_VERSIONS, 0, {})
+            frame = connection.read_frame(NO_ANSWER_WAIT)
             answer: Any = (
                 "served" if isinstance(frame, bytes) and frame[:4] == follow.to_bytes(4, "big") else frame
             )
         elif step.damage == "version":
-            answer = self.connection.read_frame(NO_ANSWER_WAIT)
+            answer = connection.read_frame(NO_ANSWER_WAIT)
             if isinstance(answer, bytes):
                 answer = answer[4:].hex()
         else:
             try:
-                answer = self.connection.receive(step.key, step.version, correlation, NO_ANSWER_WAIT)
+                answer = connection.receive(step.key, step.version, correlation, NO_ANSWER_WAIT)
             except Exception as error:
                 answer = f"unreadable: {error}"
         if not isinstance(answer, (dict, str)) or (
             isinstance(answer, str) and answer.startswith("unreadable")
         ):
-            self.connection.close()
-            self.connection = Connection(self.address)
+            self.drop(step.actor)
         return answer
 
     # What has to be there before the next request
@@ -163,6 +203,40 @@ class Peer:
         topic_id = self.metadata(name)["topic_id"]
         if any(topic_id):
             self.names.learn_topic(name, topic_id)
+
+    def await_coordinators(self) -> None:
+        """Until the internal topics are there and loaded."""
+        deadline = time.monotonic() + 30
+        for key_type, asked in ((0, LIST), (1, LIST_TRANSACTIONS)):
+            for name in (f"warm-{i}" for i in range(20)):
+                find = {"key": name, "key_type": key_type}
+                while (
+                    self.side.call(FIND, 3, find)["error_code"] or self.side.call(asked, 0, {})["error_code"]
+                ):
+                    assert time.monotonic() < deadline, f"no coordinator of type {key_type} at {self.address}"
+                    time.sleep(0.05)
+
+    def learn_producer(self) -> None:
+        """The first producer id; the first answer after a start may be "try again"."""
+        values = {
+            "transactional_id": None,
+            "transaction_timeout": 60000,
+            "producer_id": -1,
+            "producer_epoch": -1,
+        }
+        deadline = time.monotonic() + 10
+        while (answer := self.side.call(INIT_PRODUCER_ID, 4, values))["error_code"] == 14:
+            assert time.monotonic() < deadline, f"no producer id from {self.address}"
+            time.sleep(0.05)
+        self.names.producers.append(answer["producer_id"])
+
+    def await_transaction(self, name: str) -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            (found,) = self.side.call(TRANSACTIONS, 0, {"transactional_ids": [name]})["transaction_states"]
+            if not found["transaction_state"].startswith("Prepare"):
+                return
+            time.sleep(0.005)
 
     def await_no_topic(self, name: str) -> None:
         deadline = time.monotonic() + 10
@@ -216,13 +290,21 @@ class Report:
                 self.equal[key],
                 self.messages[key],
             )
-            for key in VERSIONS
+            for key in sorted({*VERSIONS, *SCENE_KEYS})
         ]
         total = [sum(row[i] for row in rows) for i in (2, 3, 4)]
         for name, span, requests, equal, messages in [*rows, ("all", "", *total)]:
             score = f"{100 * equal / requests:.1f} %" if requests else "-"
             lines.append(f"| {name} | {span} | {requests} | {equal} | {equal + messages} | {score} |")
         return "\n".join(lines)
+
+    def add(self, other: Report) -> None:
+        self.requests += other.requests
+        self.equal += other.equal
+        self.messages += other.messages
+        self.versions |= other.versions
+        self.found += other.found
+        self.seconds += other.seconds
 
     def groups(self) -> dict[str, list[Difference]]:
         grouped: dict[str, list[Difference]] = {}
@@ -232,7 +314,7 @@ class Report:
 
 
 def _span(key: int) -> str:
-    versions = VERSIONS[key]
+    versions = ALL_VERSIONS[key]
     return f"{versions.start}-{versions.stop - 1}"
 
 
@@ -251,19 +333,7 @@ def _prepare(peers: list[Peer], generator: Generator) -> None:
         for config in peers[0].side.call(DESCRIBE_CONFIGS, 4, values)["results"][0]["configs"]:
             known.append((config["name"], config["config_type"], config["value"]))
     for peer in peers:
-        # The first answer after a start may be "try again".
-        values = {
-            "transactional_id": None,
-            "transaction_timeout": 60000,
-            "producer_id": -1,
-            "producer_epoch": -1,
-        }
-        deadline = time.monotonic() + 10
-        while (answer := peer.side.call(INIT_PRODUCER_ID, 4, values))[
-            "error_code"
-        ] == 14 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        peer.names.producers.append(answer["producer_id"])
+        peer.learn_producer()
     generator.producers = 1
 
 
@@ -370,19 +440,7 @@ def run(
                 codes = [peer.metadata(name)["error_code"] for peer in peers]
                 assert codes == [0, 0], f"{name} after request {number}, a Metadata: errors {codes}"
             _learn(generator, peers[0], step, answers[0])
-            compared = [p.normalizer.answer(step.key, a) for p, a in zip(peers, answers, strict=True)]
-            found = differences(*compared)
-            report.requests[step.key] += 1
-            report.versions.add((step.key, step.version))
-            if not found:
-                report.equal[step.key] += 1
-                continue
-            difference = Difference(number, step, found)
-            report.found.append(difference)
-            if difference.only_messages:
-                report.messages[step.key] += 1
-            if log:
-                log(difference)
+            _score(report, peers, number, step, answers, log)
     finally:
         for peer in peers:
             peer.close()
@@ -390,4 +448,132 @@ def run(
     return report
 
 
-__all__ = ["PROPERTIES", "Difference", "Report", "run", "short"]
+class _Stage:
+    """Plays scenes on both nodes and scores their answers."""
+
+    def __init__(self, peers: list[Peer], generator: Generator, report: Report, log: Any) -> None:
+        self.peers = peers
+        self.report = report
+        self.log = log
+        self.generator = generator
+        self.scenes = Scenes(generator, peers[0].names)
+        self.number = 0
+        # What waits for its answer, and the last answer, on the connection of each actor.
+        self.waiting: dict[int, tuple[int, Step, list[int]]] = {}
+        self.last: dict[int, Answer] = {}
+
+    def play(self) -> None:
+        scene = self.scenes.next_scene()
+        answer = None
+        try:
+            while True:
+                action = next(scene) if answer is None else scene.send(answer)
+                answer = self.act(action)
+        except StopIteration:
+            pass
+        for actor in list(self.waiting):
+            self.collect(actor, 0.0)
+        self.waiting.clear()
+        self.last.clear()
+        for peer in self.peers:
+            for actor in [a for a in peer.actors if a]:
+                peer.drop(actor)
+
+    def act(self, action: Action) -> Answer:
+        if isinstance(action, Settle):
+            for peer in self.peers:
+                peer.await_transaction(action.transactional_id)
+            return Answer()
+        if isinstance(action, Await):
+            if action.actor in self.waiting:
+                self.collect(action.actor, 1.0)
+            return self.last.get(action.actor, Answer())
+        for actor in list(self.waiting):
+            self.collect(actor, 0.0)
+        if action.actor in self.waiting:
+            # Somebody else stopped what it waits for; the member goes on.
+            return Answer()
+        self.number += 1
+        self.waiting[action.actor] = self.number, action, [peer.send(action) for peer in self.peers]
+        self.last[action.actor] = Answer()
+        self.collect(action.actor, QUICK if action.key in MAY_WAIT else NO_ANSWER_WAIT)
+        return self.last[action.actor]
+
+    def collect(self, actor: int, seconds: float) -> None:
+        """Takes the answers of this actor when one of the nodes gives one within that time."""
+        number, step, correlations = self.waiting[actor]
+        deadline = time.monotonic() + seconds
+        while not any(peer.answered(actor, 0) for peer in self.peers):
+            if time.monotonic() >= deadline:
+                if step.key in MAY_WAIT:
+                    return
+                break
+            self.peers[0].answered(actor, 0.005)
+        del self.waiting[actor]
+        answers = [peer.receive(step, c) for peer, c in zip(self.peers, correlations, strict=True)]
+        _learn_numbers(self.peers, step, answers)
+        member = _learn_member(self.peers, step, answers)
+        self.last[actor] = Answer(answers[0], member)
+        _score(self.report, self.peers, number, step, answers, self.log)
+
+
+def _learn_member(peers: list[Peer], step: Step, answers: list[Any]) -> MemberId | None:
+    """The symbol of the member that the reference answers about; a node that made no id has an impossible one."""
+    if step.key not in (JOIN, BEAT):
+        return None
+    given = [answer.get("member_id") if isinstance(answer, dict) else None for answer in answers]
+    sent = [peer.names.resolve(step.values.get("member_id")) for peer in peers]
+    known = [peer.names.members for peer in peers]
+    if not given[0]:
+        return None
+    if given[0] in known[0]:
+        return MemberId(known[0].index(given[0]))
+    if given[0] == sent[0]:
+        return None
+    for peer, value in zip(peers, given, strict=True):
+        peer.names.members.append(value or f"<none {len(peer.names.members)}>")
+        peer.normalizer.drawn.add(step.values["group_id"])
+    return MemberId(len(known[0]) - 1)
+
+
+def _score(report: Report, peers: list[Peer], number: int, step: Step, answers: list[Any], log: Any) -> None:
+    group = step.values.get("group_id")
+    compared = [p.normalizer.answer(step.key, a, group) for p, a in zip(peers, answers, strict=True)]
+    found = differences(*compared)
+    report.requests[step.key] += 1
+    report.versions.add((step.key, step.version))
+    if not found:
+        report.equal[step.key] += 1
+        return
+    difference = Difference(number, step, found)
+    report.found.append(difference)
+    if difference.only_messages:
+        report.messages[step.key] += 1
+    if log:
+        log(difference)
+
+
+def run_scenes(reference: str, other: str, requests: int, seed: int, *, log: Any = None) -> Report:
+    """The same for groups and transactions."""
+    started = time.monotonic()
+    generator = Generator(seed, raw.now_ms())
+    peers = [Peer(reference, generator.sent_times), Peer(other, generator.sent_times)]
+    report = Report()
+    try:
+        for peer in peers:
+            for name, partitions in {"solo": 1, "trio": 3, **TOPICS}.items():
+                raw.create_topic(peer.side, name, partitions=partitions)
+                peer.names.learn_topic(name, peer.metadata(name)["topic_id"])
+            peer.await_coordinators()
+            peer.learn_producer()
+        stage = _Stage(peers, generator, report, log)
+        while stage.number < requests:
+            stage.play()
+    finally:
+        for peer in peers:
+            peer.close()
+    report.seconds = time.monotonic() - started
+    return report
+
+
+__all__ = ["PROPERTIES", "Difference", "Report", "run", "run_scenes", "short"]

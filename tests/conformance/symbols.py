@@ -1,5 +1,5 @@
-"""Parts of a request whose bytes differ from node to node: topic ids, producer ids, session ids, batches that
-carry them.
+"""Parts of a request whose bytes differ from node to node: ids of topics, producers, sessions and members, batches
+that carry them.
 
 In: a request with symbols in it and the `Names` of one node. Out: the request with that node's values. The
 way back, from an answer to symbols, is in `normal.py`. What must hold: both nodes get requests that mean the
@@ -34,6 +34,13 @@ class SessionId:
 
 
 @dataclass(frozen=True)
+class MemberId:
+    """The id that the node made for the `number`-th member that asked for one."""
+
+    number: int
+
+
+@dataclass(frozen=True)
 class Records:
     """Batches one after the other, then `tail`, of all that the first `keep` bytes (or all but the last
     -keep).
@@ -51,6 +58,7 @@ class Names:
     topics: dict[tuple[str, int], bytes] = field(default_factory=dict)
     producers: list[int] = field(default_factory=list)
     sessions: list[int] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
 
     def learn_topic(self, name: str, topic_id: bytes) -> None:
         if topic_id not in self.topics.values():
@@ -66,6 +74,8 @@ class Names:
             )
         if isinstance(value, SessionId):
             return self.sessions[value.number] if value.number < len(self.sessions) else 10**9 + value.number
+        if isinstance(value, MemberId):
+            return self.members[value.number]
         if isinstance(value, Records):
             data = b"".join(b.but(producer_id=self.resolve(b.producer_id)).bytes() for b in value.batches)
             data += value.tail

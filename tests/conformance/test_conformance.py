@@ -13,10 +13,12 @@ import pytest
 from tests import facilities
 from tests.conformance.__main__ import show
 from tests.conformance.known import KNOWN
-from tests.conformance.run import PROPERTIES, run
+from tests.conformance.run import PROPERTIES, run, run_scenes
 from tests.processes import KafkaProcess, PybrokerProcess, Server
 
 REQUESTS = int(os.environ.get("PYBROKER_CONFORMANCE_REQUESTS", "1500"))
+# About groups and transactions.
+SCENES = int(os.environ.get("PYBROKER_CONFORMANCE_SCENES", "400"))
 SEED = int(os.environ.get("PYBROKER_CONFORMANCE_SEED", "11"))
 
 
@@ -30,6 +32,7 @@ def test_nothing_differs_but_what_is_known(tmp_path: Path, pytestconfig: pytest.
         other: Server = kind(tmp_path / "other", PROPERTIES)
         try:
             report = run(reference.bootstrap, other.bootstrap, REQUESTS, SEED)
+            report.add(run_scenes(reference.bootstrap, other.bootstrap, SCENES, SEED))
         finally:
             other.kill()
     finally:

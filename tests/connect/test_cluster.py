@@ -5,12 +5,14 @@ The topics that one implementation wrote are read by the other, in both directio
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from tests import facilities
 from tests.connect.workers import JavaWorker, PythonWorker, Worker
@@ -48,6 +50,33 @@ def placement(worker: Worker) -> dict[str, tuple[str, str]]:
     return found
 
 
+def states_said(worker: Worker) -> dict[str, list[tuple[str, str]]]:
+    """All that the status topic holds of each connector and task, in order: (state, worker)."""
+    topic = worker.properties["status.storage.topic"]
+    consumer = Consumer(
+        {"bootstrap.servers": worker.properties["bootstrap.servers"], "group.id": "states", "enable.partition.eof": True}
+    )  # fmt: skip
+    partitions = len(consumer.list_topics(topic, timeout=30).topics[topic].partitions)
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(partitions)])
+    found: dict[str, list[tuple[str, str]]] = {}
+    ended = 0
+    deadline = time.monotonic() + 60
+    while ended < partitions:
+        assert time.monotonic() < deadline, f"{ended} of {partitions} partitions were read"
+        message = consumer.poll(1)
+        if message is None:
+            continue
+        error = message.error()
+        if error is not None:
+            ended += error.code() == KafkaError._PARTITION_EOF
+        elif message.value() is not None:
+            body = json.loads(message.value())
+            if "state" in body:
+                found.setdefault(message.key().decode(), []).append((body["state"], body["worker_id"]))
+    consumer.close()
+    return found
+
+
 def balanced(worker: Worker, workers: list[Worker], count: int) -> dict[str, tuple[str, str]] | None:
     places = placement(worker)
     if len(places) != count:
@@ -79,6 +108,14 @@ def test_three_workers_share_and_only_move_what_must(start_worker: Start, tmp_pa
         moved = [name for name in two if two[name][side] != three[name][side]]
         assert len(moved) == 2, (two, three)
         assert all(three[name][side] == third.worker_id for name in moved)
+    # What stayed never stopped: since it began to run where it is, nobody said anything else of it.
+    said = states_said(first)
+    for side, kind in ((0, "connector"), (1, "task")):
+        for name in two:
+            if two[name][side] == three[name][side]:
+                words = said[f"status-{kind}-{name}{'-0' if kind == 'task' else ''}"]
+                since = words.index(("RUNNING", two[name][side]))
+                assert words[since:] == [("RUNNING", two[name][side])], (name, words)
     # The departed worker's share waits for it, then moves; the others' stays where it is.
     third.kill()
     gone = [name for name in three if third.worker_id in three[name]]

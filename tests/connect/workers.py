@@ -126,6 +126,7 @@ class Worker:
     """A worker process. `distributed` or standalone; `rest` is its client."""
 
     name = ""
+    start_timeout_s = START_TIMEOUT_S
 
     def __init__(
         self,
@@ -190,7 +191,7 @@ class Worker:
                 env=self.environment(),
                 preexec_fn=die_with_parent,
             )
-        wait_until(self._ready, f"{self.name} to be ready", START_TIMEOUT_S, 0.1)
+        wait_until(self._ready, f"{self.name} to be ready", self.start_timeout_s, 0.1)
 
     def _ready(self) -> bool:
         assert self.process is not None

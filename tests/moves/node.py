@@ -42,6 +42,8 @@ PROPERTIES = {
 class Node(Server):
     """The node. `start(KAFKA)` or `start(PYBROKER)`; between them `stop` or `kill`."""
 
+    start_timeout_s = 120.0
+
     def __init__(self, directory: Path, properties: Mapping[str, str] | None = None) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         super().__init__("127.0.0.1", free_port(), directory / "data")

@@ -187,11 +187,38 @@ class World:
             "SCRAM-SHA-256=[iterations=4096,password=secret]",
         )
 
-    def kafka_only(self) -> tuple[str, str]:
-        return (
+        self.tool(
+            "--entity-type",
+            "groups",
+            "--entity-name",
+            "share-group",
+            "--alter",
+            "--add-config",
+            "share.auto.offset.reset=earliest",
+        )
+        # A share group keeps its state in a topic of its own, and records among those of the other groups.
+        out = self.tools.run(
+            "org.apache.kafka.tools.consumer.ConsoleShareConsumer",
+            "--bootstrap-server",
+            self.node.bootstrap,
+            *("--topic", "cut", "--group", "share-group", "--max-messages", "3", "--timeout-ms", "40000"),
+        ).check()
+        assert out.split() == ["7", "8", "9"]
+
+    def kafka_only(self) -> list[str]:
+        """What is there of it again when Apache Kafka runs."""
+        described = self.tools.run(
+            "org.apache.kafka.tools.consumer.group.ShareGroupCommand",
+            "--bootstrap-server",
+            self.node.bootstrap,
+            *("--describe", "--offsets", "--group", "share-group"),
+        ).check()
+        assert "share-group" in described
+        return [
             self.tool("--entity-type", "clients", "--entity-default", "--describe"),
             self.tool("--entity-type", "users", "--entity-name", "ann", "--describe"),
-        )
+            described,
+        ]
 
     def tool(self, *arguments: str) -> str:
         return self.tools.run("ConfigCommand", "--bootstrap-server", self.node.bootstrap, *arguments).check()

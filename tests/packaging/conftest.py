@@ -7,6 +7,7 @@ import hashlib
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,8 +74,21 @@ def distributions() -> Path:
         for part in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
             if (REPOSITORY / part).exists():
                 shutil.copy(REPOSITORY / part, sources / part)
-        _run(sys.executable, "-m", "build", "--outdir", str(folder), str(sources))
+        # What the build needs is in the dev extra.
+        _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(sources))
         shutil.rmtree(sources)
 
     parts = ["pybroker", "connect", "pyproject.toml", "README.md"]
     return _once("dist", parts, make)
+
+
+@pytest.fixture(scope="session")
+def requirements() -> Path:
+    """A folder with the wheels that pybroker requires, without any extra."""
+
+    def make(folder: Path) -> None:
+        project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+        _run(*command, "--only-binary", ":all:", "--dest", str(folder), *project["dependencies"])
+
+    return _once("requirements", ["pyproject.toml"], make)

@@ -19,7 +19,8 @@ import pytest
 from tests import facilities
 from tests.processes import KafkaTools, PybrokerProcess, wait_until
 
-pytestmark = pytest.mark.interop
+# The first one builds the binary.
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 
 class BinaryProcess(PybrokerProcess):

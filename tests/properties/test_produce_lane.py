@@ -426,6 +426,198 @@ def test_both_ways_answer_and_store_the_same(seed):
             world.close()
 
 
+class Seat:
+    """One of several connections to a world."""
+
+    def __init__(self, world):
+        self.written = bytearray()
+        self.world = world
+        self.stored_count = 0
+        self.connect()
+
+    def connect(self):
+        self.transport = Transport(self.written)
+        self.connection = Connection(self.world.gate, "PLAINTEXT")
+        self.connection.connection_made(self.transport)
+        self.policy = self.connection._state.walk_policy
+        self.policy.remaining = min(self.policy.remaining, 3)
+        self.lane = self.connection._state.lane
+        if self.world.way == "general":
+            self.connection._lane = None
+
+    def reconnect_if_closed(self):
+        if self.transport.closed:
+            self.written += b"closed"
+            self.leave()
+            self.connect()
+
+    def leave(self):
+        self.stored_count += self.lane.stored_count
+        self.connection.connection_lost(None)
+
+    def state(self):
+        return bytes(self.written), self.transport.closed, self.policy.remaining, self.policy.walks_all
+
+
+@pytest.fixture
+def handled(monkeypatch):
+    """The connections of a world in the order in which what they sent was handled."""
+    order = []
+    receive, handle_group = Connection._receive, connections._handle_group
+
+    def receive_noted(connection, data):
+        order.append(connection)
+        receive(connection, data)
+
+    def handle_group_noted(gate, members, turns):
+        order.extend(members)
+        handle_group(gate, members, turns)
+
+    monkeypatch.setattr(Connection, "_receive", receive_noted)
+    monkeypatch.setattr(connections, "_handle_group", handle_group_noted)
+    return order
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("PYBROKER_LANE_CROWDS", "60"))))
+def test_connections_that_send_at_once_are_answered_as_one_by_one(seed, handled):
+    worlds = lane, general = [World(way) for way in WAYS]
+    assert lane.topic_ids == general.topic_ids
+    streams = Streams(seed)
+    choose, one_in = streams.choose, streams.one_in
+    crowd, reference = ([Seat(world) for _ in range(6)] for world in worlds)
+    topic = choose("plain", "bounded", "bounded", "small")
+    version = choose(5, 8, 9, 9, 11, 13)
+    # Mostly of one kind: then what they send is handled together.
+    habits = [
+        (
+            choose(version, version, version, 7, 10),
+            choose(topic, topic, topic, topic, "compacted"),
+            choose(0, 0, 0, 1),
+            choose(1, 1, 1, 0, -1),
+            choose("client", "client", "another"),
+            choose(1, 1, 20),
+        )
+        for _ in crowd
+    ]
+    try:
+        for _ in range(25):
+            arrivals = {}
+            for number, (version, topic, partition, acks, client, count) in enumerate(habits):
+                if one_in(8):
+                    continue
+                data = b""
+                for _ in range(choose(1, 1, 1, 2)):
+                    sent = version if not one_in(12) else choose(5, 9, 13)
+                    batch = streams.batch(count) if one_in(3) else batch_of(count, 10)
+                    data += frames_of(lane, (sent, topic, partition, acks, 1, 0, batch, client))
+                if one_in(15):
+                    # The rest comes with the next one, or never.
+                    data = data[: choose(-1, -30, 11)]
+                arrivals[number] = data
+            if one_in(10):
+                room = choose(0, 30)
+                for world in worlds:
+                    world.files.full, world.files.room = True, room
+            lane.gate.gathers = True
+            handled.clear()
+            for number, data in arrivals.items():
+                crowd[number].connection.data_received(data)
+            connections.handle_gathered(lane.gate)
+            order = [[seat.connection for seat in crowd].index(connection) for connection in handled]
+            assert sorted(order) == sorted(arrivals)
+            for number in order:
+                reference[number].connection.data_received(arrivals[number])
+            for world in worlds:
+                world.settle()
+            assert [seat.state() for seat in crowd] == [seat.state() for seat in reference]
+            leaving = one_in(8)
+            for seat in (crowd[0], reference[0]) if leaving else ():
+                seat.transport.closed = True
+            for seat in crowd + reference:
+                seat.reconnect_if_closed()
+            for world in worlds:
+                if world.files.full and not leaving:
+                    world.files.full = False
+                    world.clock.advance(2000)
+                    world.broker.tick(world.clock.monotonic_ms())
+                    world.settle()
+        assert lane.state() == general.state()
+    finally:
+        for seat in crowd + reference:
+            seat.leave()
+        for world in worlds:
+            world.close()
+    assert not any(seat.stored_count for seat in reference)
+
+
+@pytest.mark.parametrize("caught", ["remaining", "walks_all"])
+def test_a_connection_is_looked_at_closely_also_among_others(caught):
+    damaged = bytearray(batch_of(20, 10))
+    damaged[61 + 3] ^= 1
+    outcomes = []
+    for way in WAYS:
+        world = World(way)
+        seats = [Seat(world) for _ in range(3)]
+        try:
+            for _ in range(8):
+                for seat in seats:
+                    seat.connection.data_received(
+                        frames_of(world, produced(batch_of(20, 10), topic="bounded")[1])
+                    )
+            setattr(seats[1].policy, caught, 3 if caught == "remaining" else True)
+            world.gate.gathers = True
+            for seat in seats:
+                batch = sealed(damaged) if seat is seats[1] else batch_of(20, 10)
+                seat.connection.data_received(frames_of(world, produced(batch, topic="bounded")[1]))
+            connections.handle_gathered(world.gate)
+            outcomes.append(([seat.state() for seat in seats], world.state()))
+        finally:
+            for seat in seats:
+                seat.leave()
+            world.close()
+    assert outcomes[0] == outcomes[1]
+
+
+def test_requests_of_many_connections_share_one_write(monkeypatch):
+    world = World("lane")
+    seats = [Seat(world) for _ in range(40)]
+    one = frames_of(world, produced(batch_of(), topic="bounded")[1])
+    sizes = []
+    log = world.broker._context.topics["bounded"].partitions[0].log
+    write = type(log.active).write
+    monkeypatch.setattr(
+        type(log.active),
+        "write",
+        lambda segment, buffers, total: (sizes.append(total), write(segment, buffers, total))[1],
+    )
+    try:
+        for _ in range(4):
+            for seat in seats:
+                seat.connection.data_received(one)
+        before = log.log_end_offset
+        sizes.clear()
+        for seat in seats:
+            seat.written.clear()
+        world.gate.gathers = True
+        for number, seat in enumerate(seats):
+            seat.connection.data_received(one * (2 if number == 10 else 1))
+        assert not sizes
+        connections.handle_gathered(world.gate)
+        assert sizes == [41 * len(batch_of())]
+        assert log.log_end_offset == before + 41
+        replies = [bytes(seat.written) for seat in seats]
+        assert len(replies[10]) == 2 * len(replies[0])
+        assert len({reply[-30:] for reply in replies}) == 40
+        # Few at a time are not worth waiting for.
+        seats[0].connection.data_received(one)
+        connections.handle_gathered(world.gate)
+        assert not world.gate.gathers
+    finally:
+        for seat in seats:
+            seat.leave()
+        world.close()
+
+
 def batch_of(count=1, size=100, **options):
     return build_batch(records_of(count, size, NOW, 0, keyed=False), **options)
 
@@ -494,6 +686,14 @@ def odd_batches(count):
     batch[23:27] = ((1 << 31) - 2).to_bytes(4, "big")
     batch[57:61] = ((1 << 31) - 1).to_bytes(4, "big")
     yield "as many records as can be named", sealed(batch)
+    # Up to what makes a segment roll, or is too far ahead, and beyond it.
+    for later in (1, 999, 1000, 1001, 1500, 3_600_000):
+        yield f"{later} ms later", build_batch(records_of(count, 10, NOW + later, 0, keyed=False))
+    empty = bytearray(good[:61])
+    empty[57:61] = bytes(4)
+    for delta in (-1, 0, 5):
+        empty[23:27] = delta.to_bytes(4, "big", signed=True)
+        yield f"no records, last offset delta {delta}", sealed(empty)
     yield "later first", build_batch(records_of(count, 10, NOW - 5000, 0, keyed=False))
     for size in (0, 1, 63, 64, 200, 8191, 8192, 20_000):
         yield f"values of {size} bytes", batch_of(count, size)

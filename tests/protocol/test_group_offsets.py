@@ -255,3 +255,23 @@ def test_the_zero_topic_id(connection, group, topic):
     request = commit_request(group, topic, 1, topic_id=ZERO_UUID)
     (answer,) = call(connection, OFFSET_COMMIT, 10, request)["topics"]
     assert answer["partitions"][0]["error_code"] == 100
+
+
+def test_a_refused_commit_makes_the_group(connection, group):
+    topic, _ = raw.create_topic(connection)
+    assert commit(connection, group, topic, 5, metadata="x" * 4097) == [12]
+    (described,) = call(connection, groups.DESCRIBE_GROUPS, 5, {"groups": [group]})["groups"]
+    assert described["group_state"] == "Empty"
+
+
+def test_delete_of_offsets_without_a_group_id(connection):
+    assert call(connection, OFFSET_DELETE, 0, {"group_id": "", "topics": []})["error_code"] == 24
+
+
+def test_offsets_of_topics_that_an_unreadable_subscription_may_hold_stay(connection, address, group):
+    topic, _ = raw.create_topic(connection)
+    member = alone(address, group, offered=protocols("range", metadata=b""))
+    entry = {"name": topic, "partitions": [{"partition_index": 0}]}
+    answer = call(connection, OFFSET_DELETE, 0, {"group_id": group, "topics": [entry]})
+    assert answer["topics"][0]["partitions"][0]["error_code"] == 86
+    member.close()

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.processes import wait_until
 from tests.protocol import groups, raw
 from tests.protocol.groups import (
     DELETE_GROUPS,
@@ -525,3 +526,38 @@ def test_delete_groups(address, group, connection):
     assert delete(group) == {group: 69}
     (found,) = call(connection, DESCRIBE_GROUPS, 6, {"groups": [group]})["groups"]
     assert found["error_code"] == 69
+
+
+def test_describe_keeps_the_assignments_while_the_group_rebalances(address, group, connection):
+    member = alone(address, group)
+    late = Member(address, group)
+    late.start_join()
+    found = wait_until(
+        lambda: (
+            described
+            if (described := call(connection, DESCRIBE_GROUPS, 5, {"groups": [group]})["groups"][0])[
+                "group_state"
+            ]
+            == "PreparingRebalance"
+            else None
+        ),
+        "the rebalance",
+    )
+    shown = {entry["member_id"]: entry["member_assignment"] for entry in found["members"]}
+    assert shown[member.member_id] == b"mine"
+    member.close()
+    late.close()
+
+
+def test_equal_votes_for_two_protocols(address, group):
+    """Which of them wins is given by the hash of their names, as in Kafka."""
+    first, second = (
+        Member(address, group, offered=protocols(*names))
+        for names in (("roundrobin", "range"), ("range", "roundrobin"))
+    )
+    first.join()
+    second.start_join()
+    first.start_join()
+    assert first.end_join()["protocol_name"] == second.end_join()["protocol_name"] == "range"
+    first.close()
+    second.close()

@@ -10,8 +10,9 @@ from pybroker.broker import Broker
 from pybroker.common.clock import ManualClock
 from pybroker.common.config import BrokerConfig
 from pybroker.common.errors import ConfigError, PybrokerError
+from pybroker.common.files import read_file
 from pybroker.common.memory_files import MemoryFileSystem
-from pybroker.log import LogManager
+from pybroker.log import LogManager, meta_properties
 from tests.unit.log.log_helpers import FaultyFileSystem, make_manager
 
 NOW = 1_700_000_000_000
@@ -91,8 +92,38 @@ def test_the_metadata_log_may_have_any_of_the_directories():
     broker.start()
     broker.shutdown()
     assert not files.exists("/a/__cluster_metadata-0")
-    with pytest.raises(ConfigError, match="/elsewhere is not one of"):
-        make_broker(files, **{"metadata.log.dir": "/elsewhere"}).start()
+
+
+def test_the_metadata_log_may_have_a_directory_of_its_own():
+    """It is known to nobody else: not to clients, not to other brokers, and no partition comes there."""
+    files = MemoryFileSystem()
+    for _ in range(2):
+        broker = make_broker(files, **{"metadata.log.dir": "/meta"})
+        broker.start()
+        logs, image = broker._context.logs, broker._context.controller.image
+        assert [report.path for report in logs.log_dirs_report()] == ["/a", "/b"]
+        assert len(image.brokers[1].log_dirs) == 2
+        assert logs.directory_of("__cluster_metadata", 0).path == "/meta"
+        broker.shutdown()
+    assert files.exists("/meta/__cluster_metadata-0")
+    assert not files.exists("/a/__cluster_metadata-0")
+    ids = [
+        meta_properties.decode(read_file(files, f"{path}/meta.properties"), path)
+        for path in ("/a", "/b", "/meta")
+    ]
+    assert len({one.directory_id for one in ids}) == 3
+    assert len({one.cluster_id for one in ids}) == 1
+
+
+def test_the_loss_of_the_metadata_directory_stops_the_controller_only():
+    files = MemoryFileSystem()
+    broker = make_broker(files, **{"metadata.log.dir": "/meta"})
+    broker.start()
+    logs = broker._context.logs
+    logs._fail_directory(logs.metadata_directory())
+    assert logs.offline_directories == ["/meta"]
+    assert broker._context.controller._failure is not None
+    broker.shutdown()
 
 
 def test_a_clean_end_is_on_record():

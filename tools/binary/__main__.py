@@ -30,11 +30,12 @@ REPOSITORY: Final = HERE.parents[1]
 
 # Time zones for machines that have none.
 _MORE_PACKAGES: Final = ("tzdata",)
-# Parts of the standard library and of packages that no command can use.
+# Parts of the standard library and of packages that no command can use. (frozenlist has the same in Python;
+# its library alone would bring that of C++.)
 _LEFT_OUT: Final = re.compile(
     r"(test|idlelib|tkinter|turtle\.py|turtledemo|lib2to3|ensurepip|venv|distutils|pydoc_data|config-|site-packages|"
     r"dist-packages|lib-dynload|antigravity\.py|this\.py|__pycache__|sitecustomize\.py|pydoc\.py|sqlalchemy/testing|"
-    r"zstandard/_cffi|bin/|msgpack/fallback|_distutils_hack|curses/|dbm/|ctypes/test|unittest/test|_pyrepl)"
+    r"zstandard/_cffi|frozenlist/_frozenlist|bin/|msgpack/fallback|_distutils_hack|curses/|dbm/|ctypes/test|unittest/test|_pyrepl)"
 )
 _EXTENSIONS_LEFT_OUT: Final = re.compile(
     r"(_test|xx|_xx|_tkinter|_curses|_dbm|_gdbm|nis|ossaudiodev|readline|_ctypes_test|_crypt|audioop|_typing)"
@@ -327,8 +328,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=REPOSITORY / "dist" / "pybroker")
     parser.add_argument("--python", help="the interpreter that goes in; by default the system's")
     parser.add_argument("--cache", type=Path, default=REPOSITORY / "build" / "binary")
+    parser.add_argument("--fetch-only", action="store_true", help="fetch the packages and build nothing")
     options = parser.parse_args(arguments)
     try:
+        if options.fetch_only:
+            fetch_packages(find_base(options.python), options.cache.absolute())
+            return 0
         build(options.output.absolute(), options.python, options.cache.absolute())
     except BuildError as error:
         print(f"tools.binary: {error}", file=sys.stderr)

@@ -14,9 +14,11 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,6 +28,17 @@ static char own_path[4096];
 static int own_file = -1;
 static const unsigned char *content;
 static size_t content_size;
+
+/* For libexpat: the C library has it only since glibc 2.36, and nothing else here needs one so new. */
+void arc4random_buf(void *buffer, size_t size) {
+    for (size_t done = 0; done < size;) {
+        ssize_t got = getrandom((char *)buffer + done, size - done, 0);
+        if (got > 0)
+            done += (size_t)got;
+        else if (errno != EINTR)
+            abort();
+    }
+}
 
 /* Opens and maps the file that is running. /proc/self/exe is right even after a rename; without /proc there is
    the name that execve was given. */

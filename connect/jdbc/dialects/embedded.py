@@ -1,5 +1,5 @@
-"""Databases reached by a JDBC driver jar: H2, HSQLDB, Derby, and whatever else ("generic": no upsert, no
-DDL)."""
+"""Databases reached by a JDBC driver jar: H2, HSQLDB, Derby, and whatever else ("generic": no DDL, and
+upserts row by row)."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _STANDARD: TypeNames = {
 
 
 class GenericDialect(Dialect):
-    """A database that nobody told us about. Its types and its upsert are unknown, so tables must exist and
-    rows are inserted, updated or deleted."""
+    """A database that nobody told us about. Its types and its upsert are unknown, so tables must exist, and
+    an upsert is an UPDATE, and an INSERT where that finds no row."""
 
     name = "generic"
     has_upsert = False
@@ -76,9 +76,11 @@ class HsqldbDialect(MergingDialect):
 
 
 class DerbyDialect(Dialect):
-    """Its MERGE wants a table as the source, which one row of parameters is not: no upsert."""
+    """Its MERGE wants a table as the source, which one row of parameters is not: an upsert is an UPDATE, and
+    an INSERT where that finds no row."""
 
     name = "derby"
+    checked = "tested"
     null_text = ""
     has_upsert = False
     max_decimal_precision = 31
@@ -93,6 +95,9 @@ class DerbyDialect(Dialect):
 
     def boolean_literal(self, value: bool) -> str:
         return "1" if value else "0"
+
+    def savepoint(self, name: str) -> str | None:
+        return f"SAVEPOINT {name} ON ROLLBACK RETAIN CURSORS"
 
     def add_columns(self, table: TableId, fields: Sequence[FieldSpec]) -> list[str]:
         return [f"ALTER TABLE {self.table(table)} ADD {self.column_definition(field)}" for field in fields]

@@ -151,6 +151,9 @@ class Connection(abc.ABC):
         self, table: TableId, keys: Sequence[Column], others: Sequence[Column], rows: Sequence[Row]
     ) -> None:
         """Rows hold the keys, then the others; no key occurs twice."""
+        if not self.dialect.has_upsert:
+            self._update_or_insert(table, keys, others, rows)
+            return
         if self.dialect.uses_staging:
             staging = self.staging_table(table, [*keys, *others])
             self.load_staging(staging, [*keys, *others], rows)
@@ -167,6 +170,23 @@ class Connection(abc.ABC):
             self.execute(
                 self.dialect.upsert(table, keys, others, len(chunk)), [v for row in chunk for v in row]
             )
+
+    def _update_or_insert(
+        self, table: TableId, keys: Sequence[Column], others: Sequence[Column], rows: Sequence[Row]
+    ) -> None:
+        """For databases without a statement for it. A row that somebody else inserts in between makes the
+        insert fail; the row is then tried again by itself, and finds it there."""
+        update = self.dialect.update(table, keys, others) if others else None
+        insert = self.dialect.insert(table, [*keys, *others])
+        condition = self.dialect.key_condition(keys)
+        count = f"SELECT COUNT(*) FROM {self.dialect.table(table)} WHERE {condition}"
+        for row in rows:
+            key = row[: len(keys)]
+            found = -1 if update is None else self.execute(update, [*row[len(keys) :], *key])
+            if found < 0:  # The driver does not tell how many there were.
+                found = self.query(count, key)[0][0]
+            if found == 0:
+                self.execute(insert, row)
 
     def multi_row_limit(self, columns: int) -> int:
         return min(self.dialect.multi_row, self.dialect.max_parameters // max(columns, 1))

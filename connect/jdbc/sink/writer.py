@@ -229,6 +229,9 @@ class Writer:
                     self._connection.rollback()
                 else:
                     self._connection.execute(dialect.rollback_to("pybroker_part"))
+                    release = dialect.release("pybroker_part")
+                    if release is not None:  # Derby has room for one.
+                        self._connection.execute(release)
                 self._connection.forget_staging()
                 if len(part.rows) == 1:
                     bad.append((part.records[0], error))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ApiError, ErrorCode, InvariantError
+from pybroker.coordinator.partitioning import java_hash_order
 from pybroker.coordinator.result import CoordinatorRecord
 from pybroker.groups.classic.subscription import CONSUMER_PROTOCOL, subscribed_topics
 from pybroker.groups.group import (
@@ -177,7 +178,10 @@ class ClassicGroup:
         return self.protocol_type == CONSUMER_PROTOCOL
 
     def is_subscribed_to(self, topic: str) -> bool:
-        return self.subscribed_topics is not None and topic in self.subscribed_topics
+        if self.subscribed_topics is None:
+            # Consumers whose subscriptions cannot be read may read anything.
+            return self.is_consumer_protocol
+        return topic in self.subscribed_topics
 
     def validate_offset_commit(
         self, member_id: str, instance_id: str | None, generation: int, *, transactional: bool, version: int
@@ -423,17 +427,18 @@ class ClassicGroup:
         return any(self._supported.get(name) == count for name, _ in protocols)
 
     def select_protocol(self) -> str:
-        """The protocol that most members like best among those that all support."""
+        """The protocol that most members like best among those that all support; of several Kafka's first."""
         count = len(self.members)
-        votes = {name: 0 for name, supporters in self._supported.items() if supporters == count}
+        candidates = {name for name, supporters in self._supported.items() if supporters == count}
+        votes: dict[str, int] = {}
         for member in self.members.values():
             for name, _ in member.protocols:
-                if name in votes:
-                    votes[name] += 1
+                if name in candidates:
+                    votes[name] = votes.get(name, 0) + 1
                     break
         if not votes:
             raise InvariantError(f"the members of group {self.group_id} have no protocol in common")
-        return max(votes, key=lambda name: votes[name])
+        return max(java_hash_order(votes), key=lambda name: votes[name])
 
     def described_members(self) -> list[JoinGroupResponseMember]:
         """What the leader is told."""

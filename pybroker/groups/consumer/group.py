@@ -355,8 +355,9 @@ def _count(counts: dict[str, int], names: Iterable[str], step: int) -> None:
 
 
 def _most_wanted(counts: dict[str, int]) -> str | None:
-    """The name with the highest count; the first of them in the alphabet."""
-    return min(counts, key=lambda name: (-counts[name], name)) if counts else None
+    """The name with the highest count; of `uniform` and `range` with equal counts Kafka's map meets `uniform`
+    first, which is the last in the alphabet."""
+    return max(counts, key=lambda name: (counts[name], name)) if counts else None
 
 
 def _stale(member: ConsumerMember, classic_message: str, message: str) -> ApiError:

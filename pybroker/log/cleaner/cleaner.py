@@ -124,6 +124,8 @@ class LogCleaner:
     def __init__(self, manager: LogManager, settings: CleanerSettings) -> None:
         self.settings = settings
         self.runner: Callable[[CleaningPass], CleaningResult] = run_here(manager.environment.files)
+        # Called when there is nothing to clean.
+        self.on_idle: Callable[[], None] | None = None
         # Where nothing may block, as in memory: passes are done in slices by `tick` and there are no effects.
         self.sliced = False
         self._manager = manager
@@ -161,6 +163,8 @@ class LogCleaner:
         self._dead = False
         if not started:
             self._next_ms = now_ms + self.settings.backoff_ms
+            if self.on_idle is not None:
+                self.on_idle()
 
     def wake(self) -> None:
         """Look for work with the next tick."""
@@ -388,6 +392,8 @@ class LogCleaner:
                 f"{log.name}: compaction removed {result.keyless_count} records without a key"
             )
         self._finish(remove=None)
+        # Without waiting for the next tick: there may be many small logs.
+        self.tick(self._manager.environment.clock.monotonic_ms())
 
     def _failed(self, error: BaseException) -> None:
         """A pass went wrong: tried again later if the disk was full, else the log is left alone."""

@@ -1,10 +1,11 @@
-"""Databases by their JDBC driver jar: H2 (in memory) and PostgreSQL with its Java driver, through JPype."""
+"""Databases by their JDBC driver jar: H2 and Derby (in memory), PostgreSQL with its Java driver, through JPype."""
 
 from __future__ import annotations
 
 import datetime
 import decimal
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,8 +52,10 @@ class H2Database(TestDatabase):
 @pytest.fixture
 def jars(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     facilities.require("jdbc-drivers")
-    folder = str(interop.jdbc_drivers_directory())
-    monkeypatch.setattr(connect.jdbc, "plugin_paths", [folder])
+    facilities.require("derby")
+    # All of them: the process has one JVM, and its class path is made once.
+    folders = [str(interop.jdbc_drivers_directory()), str(interop.derby_directory())]
+    monkeypatch.setattr(connect.jdbc, "plugin_paths", folders)
     from connect.jdbc.common import driver_jars
 
     return driver_jars()
@@ -61,6 +64,22 @@ def jars(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def h2(jars: list[str]) -> Iterator[H2Database]:
     database = H2Database(jars)
+    yield database
+    database.close()
+
+
+class DerbyDatabase(H2Database):
+    kind = "derby"
+
+    def __init__(self, jars: list[str]) -> None:
+        self.url = f"jdbc:derby:memory:test{next(_numbers)};create=true"
+        self.connection = connect_to(parse_url(self.url, jars=True), jars=jars)
+
+
+@pytest.fixture
+def derby(jars: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DerbyDatabase]:
+    monkeypatch.chdir(tmp_path)  # Where Derby puts its log.
+    database = DerbyDatabase(jars)
     yield database
     database.close()
 
@@ -80,6 +99,48 @@ def test_sink_into_h2(h2: H2Database) -> None:
     assert found[3] == (3, "changed")
     assert sink.reporter.offsets == [32]
     sink.stop()
+
+
+def test_upserts_without_a_statement_for_them(derby: DerbyDatabase) -> None:
+    """Derby has none: rows are updated, and inserted where there is nothing to update."""
+    sink = Sink(
+        {**derby.config(), **UPSERT, "delete.enabled": "true", "auto.evolve": "true"}, dead_letters=True
+    )
+    sink.put(*[sink.record(thing(n, f"n{n}"), n, key_schema=INT32_SCHEMA) for n in range(30)])
+    sink.put(
+        sink.record(thing(3, "changed"), 3, key_schema=INT32_SCHEMA), sink.record(thing(30, None), 30, key_schema=INT32_SCHEMA),
+        sink.record(None, 4, key_schema=INT32_SCHEMA), sink.record(thing(5, "no key")),
+    )  # fmt: skip
+    sink.put(
+        *[
+            sink.record(thing(n, "x" * 40_000 if n == 7 else "again"), n, key_schema=INT32_SCHEMA)
+            for n in range(6, 9)
+        ]
+    )
+    found = dict(derby.query("SELECT id, name FROM things"))
+    assert sorted(found) == [n for n in range(31) if n != 4]
+    assert [found[n] for n in (2, 3, 6, 7, 8, 30)] == ["n2", "changed", "again", "n7", "again", None]
+    assert sink.reporter.offsets == [33, 35]  # The record without a key, the value that is too long.
+    sink.stop()
+    keys_only = Sink({**derby.config(), **UPSERT, "fields.whitelist": "none"}, topic="numbers")
+    for _ in range(2):
+        keys_only.put(*[keys_only.record(thing(n), n, key_schema=INT32_SCHEMA) for n in range(3)])
+    assert sorted(derby.query("SELECT id FROM numbers")) == [(0,), (1,), (2,)]
+    keys_only.stop()
+
+
+def test_source_from_derby(derby: DerbyDatabase) -> None:
+    derby.execute(
+        "CREATE TABLE items (id INT GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v VARCHAR(20), n DECIMAL(9,2))"
+    )
+    for n in range(5):
+        derby.execute(f"INSERT INTO items (v, n) VALUES ('v{n}', {n}.25)")
+    source = Source(
+        {**derby.config(), "mode": "incrementing", "table.whitelist": "ITEMS", "batch.max.rows": "2"}
+    )
+    found = values(source.read(5))
+    assert found[4] == {"ID": 5, "V": "v4", "N": decimal.Decimal("4.25")}
+    source.stop()
 
 
 def test_one_bad_row_into_h2(h2: H2Database) -> None:

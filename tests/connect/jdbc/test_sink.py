@@ -546,6 +546,24 @@ def test_a_table_dropped_and_made_anew_is_found_again(database: TestDatabase) ->
     sink.stop()
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_column_whose_type_changes_while_rows_flow(make_database: Any, kind: str) -> None:
+    """What still fits goes on, the rest goes to the dead letters with row and reason."""
+    database = make_database(kind)
+    database.execute("CREATE TABLE things (id INT, name VARCHAR(50))")
+    sink = Sink({**database.config(), "retry.backoff.ms": "1"}, dead_letters=True)
+    sink.put(*[sink.record(thing(n, str(n))) for n in range(20)])
+    database.execute("ALTER TABLE things DROP COLUMN name")
+    database.execute("ALTER TABLE things ADD name INT")
+    sink.put_again([sink.record(thing(n, "no number" if n == 25 else str(n))) for n in range(20, 40)])
+    assert rows(database)[20:25] == [(n, n) for n in range(20, 25)]
+    assert len(rows(database)) == 39
+    assert sink.reporter.offsets == [25]
+    assert "things-0 offset 25 cannot be written" in str(sink.reporter.reported[0][1])
+    assert "name" in str(sink.reporter.reported[0][1])
+    sink.stop()
+
+
 def test_retries_run_out(database: TestDatabase) -> None:
     sink = Sink({**database.config(), "auto.create": "true", "retry.backoff.ms": "1", "max.retries": "2"})
     sink.put(sink.record(thing(1)))

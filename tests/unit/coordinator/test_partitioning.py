@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pybroker.coordinator import java_string_hash, partition_for
+from pybroker.coordinator import java_hash_order, java_string_hash, partition_for
 
 
 @pytest.mark.parametrize(
@@ -19,3 +19,8 @@ def test_hash_of_java():
     assert java_string_hash("polygenelubricants") == -(1 << 31)
     assert java_string_hash("abc") == 96354
     assert java_string_hash("\ud800") == 0xD800
+
+
+def test_order_of_a_hash_map():
+    assert java_hash_order(["roundrobin", "range"]) == ["range", "roundrobin"]
+    assert java_hash_order([f"name-{i}" for i in range(14)])[:3] == ["name-11", "name-12", "name-10"]

@@ -83,10 +83,13 @@ class Store:
         run_rounds(self.manager)
         return cleaner.metrics().passes + cleaner.metrics().failures - before
 
-    def work(self):
-        """Do the cleaner's effects until it is idle; whether there were any."""
+    def work(self, passes=None):
+        """Do the cleaner's effects until it is idle (or until it has done so many passes); whether there were
+        any."""
         worked = False
-        while effects := self.manager.cleaner.take_effects():
+        cleaner = self.manager.cleaner
+        end = None if passes is None else cleaner.metrics().passes + passes
+        while cleaner.metrics().passes != end and (effects := cleaner.take_effects()):
             worked = True
             for effect in effects:
                 error = None

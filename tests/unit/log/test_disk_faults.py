@@ -8,10 +8,12 @@ import pytest
 
 from pybroker.common.clock import ManualClock
 from pybroker.common.errors import ErrorCode, StorageError
+from pybroker.common.files import read_file
 from pybroker.log import LogConfig
 from pybroker.replication.partition import Partition
 from tests.unit.log.log_helpers import (
     NOW,
+    TOPIC_ID,
     FaultyFileSystem,
     append,
     make_batch,
@@ -300,3 +302,37 @@ def test_a_sync_that_fails_for_want_of_descriptors_takes_the_directory_offline(f
         for log in logs:
             append(log, make_batch(1))
     assert manager.offline_directories == ["/data"]
+
+
+class JumpingClock(ManualClock):
+    """Its wall time may be set, as an operator or a time server does it."""
+
+    def jump(self, milliseconds):
+        self._wall_ms += milliseconds
+
+
+@pytest.mark.parametrize("day", [-86_400_000, 86_400_000])
+def test_a_wall_clock_that_jumps_rolls_and_delays_nothing(files, day):
+    """Rolls follow the records' timestamps, rounds and checks the clock that cannot jump."""
+    clock = JumpingClock(NOW)
+    manager = make_manager(files, clock=clock, checkpoint_interval_ms=1_000)
+    manager.open(1)
+    manager.load(lambda topic, partition, topic_id: None)
+    log = manager.get_or_create("t", 0, TOPIC_ID, LogConfig(segment_ms=10_000))
+    append(log, make_batch(1, timestamp=NOW))
+    run_rounds(manager)
+    clock.jump(day)
+    append(log, make_batch(1, timestamp=NOW + 9_000))
+    assert len(log.segments) == 1
+    append(log, make_batch(1, timestamp=NOW + 10_001))
+    assert len(log.segments) == 2
+    run_rounds(manager)
+    clock.advance(1_000)
+    manager.tick(clock.monotonic_ms())
+    run_rounds(manager)
+    assert b"t 0 3" in read_file(files, "/data/recovery-point-offset-checkpoint")
+    manager.close()
+    again = make_manager(files, clock=clock)
+    again.open(1)
+    again.load(lambda topic, partition, topic_id: LogConfig())
+    assert again.get("t", 0).log_end_offset == 3

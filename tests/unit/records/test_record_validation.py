@@ -255,6 +255,7 @@ class TestHeader:
     def test_transactional_bit(self):
         assert has_transactional_batch(memoryview(good(attributes=0x10)))
         assert not has_transactional_batch(memoryview(good()))
+        assert not has_transactional_batch(memoryview(good(attributes=0x10))[:-1])
         assert not has_transactional_batch(memoryview(b""))
         assert not has_transactional_batch(None)
         assert accepted(validate(good(attributes=0x10))).header.is_transactional

@@ -240,6 +240,12 @@ def test_no_verification_while_the_transaction_is_open():
     assert world.partition.start_verification(7, 1, 0, strict=False) is not None
 
 
+def test_no_verification_for_an_epoch_that_is_over():
+    world = TransactionWorld()
+    world.send(0)
+    assert world.partition.start_verification(7, -1, 0, strict=False) == E.INVALID_PRODUCER_EPOCH
+
+
 def test_kafka_19690_the_epoch_is_checked_before_the_verification():
     # A fenced producer must get the error it recovers from, not the fatal one.
     world = TransactionWorld()
