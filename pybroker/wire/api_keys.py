@@ -173,7 +173,7 @@ API_TABLE: Final[tuple[Api, ...]] = (
     Api(49, "AlterClientQuotas", 0, 1, 1, False),
     Api(50, "DescribeUserScramCredentials", 0, 0, 0, False),
     Api(51, "AlterUserScramCredentials", 0, 0, 0, False),
-    Api(55, "DescribeQuorum", 0, 2, 0, False),
+    Api(55, "DescribeQuorum", 0, 2, 0, True),
     Api(57, "UpdateFeatures", 0, 2, 0, True),
     Api(60, "DescribeCluster", 0, 2, 0, True),
     Api(61, "DescribeProducers", 0, 0, 0, True),
