@@ -99,7 +99,10 @@ def _load(
         )
         segments.append(segment)
     if not segments:
-        log.create(max(log_start, removed_end))
+        # What is on record below the recovery point was there once: no offset of it is given out again.
+        log.create(max(log_start, removed_end, recovery_point))
+        log.epochs.truncate_from_end(log.log_end_offset)
+        log.epochs.truncate_from_start(log.log_start_offset)
         log.load_producer_state(snapshot_offsets(names))
         return log
     segments[-1].sealed = False

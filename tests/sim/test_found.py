@@ -171,6 +171,24 @@ def test_offsets_go_on_where_only_removed_segments_are_left():
     assert reopen(log, environment=make_environment(disk)).log_end_offset == 3
 
 
+def test_offsets_go_on_at_the_recovery_point_where_no_segment_is_left():
+    """As above, and a start in between that was interrupted had removed the removed segments already. The
+    epochs of what is gone began beyond the end of the new log."""
+    disk = SimDisk()
+    log = make_log(make_environment(disk), SMALL)
+    for epoch in range(3):
+        log.epochs.assign(epoch, log.log_end_offset)
+        append(log, make_batch(1))
+    log.flush()
+    for segment in log.segments:
+        disk.remove(segment.path(".log"))
+    again = reopen(log, environment=make_environment(disk), recovery_point=3, log_start=1)
+    assert (again.log_start_offset, again.log_end_offset) == (3, 3)
+    assert all(start <= 3 for _, start in again.epochs.entries)
+    again = reopen(log, environment=make_environment(disk), recovery_point=0, log_start=1)
+    assert all(start <= again.log_end_offset for _, start in again.epochs.entries)
+
+
 def test_only_the_segment_that_overlaps_is_removed():
     disk = SimDisk()
     log = make_log(make_environment(disk), SMALL)

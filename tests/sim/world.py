@@ -611,7 +611,8 @@ class World:
 
 def allowed_by_retention(ledger: Ledger, now_ms: int) -> int:
     """Where topic `t` may start after retention: before it everything is too old, or too much."""
-    live = [sent for sent in ledger.live() if sent.base >= ledger.allowed_start]
+    # Not by its first offset: records may be deleted up to the middle of a batch.
+    live = [sent for sent in ledger.live() if sent.end > ledger.allowed_start]
     start = ledger.allowed_start
     for sent in live:
         if sent.end > ledger.exposed:
