@@ -2,8 +2,8 @@
 
 In: a directory, whether the stop was clean, the checkpointed recovery point and log start. Out: a
 PartitionLog. What must hold: after an unclean stop every batch at or above the recovery point's segment is
-checked, the log ends before the first invalid one, and everything derived is rebuilt; half-finished renames of
-the cleaner are completed or undone.
+checked, the log ends before the first invalid one, and everything derived is rebuilt; half-finished renames
+of the cleaner are completed or undone.
 
 An invalid batch: too short, cut, checksum wrong, zero bytes, magic not 2, offsets not increasing, leader
 epoch going back.
