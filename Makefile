@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run demo test lint types quick checker chaos interop bench docs binary dist clean
+.PHONY: setup run demo test lint types quick checker sim chaos interop bench docs binary dist clean
 
 setup: $(VENV)/.installed
 
@@ -52,6 +52,11 @@ checker: setup
 # A million rows from one database through topics into another while workers and broker are killed -9.
 chaos: setup
 	PYBROKER_CHAOS_ROWS=$${PYBROKER_CHAOS_ROWS:-1000000} $(BIN)/python -m pytest tests/connect/jdbc/test_chaos.py -s
+
+# Crashes of the log at every change it makes to a simulated disk, with fresh seeds: make sim SECONDS=600
+SECONDS ?= 60
+sim: setup
+	$(BIN)/python -m tests.sim --seconds $(SECONDS)
 
 # Fetches the reference broker and the clients of other languages that the interop tests use.
 interop: setup

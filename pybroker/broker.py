@@ -263,6 +263,7 @@ class Broker:
         )
         controller.on_effects = self._effects_wait
         logs.on_directory_failed = self._directory_failed
+        logs.on_creatable = self._host_incomplete
         previous_epoch = logs.broker_epoch
         controller.start()
         registration = controller.register_broker(
@@ -341,8 +342,7 @@ class Broker:
         self._context.controller.tick(now_ms)
         if self.clean_in_slices and self._context.logs.cleaner.busy:
             self._clean_slice()
-        for topic in list(self._incomplete.values()):
-            self._host(self._context.metadata, topic)
+        self._host_incomplete()
 
     def take_effects(self) -> list[Effect]:
         """The blocking work to be done now; each is to be run and completed."""
@@ -553,6 +553,10 @@ class Broker:
         if coordinator is not None:
             for index in range(len(local.partitions)):
                 coordinator.elect(index)
+
+    def _host_incomplete(self) -> None:
+        for topic in list(self._incomplete.values()):
+            self._host(self._context.metadata, topic)
 
     def _drop(self, topic: TopicImage) -> None:
         self._incomplete.pop(topic.name, None)

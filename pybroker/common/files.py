@@ -8,6 +8,7 @@ Paths are plain strings with "/" between the parts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 Buffer = bytes | bytearray | memoryview
@@ -109,6 +110,22 @@ def write_file(files: FileSystem, path: str, content: bytes) -> None:
         file.close()
     files.rename(temporary, path)
     files.sync_dir(path.rpartition("/")[0] or ".")
+
+
+def make_dirs_durable(files: FileSystem, path: str) -> None:
+    """Create a directory and its parents so that a power loss does not take them away again."""
+    missing: list[str] = []
+    level = path.rstrip("/") or "/"
+    while level and not files.exists(level):
+        missing.append(level)
+        level = level.rpartition("/")[0]
+    if not missing:
+        return
+    files.make_dirs(path)
+    for made in reversed(missing):
+        # A parent that may be searched and not read cannot be synced; it was not ours to make.
+        with suppress(PermissionError):
+            files.sync_dir(made.rpartition("/")[0] or ("/" if made.startswith("/") else "."))
 
 
 def write_fully(file: File, buffers: Sequence[Buffer], offset: int) -> int:

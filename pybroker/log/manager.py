@@ -20,12 +20,12 @@ from __future__ import annotations
 import errno
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from typing import Final, NamedTuple
 
 from pybroker.common.clock import Clock
 from pybroker.common.errors import ConfigError, CorruptionError, ErrorCode, StorageError
-from pybroker.common.files import FileSystem, read_file, write_file, write_fully
+from pybroker.common.files import FileSystem, make_dirs_durable, read_file, write_file, write_fully
 from pybroker.log import checkpoints, meta_properties, recovery, retention
 from pybroker.log.cleaner.cleaner import CleanerSettings, LogCleaner
 from pybroker.log.config import LONG_MAX, LogConfig
@@ -90,6 +90,7 @@ class LogDirectory:
         "directory_id",
         "due_removals",
         "full",
+        "listed",
         "locked",
         "logs",
         "metadata_only",
@@ -133,6 +134,9 @@ class LogDirectory:
         # Names of the checkpoint files that the next background round writes; content last written.
         self.wanted_checkpoints: dict[str, None] = {}
         self.saved: dict[str, bytes] = {}
+        # The logs that each of these files names on the disk. They know no topic ids, so a new log of a name
+        # has to wait until an older one's offsets are gone.
+        self.listed: dict[str, Set[tuple[str, int]]] = {}
         # What the checkpoints said at the start.
         self.recovery_points: checkpoints.Offsets = {}
         self.start_offsets: checkpoints.Offsets = {}
@@ -172,7 +176,7 @@ class FlushRound:
         directory: LogDirectory,
         logs: list[tuple[PartitionLog, SyncWork]],
         sync_parent: bool,
-        checkpoint_files: list[tuple[str, bytes]],
+        checkpoint_files: list[tuple[str, bytes, Set[tuple[str, int]]]],
         removals: list[str],
         *,
         urgent: bool,
@@ -200,8 +204,8 @@ class FlushRound:
         if self._sync_parent:
             files.sync_dir(self._directory.path)
         try:
-            for path, content in self._checkpoints:
-                write_file(files, path, content)
+            for name, content, _ in self._checkpoints:
+                write_file(files, f"{self._directory.path}/{name}", content)
             for path in self._removals:
                 if files.is_dir(path):
                     files.remove_tree(path)
@@ -213,6 +217,8 @@ class FlushRound:
 
     def complete(self, error: BaseException | None) -> None:
         """Take the outcome, on the loop thread."""
+        if error is None and self._soft_error is None:
+            self._directory.listed.update((name, keys) for name, _, keys in self._checkpoints)
         self._manager.round_completed(
             self._directory, self._logs, self._postponed, error, self._soft_error, self._urgent
         )
@@ -267,6 +273,9 @@ class LogManager:
         self.on_work: Callable[[], None] | None = None
         # A directory failed: (path, whether it was the last one).
         self.on_directory_failed: Callable[[str, bool], None] | None = None
+        # A log that could not be made for the moment (`get_or_create`) can be now.
+        self.on_creatable: Callable[[], None] | None = None
+        self._creation_waits = False
         self._by_partition: dict[tuple[str, int], tuple[PartitionLog, LogDirectory]] = {}
         # Too many write descriptors: the logs of the next rounds give theirs back.
         self._release_under_way = False
@@ -321,7 +330,7 @@ class LogManager:
         known: list[MetaProperties | None] = []
         try:
             for directory in self.directories:
-                files.make_dirs(directory.path)
+                make_dirs_durable(files, directory.path)
                 self._lock(directory)
                 path = f"{directory.path}/{meta_properties.FILE_NAME}"
                 found = meta_properties.decode(read_file(files, path), path) if files.exists(path) else None
@@ -375,7 +384,9 @@ class LogManager:
                 self.broker_epoch, checkpoints.decode_clean_shutdown(read_file(files, marker))
             )
             files.remove(marker)
-            files.sync_dir(directory.path)
+        # Also without one: a start may have removed it and been killed before it could sync; it must not come
+        # back beside what this one changes.
+        files.sync_dir(directory.path)
         report = self.environment.report
         for name in checkpoints.ALL:
             path = f"{directory.path}/{name}"
@@ -393,6 +404,12 @@ class LogManager:
         directory.watermarks = checkpoints.read_or_drop(
             files, f"{directory.path}/{checkpoints.HIGH_WATERMARK}", report
         )
+        directory.listed = {
+            checkpoints.RECOVERY_POINT: directory.recovery_points.keys(),
+            checkpoints.LOG_START: directory.start_offsets.keys(),
+            checkpoints.CLEANER: set(directory.clean_offsets),
+            checkpoints.HIGH_WATERMARK: directory.watermarks.keys(),
+        }
 
     def load(self, lookup: Callable[[str, int, bytes | None], LogConfig | None]) -> list[PartitionLog]:
         """Load every partition directory. `lookup(topic, partition, topic id)` gives the configuration, or
@@ -499,7 +516,8 @@ class LogManager:
     ) -> PartitionLog:
         """The log of a partition: the one in memory, or on disk, or a new one in the emptiest directory.
 
-        StorageError when it cannot be made; then nothing of it is left.
+        StorageError when it cannot be made; then nothing of it is left. Where an earlier log of that name is
+        not forgotten yet, `on_creatable` tells when to try again.
         """
         entry = self._by_partition.get((topic, partition))
         if entry is not None:
@@ -521,6 +539,12 @@ class LogManager:
         if directory.full and topic != METADATA_TOPIC:
             raise StorageError(f"{directory.path}: no space left for {name}", errno.ENOSPC)
         path = f"{directory.path}/{name}"
+        if any((topic, partition) in keys for keys in directory.listed.values()):
+            self._creation_waits = True
+            self._want_checkpoints(*checkpoints.ALL)
+            if directory.background_ready and not directory.notified:
+                self._notify(directory)
+            raise StorageError(f"{path}: waits until the checkpoints do not name an earlier {name} any more")
         log = PartitionLog(self.environment, path, topic, partition, topic_id, config)
         try:
             log.create()
@@ -552,8 +576,10 @@ class LogManager:
         directory.urgent.pop(log, None)
         directory.background.pop(log, None)
         self._timed.pop(log, None)
-        if directory.clean_offsets.pop((topic, partition), None) is not None:
-            directory.wanted_checkpoints[checkpoints.CLEANER] = None
+        directory.clean_offsets.pop((topic, partition), None)
+        for name, keys in directory.listed.items():
+            if (topic, partition) in keys:
+                directory.wanted_checkpoints[name] = None
         log.on_work = None
         log.mark_deleted()
         if directory.offline:
@@ -566,6 +592,8 @@ class LogManager:
             self._disk_error(directory, error)
             return
         log.moved(renamed)
+        if directory.background_ready and not directory.notified:
+            self._notify(directory)
         due = self.environment.clock.wall_ms() + log.config.file_delete_delay_ms
         directory.removals.append((due, renamed))
 
@@ -719,8 +747,10 @@ class LogManager:
                 if not directory.offline and self._checkpoint_content(directory, name) is not None:
                     directory.wanted_checkpoints[name] = None
 
-    def _checkpoint_content(self, directory: LogDirectory, name: str) -> bytes | None:
-        """What a checkpoint file should hold; None when it holds that already."""
+    def _checkpoint_content(
+        self, directory: LogDirectory, name: str
+    ) -> tuple[bytes, Set[tuple[str, int]]] | None:
+        """What a checkpoint file should hold, and the logs it names; None when it holds that already."""
         logs = directory.logs.items()
         offsets: checkpoints.Offsets
         if name == checkpoints.RECOVERY_POINT:
@@ -738,7 +768,7 @@ class LogManager:
         else:
             offsets = {key: log.high_watermark for key, log in logs if key[0] != METADATA_TOPIC}
         content = checkpoints.encode(offsets)
-        return None if directory.saved.get(name) == content else content
+        return None if directory.saved.get(name) == content else (content, offsets.keys())
 
     # ---- flush rounds --------------------------------------------------------------------------------
 
@@ -781,12 +811,12 @@ class LogManager:
 
     def _make_background_round(self, directory: LogDirectory) -> FlushRound | None:
         logs = self._take_logs(directory, directory.background, _BACKGROUND_LOGS, urgent=False)
-        files: list[tuple[str, bytes]] = []
+        files: list[tuple[str, bytes, Set[tuple[str, int]]]] = []
         for name in directory.wanted_checkpoints:
-            content = self._checkpoint_content(directory, name)
-            if content is not None:
-                files.append((f"{directory.path}/{name}", content))
-                directory.saved[name] = content
+            found = self._checkpoint_content(directory, name)
+            if found is not None:
+                files.append((name, *found))
+                directory.saved[name] = found[0]
         directory.wanted_checkpoints = {}
         removals = directory.due_removals[:_REMOVALS]
         del directory.due_removals[:_REMOVALS]
@@ -864,6 +894,10 @@ class LogManager:
             if not log.deleted and log.recovery_point < work.end_offset:
                 # Its indexes are still to be written.
                 directory.background[log] = None
+        if self._creation_waits and not urgent and soft_error is None:
+            self._creation_waits = False
+            if self.on_creatable is not None:
+                self.on_creatable()
         if (
             not postponed
             and not directory.notified
@@ -997,9 +1031,9 @@ class LogManager:
                 refused = True
                 self.environment.report(f"{log.name}: not closed cleanly: {error}")
         for name in checkpoints.ALL:
-            content = self._checkpoint_content(directory, name)
-            if content is not None:
-                write_file(files, f"{directory.path}/{name}", content)
+            found = self._checkpoint_content(directory, name)
+            if found is not None:
+                write_file(files, f"{directory.path}/{name}", found[0])
         if not refused:
             marker = f"{directory.path}/{checkpoints.CLEAN_SHUTDOWN}"
             write_file(files, marker, checkpoints.encode_clean_shutdown(broker_epoch))

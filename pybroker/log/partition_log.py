@@ -119,6 +119,7 @@ class PartitionLog:
         "_base_offsets",
         "_deleted_files",
         "_directory_dirty",
+        "_parent_dirty",
         "_paths_dirty",
         "_unclosed",
         "blocked",
@@ -182,6 +183,8 @@ class PartitionLog:
         # A round that holds descriptors of this log is under way: they must not be closed.
         self.syncing = False
         self._directory_dirty = False
+        # The directory was made here; rounds of the manager know that by themselves.
+        self._parent_dirty = False
         self._paths_dirty: list[str] = []
         self._deleted_files: list[tuple[int, str]] = []
         # (log, urgent): there is something to sync. Set by the manager.
@@ -224,7 +227,9 @@ class PartitionLog:
     def create(self, start_offset: int = 0) -> None:
         """Make the directory and its files. OSError leaves it to the caller to remove the directory."""
         files = self.environment.files
-        files.make_dirs(self.directory)
+        if not files.exists(self.directory):
+            files.make_dirs(self.directory)
+            self._parent_dirty = True
         if self.topic_id != bytes(16):
             self._write_small(METADATA_FILE, encode_partition_metadata(self.topic_id))
         self.log_start_offset = self.log_end_offset = self.recovery_point = self.high_watermark = start_offset
@@ -551,6 +556,7 @@ class PartitionLog:
             raise self._storage_error("roll failed", error) from error
         old.sealed = True
         old.index_dirty = True
+        old.index_synced = False
         self._add_segment(segment)
         try:
             # At once, because the recovery point may have reached the end of this segment already, and then
@@ -683,7 +689,13 @@ class PartitionLog:
             return
         end_offset = min(work.end_offset, self.log_end_offset)
         # Behind a rolled segment whose index is not on disk yet the recovery point must not go.
-        limit = next((s.base_offset for s in self.segments if s.sealed and s.index_dirty), end_offset)
+        limit = end_offset
+        for segment in self.segments:
+            if segment.sealed and not segment.index_synced:
+                segment.index_synced = not segment.index_dirty and segment.path(".index") in work.paths
+                if not segment.index_synced:
+                    limit = segment.base_offset
+                    break
         self.recovery_point = max(self.recovery_point, min(end_offset, limit))
         self.unflushed_count = max(self.unflushed_count - work.flushed_size, 0)
         self.last_flush_ms = self.environment.clock.wall_ms()
@@ -719,6 +731,9 @@ class PartitionLog:
             raise self._storage_error("flush failed", error) from error
         try:
             done = self.sync(work)
+            if self._parent_dirty:
+                self.environment.files.sync_dir(self.directory.rpartition("/")[0] or "/")
+                self._parent_dirty = False
         except OSError as error:
             self.sync_postponed(work)
             # A second try could succeed although the kernel dropped the pages.
@@ -955,12 +970,16 @@ class PartitionLog:
         self._directory_dirty = True
         self._want_work(False)
 
-    def settle_swapped_segments(self) -> None:
-        """Give the cleaned segments their final names. The directory was synced since they were put in."""
+    def settle_swapped_segment(self) -> bool:
+        """Give the oldest cleaned segment its final name; False if there was none left.
+
+        The directory must be synced before each and after the last: what a start finds under `.swap` names
+        must be the end of what was cleaned, as it removes everything else that lies between two of them, and
+        must not be there beside what the next pass writes.
+        """
         files = self.environment.files
-        for segment in self.segments:
-            if not segment.suffix:
-                continue
+        swapped = [segment for segment in self.segments if segment.suffix]
+        for segment in swapped[:1]:
             for extension in EXTENSIONS:
                 path = segment.path(extension)
                 try:
@@ -972,6 +991,7 @@ class PartitionLog:
             segment.put_in_place()
             self._directory_dirty = True
         self._want_work(False)
+        return bool(swapped)
 
     @property
     def has_deleted_files(self) -> bool:
@@ -1092,22 +1112,23 @@ class PartitionLog:
     def close_clean(self) -> None:
         """Write and sync what the next start needs so that it needs no recovery. StorageError.
 
-        Indexes of the active segment and an empty snapshot are written but not synced: after a power loss
-        they are found to be wrong and made anew.
+        The indexes of an empty segment and an empty snapshot are written but not synced: what a power loss
+        makes of them is found to be wrong, and nothing is missing.
         """
-        if any(segment.suffix for segment in self.segments):
+        more = any(segment.suffix for segment in self.segments)
+        while more:
             # A cleaning that is not quite over: what replaced the old segments must be there without them.
             try:
                 self.environment.files.sync_dir(self.directory)
             except OSError as error:
                 raise self._storage_error("clean close failed", error) from error
-            self.settle_swapped_segments()
+            more = self.settle_swapped_segment()
         if self.settled_end_offset != self.log_end_offset or self.needs_sync:
             try:
                 for segment in self.segments:
                     if segment.index_dirty or not segment.sealed:
                         segment.save_indexes(trim=True)
-                        if segment.sealed:
+                        if segment.size:
                             self._paths_dirty += [segment.path(".index"), segment.path(".timeindex")]
                 self._write_small(f"{file_prefix(self.log_end_offset)}.snapshot", self.producers.encode())
                 if self.producers.entries:

@@ -1,9 +1,9 @@
 """Opening what is on disk: one partition's directory after a clean or an unclean stop.
 
 In: a directory, whether the stop was clean, the checkpointed recovery point and log start. Out: a
-PartitionLog. What must hold (docs/storage.md section 6): after an unclean stop every batch at or above the
-recovery point's segment is checked, the log ends before the first invalid one, and everything derived is
-rebuilt; half-finished renames of the cleaner are completed or undone.
+PartitionLog. What must hold: after an unclean stop every batch at or above the recovery point's segment is
+checked, the log ends before the first invalid one, and everything derived is rebuilt; half-finished renames
+of the cleaner are completed or undone.
 
 An invalid batch: too short, cut, checksum wrong, zero bytes, magic not 2, offsets not increasing, leader
 epoch going back.
@@ -77,7 +77,7 @@ def _load(
     log_start: int,
 ) -> PartitionLog:
     files = environment.files
-    names = _finish_renames(environment, directory, files.list_dir(directory))
+    names, removed_end = _finish_renames(environment, directory, files.list_dir(directory))
     log = PartitionLog(environment, directory, topic, partition, topic_id, config)
     bases = sorted(int(name[:20]) for name in names if name.endswith(".log") and name[:20].isdigit())
     present = set(names)
@@ -99,17 +99,22 @@ def _load(
         )
         segments.append(segment)
     if not segments:
-        log.create(log_start)
+        # What is on record below the recovery point was there once: no offset of it is given out again.
+        log.create(max(log_start, removed_end, recovery_point))
+        log.epochs.truncate_from_end(log.log_end_offset)
+        log.epochs.truncate_from_start(log.log_start_offset)
         log.load_producer_state(snapshot_offsets(names))
         return log
     segments[-1].sealed = False
     log.take_segments(segments)
     snapshots = snapshot_offsets(names)
     log.log_start_offset = max(log_start, segments[0].base_offset)
-    if clean:
-        _load_clean(log, segments, present)
+    trusted = clean and _load_clean(log, segments, present)
+    if trusted:
         log.recovery_point = log.log_end_offset
     else:
+        # Where it was closed cleanly and is not sound, nothing of it is known to be.
+        recovery_point = 0 if clean else recovery_point
         _recover(log, segments, recovery_point, snapshots)
         log.recovery_point = min(max(recovery_point, 0), log.log_end_offset)
     if log.log_end_offset < log_start:
@@ -121,7 +126,7 @@ def _load(
         return log
     log.epochs.truncate_from_end(log.log_end_offset)
     log.epochs.truncate_from_start(log.log_start_offset)
-    if clean:
+    if trusted:
         log.load_producer_state(snapshots)
         if snapshots and snapshots[0] == log.log_end_offset and not log.needs_sync:
             log.settled_end_offset = log.log_end_offset
@@ -130,8 +135,9 @@ def _load(
     return log
 
 
-def _load_clean(log: PartitionLog, segments: list[Segment], present: set[str]) -> None:
-    """Trust the files; find the end from the last index entry."""
+def _load_clean(log: PartitionLog, segments: list[Segment], present: set[str]) -> bool:
+    """Trust the files; find the end from the last index entry. False when they are not what a clean stop
+    leaves."""
     active = segments[-1]
     try:
         for segment in segments:
@@ -142,7 +148,8 @@ def _load_clean(log: PartitionLog, segments: list[Segment], present: set[str]) -
         log.log_end_offset = next_offset_of_trimmed(active)[0]
     except (CorruptionError, FileNotFoundError) as error:
         log.environment.report(f"{log.directory}: recovered although it was closed cleanly: {error}")
-        _recover(log, segments, 0, snapshot_offsets(log.environment.files.list_dir(log.directory)))
+        return False
+    return True
 
 
 def _load_epochs(log: PartitionLog, present: set[str]) -> None:
@@ -180,17 +187,24 @@ def _epochs_from_batches(log: PartitionLog) -> None:
                 segment.close_file()
 
 
-def _finish_renames(environment: LogEnvironment, directory: str, names: list[str]) -> list[str]:
-    """Remove `.deleted`, and bring an interrupted cleaning or split to one of its two ends."""
+def _finish_renames(environment: LogEnvironment, directory: str, names: list[str]) -> tuple[list[str], int]:
+    """Remove `.deleted`, and bring an interrupted cleaning or split to one of its two ends.
+
+    Returns the names that are left, and the end of the removed segments: the log goes on there when nothing
+    else of it is left, because a power loss took the new segment and not the removal of the old ones.
+    """
     files = environment.files
     if not any(name.endswith((".deleted", ".cleaned", ".swap", ".tmp")) for name in names):
-        return names
+        return names, 0
+    removed_end = 0
     cleaned: list[int] = []
     swaps: list[tuple[int, str]] = []
     for name in names:
         path = f"{directory}/{name}"
         deleted = name.endswith(".deleted") and not name.endswith(".checkpoint.deleted")
         if deleted or name.endswith(".tmp"):
+            if name.endswith(".log.deleted") and name[:20].isdigit():
+                removed_end = max(removed_end, _end_of_file(environment, path, int(name[:20])))
             files.remove(path)
         else:
             match = _SEGMENT_FILE.match(name)
@@ -211,21 +225,25 @@ def _finish_renames(environment: LogEnvironment, directory: str, names: list[str
     bases = [base for base, name in finished if name.endswith(".log.swap")]
     if bases:
         first = min(bases)
-        end = max(_end_of_swap(environment, directory, base) for base in bases)
+        end = max(_end_of_file(environment, f"{directory}/{base:020d}.log.swap", base) for base in bases)
         for name in names:
             match = _SEGMENT_FILE.match(name)
             if match and match[3] is None and first <= int(match[1]) < end:
                 files.remove(f"{directory}/{name}")
-    for _, name in finished:
+    previous = -1
+    for base, name in sorted(finished):
+        if base != previous:
+            # As the cleaner does it: the old ones are gone, and what is still to be renamed comes last.
+            files.sync_dir(directory)
+            previous = base
         path = f"{directory}/{name}"
         files.rename(path, path.removesuffix(".swap"))
     files.sync_dir(directory)
-    return files.list_dir(directory)
+    return files.list_dir(directory), removed_end
 
 
-def _end_of_swap(environment: LogEnvironment, directory: str, base: int) -> int:
-    """The offset after the last batch of a `.log.swap` file."""
-    path = f"{directory}/{base:020d}.log.swap"
+def _end_of_file(environment: LogEnvironment, path: str, base: int) -> int:
+    """The offset after the last batch of a segment's file."""
     end = base
     file = environment.files.open(path, read_only=True)
     try:
@@ -246,7 +264,8 @@ def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, sn
     """Check everything from the recovery point's segment up; see the module."""
     environment = log.environment
     first = len(segments) - 1
-    while first > 0 and segments[first].base_offset > recovery_point:
+    # A recovery point at the start of a segment says nothing of the indexes of the one before.
+    while first > 0 and segments[first].base_offset >= recovery_point:
         first -= 1
     for index, segment in enumerate(segments[:first]):
         try:
@@ -272,9 +291,9 @@ def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, sn
     while index < len(segments):
         segment = segments[index]
         if segment.base_offset < expected:
-            environment.report(f"{segment.path('.log')} overlaps what comes before; removed with later ones")
-            _remove_segments(log, segments, index)
-            break
+            environment.report(f"{segment.path('.log')} overlaps what comes before; removed")
+            _remove_segments(log, segments, index, index + 1)
+            continue
         valid, end_offset = recover_segment(log, segment)
         expected = max(end_offset, segment.base_offset)
         ends.append(expected)
@@ -286,12 +305,12 @@ def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, sn
             )
             segment.open_for_write().truncate(valid)
             segment.size = valid
-            _remove_segments(log, segments, index + 1)
+            _remove_segments(log, segments, index + 1, len(segments))
         segment.synced_size = 0
         index += 1
     while len(ends) > 1 and segments[-1].size == 0 and ends[-2] < segments[-1].base_offset:
         # The end of the log was lost just where a new segment began: without that segment there is no gap.
-        _remove_segments(log, segments, len(segments) - 1)
+        _remove_segments(log, segments, len(segments) - 1, len(segments))
         ends.pop()
         expected = ends[-1]
     for segment in segments:
@@ -323,14 +342,14 @@ def _has_whole_indexes(segment: Segment) -> bool:
     return True
 
 
-def _remove_segments(log: PartitionLog, segments: list[Segment], start: int) -> None:
+def _remove_segments(log: PartitionLog, segments: list[Segment], start: int, end: int) -> None:
     files = log.environment.files
-    for gone in segments[start:]:
+    for gone in segments[start:end]:
         gone.close_file()
         for extension in EXTENSIONS:
             if files.exists(gone.path(extension)):
                 files.remove(gone.path(extension))
-    del segments[start:]
+    del segments[start:end]
     log.note_directory_changed()
 
 

@@ -62,6 +62,7 @@ class Segment:
         "index_dirty",
         "index_full",
         "index_max_bytes",
+        "index_synced",
         "known_largest",
         "roll_jitter_ms",
         "sealed",
@@ -98,6 +99,8 @@ class Segment:
         self.file: File | None = None
         # The index files are behind the arrays, or missing, or not cut although the segment is sealed.
         self.index_dirty = False
+        # The index files survive a power loss. Of no interest while appends go on.
+        self.index_synced = True
         self.index_max_bytes = index_max_bytes
         self.index_full = False
         self.known_largest: tuple[int, int] | None = None
@@ -123,6 +126,7 @@ class Segment:
         self.known_largest = (NO_TIMESTAMP, self.base_offset)
         self.bytes_since_index = 0
         self.index_dirty = True
+        self.index_synced = False
 
     def load_indexes(self) -> None:
         """Read both index files. CorruptionError or FileNotFoundError when they have to be rebuilt."""

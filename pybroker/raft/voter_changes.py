@@ -63,6 +63,14 @@ class PendingChange:
         self.refuse(node, ErrorCode.NONE, None)
 
 
+def _not_here(node: Node, cluster_id: str | None) -> tuple[int, str | None] | None:
+    """Why this is not the member to ask."""
+    if foreign_cluster(node, cluster_id):
+        return ErrorCode.INCONSISTENT_CLUSTER_ID, _foreign(node, cluster_id)
+    error = leader_only(node, node.epoch)
+    return (error, None) if error else None
+
+
 def _not_now(node: Node) -> tuple[int, str] | None:
     """Why no change may begin now, as Kafka words it."""
     leader = node.leader
@@ -103,12 +111,9 @@ def add_voter(node: Node, token: object, request: AddRaftVoterRequest) -> None:
     def refuse(error: int, message: str | None) -> None:
         node.reply(token, AddRaftVoterResponse(error_code=error, error_message=message))
 
-    if foreign_cluster(node, request.cluster_id):
-        refuse(ErrorCode.INCONSISTENT_CLUSTER_ID, _foreign(node, request.cluster_id))
-        return
-    error = leader_only(node, node.epoch)
-    if error:
-        refuse(error, None)
+    obstacle = _not_here(node, request.cluster_id)
+    if obstacle is not None:
+        refuse(*obstacle)
         return
     if request.voter_id < 0 or request.voter_directory_id == ZERO_UUID:
         refuse(ErrorCode.INVALID_REQUEST, "Add voter request didn't include a valid voter")
@@ -201,12 +206,9 @@ def remove_voter(node: Node, token: object, request: RemoveRaftVoterRequest) -> 
     def refuse(error: int, message: str | None) -> None:
         node.reply(token, RemoveRaftVoterResponse(error_code=error, error_message=message))
 
-    if foreign_cluster(node, request.cluster_id):
-        refuse(ErrorCode.INCONSISTENT_CLUSTER_ID, _foreign(node, request.cluster_id))
-        return
-    error = leader_only(node, node.epoch)
-    if error:
-        refuse(error, None)
+    obstacle = _not_here(node, request.cluster_id)
+    if obstacle is not None:
+        refuse(*obstacle)
         return
     key = ReplicaKey(request.voter_id, request.voter_directory_id)
     if key.node_id < 0 or key.directory_id == ZERO_UUID:

@@ -9,7 +9,9 @@ them. `at` is in seconds of the system's clock. It leaves when standard input en
 from __future__ import annotations
 
 import asyncio
+import faulthandler
 import json
+import signal
 import sys
 import threading
 import time
@@ -188,6 +190,8 @@ def supervise(consume: Callable[[str, str, str, str], None], *arguments: str) ->
 
 
 def main() -> None:
+    # On SIGUSR1 it says where its threads are.
+    faulthandler.register(signal.SIGUSR1)
     bootstrap, rank, *groups = sys.argv[1:]
     libraries = {"confluent": confluent, "kafka_python": kafka_python, "aiokafka": aiokafka}
     threads = []

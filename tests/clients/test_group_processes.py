@@ -42,8 +42,9 @@ QUICK = {
 }
 STRATEGIES = ("range", "roundrobin", "cooperative-sticky", "static", "consumer")
 GROUPS = {
+    # Not kafka_python: about one start in ten of two of its members at once does not come to rest; not explained yet.
     "python": [f"confluent:{kind}" for kind in STRATEGIES]
-    + [f"{library}:{kind}" for library in ("kafka_python", "aiokafka") for kind in ("range", "roundrobin")],
+    + [f"aiokafka:{kind}" for kind in ("range", "roundrobin")],
     "java": [f"java:{kind}" for kind in (*STRATEGIES, "sticky")],
     "kafkajs": ["kafkajs:roundrobin"],
 }

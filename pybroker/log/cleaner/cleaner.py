@@ -11,7 +11,7 @@ A pass has five steps; the first, second and fourth are effects, because they bl
     to swap    they are renamed `.swap`, the directory is synced: from now on a start completes the pass
     replace    the old segments are renamed `.deleted`, readers see the new ones
     sync       the directory again: no old segment can come back beside a new one
-    in place   the suffix goes; checkpoint
+    in place   the suffix goes, oldest segment first, with a sync of the directory between two; checkpoint
 """
 
 from __future__ import annotations
@@ -309,7 +309,7 @@ class LogCleaner:
         log = self._log
         assert log is not None
         if not self.settings.enabled or not self._still_there(log, result):
-            self._finish(remove=CLEANED)
+            self._finish(CLEANED)
             return
         files = self._manager.environment.files
         directory = log.directory
@@ -338,10 +338,11 @@ class LogCleaner:
         log = self._log
         assert log is not None
         if error is not None:
-            self._failed(error)
+            # Those that were renamed must not be found by a start that knows newer segments.
+            self._failed(error, remove=(CLEANED, SWAP))
             return
         if not self._still_there(log, result):
-            self._finish(remove=SWAP)
+            self._finish(SWAP)
             return
         new: list[tuple[Segment, tuple[int, ...]]] = []
         for cleaned in result.segments:
@@ -361,6 +362,11 @@ class LogCleaner:
         except StorageError as failure:
             self._failed(failure)
             return
+        self._sync_and_settle(result)
+
+    def _sync_and_settle(self, result: CleaningResult) -> None:
+        log = self._log
+        assert log is not None
         self._call(
             lambda: self._manager.environment.files.sync_dir(log.directory),
             lambda error: self._in_place(result, error),
@@ -372,7 +378,9 @@ class LogCleaner:
         assert directory is not None
         if error is None and not log.deleted:
             try:
-                log.settle_swapped_segments()
+                if log.settle_swapped_segment():
+                    self._sync_and_settle(result)
+                    return
             except StorageError as failure:
                 error = failure
         if error is not None:
@@ -391,16 +399,16 @@ class LogCleaner:
             self._manager.environment.report(
                 f"{log.name}: compaction removed {result.keyless_count} records without a key"
             )
-        self._finish(remove=None)
+        self._finish()
         # Without waiting for the next tick: there may be many small logs.
         self.tick(self._manager.environment.clock.monotonic_ms())
 
-    def _failed(self, error: BaseException) -> None:
+    def _failed(self, error: BaseException, remove: tuple[str, ...] = (CLEANED,)) -> None:
         """A pass went wrong: tried again later if the disk was full, else the log is left alone."""
         log = self._log
         assert log is not None
         if log.deleted or isinstance(error, InterruptedError):
-            self._finish(remove=CLEANED)
+            self._finish(*remove)
             return
         self._failures += 1
         number = getattr(error, "errno", None)
@@ -410,13 +418,13 @@ class LogCleaner:
         else:
             self._uncleanable[log] = str(error)
             self._manager.environment.report(f"{log.name}: cannot be cleaned, until the next start: {error}")
-        self._finish(remove=CLEANED)
+        self._finish(*remove)
 
-    def _finish(self, *, remove: str | None) -> None:
-        """The pass is over; files with the suffix `remove` are of no use."""
+    def _finish(self, *remove: str) -> None:
+        """The pass is over; files with the suffixes `remove` are of no use."""
         log, self._log = self._log, None
         self._directory = None
-        if log is None or remove is None:
+        if log is None or not remove:
             return
         files = self._manager.environment.files
         try:

@@ -210,6 +210,50 @@ def test_a_task_fails_alone_and_says_why(
         worker.rest.delete(f"/connectors/{name}")
 
 
+def test_a_sink_without_its_table_fails_alone_and_goes_on_where_it_was(
+    broker: Server, worker: PythonWorker, postgres: TestDatabase, topic_name: str
+) -> None:
+    """Two sinks read one topic; the table of one is dropped. Nothing is lost when it is there again."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap})
+
+    def produce(first: int, end: int) -> None:
+        for number in range(first, end):
+            producer.produce(topic_name, json.dumps({"id": number}).encode())
+        assert producer.flush(30) == 0
+
+    def numbers(table: str) -> list[int]:
+        return sorted(row[0] for row in postgres.query(f"SELECT id FROM {table}"))
+
+    produce(0, 10)
+    names = {table: f"{topic_name}-{table}" for table in ("kept", "dropped")}
+    for table, name in names.items():
+        postgres.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY)")
+        created = worker.rest.create(
+            name,
+            {
+                "connector.class": "JdbcSink", **postgres.config(), "topics": topic_name, "table.name.format": table,
+                "insert.mode": "upsert", "pk.mode": "record_value", "pk.fields": "id", "max.retries": "0",
+                "value.converter": "org.apache.kafka.connect.json.JsonConverter",
+                "value.converter.schemas.enable": "false",
+            },
+        )  # fmt: skip
+        assert created.status == 201, created
+    for table in names:
+        wait_until(lambda table=table: numbers(table) == list(range(10)), f"10 rows in {table}", 60, 0.05)
+    postgres.execute("DROP TABLE dropped")
+    produce(10, 20)
+    worker.rest.await_states(names["dropped"], "RUNNING", ["FAILED"])
+    trace = worker.rest.get(f"/connectors/{names['dropped']}/status")["tasks"][0]["trace"]
+    assert "dropped" in trace
+    wait_until(lambda: numbers("kept") == list(range(20)), "20 rows in kept", 60, 0.05)
+    worker.rest.await_states(names["kept"], "RUNNING", ["RUNNING"])
+    postgres.execute("CREATE TABLE dropped (id INT PRIMARY KEY)")
+    assert worker.rest.post(f"/connectors/{names['dropped']}/tasks/0/restart").status == 204
+    wait_until(lambda: set(numbers("dropped")) >= set(range(10, 20)), "what it missed", 60, 0.05)
+    for name in names.values():
+        worker.rest.delete(f"/connectors/{name}")
+
+
 def test_bad_records_go_to_the_dead_letter_topic(
     broker: Server, worker: PythonWorker, postgres: TestDatabase, topic_name: str
 ) -> None:

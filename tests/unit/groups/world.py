@@ -1,7 +1,6 @@
 """One group shard in a host over a partition in memory: requests in, answers out, time by hand.
 
-`World` runs what handlers do (`pybroker.handlers`), without a broker. `transcript` says in one line per event
-what members saw, so that a test reads like the protocol.
+`World` runs what handlers do (`pybroker.handlers`), without a broker. `tests/transcripts` gives it a text form.
 """
 
 from __future__ import annotations

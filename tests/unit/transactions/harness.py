@@ -1,7 +1,7 @@
 """A transaction coordinator over a partition in memory, and partitions to write markers into.
 
 `World` is everything of a broker that transactions need: `__transaction_state` with one partition, a topic `t`
-with four, a clock and timers. Producers talk to it by method calls; `transcript` gives them a text form.
+with four, a clock and timers. Producers talk to it by method calls; `tests/transcripts` gives them a text form.
 """
 
 from __future__ import annotations

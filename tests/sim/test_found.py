@@ -1,0 +1,293 @@
+"""What the explorer found in the broker, each as a small test of its own."""
+
+from __future__ import annotations
+
+import errno
+import random
+
+import pytest
+
+from pybroker.common.clock import ManualClock
+from pybroker.common.errors import StorageError
+from pybroker.log import LogConfig
+from pybroker.log.cleaner.cleaning import CLEANED, SWAP
+from tests.sim.disk import Crash, SimDisk
+from tests.unit.log.cleaner_helpers import COMPACT, Store
+from tests.unit.log.log_helpers import (
+    NOW,
+    append,
+    make_batch,
+    make_environment,
+    make_log,
+    make_manager,
+    reopen,
+    run_rounds,
+    values_of,
+)
+
+SMALL = LogConfig(segment_bytes=300, index_interval_bytes=100)
+TOPIC_ID = bytes(range(16))
+
+
+def started(disk, clock=None, config=SMALL):
+    manager = make_manager(disk, clock=clock, defaults=config)
+    manager.open(1)
+    manager.load(lambda *_: config)
+    return manager
+
+
+def survivors(disk, count):
+    return [disk.after_power_loss(random.Random(number)) for number in range(count)]
+
+
+def test_a_new_data_directory_survives_a_power_loss():
+    disk = SimDisk()
+    manager = make_manager(disk, directories=("/a/b/data",))
+    manager.open(1)
+    for left in survivors(disk, 20):
+        assert left.exists("/a/b/data/meta.properties")
+
+
+def test_a_flushed_log_has_a_directory():
+    """The metadata log is flushed at the start, not by a round; only rounds made its directory durable."""
+    disk = SimDisk()
+    log = started(disk).get_or_create("t", 0, TOPIC_ID, SMALL)
+    append(log, make_batch(1))
+    log.flush()
+    for left in survivors(disk, 20):
+        assert started(left).get("t", 0).log_end_offset == 1
+
+
+def test_a_power_loss_after_a_clean_stop_leaves_sound_indexes():
+    """A time index that the power loss had emptied made old segments of young ones, for retention to delete."""
+    disk = SimDisk()
+    manager = started(disk)
+    log = manager.get_or_create("t", 0, TOPIC_ID, SMALL)
+    for number in range(3):
+        append(log, make_batch(1, timestamp=NOW + number))
+    manager.close()
+    for left in survivors(disk, 40):
+        again = started(left)
+        assert again.get("t", 0).active.largest == (NOW + 2, 2)
+
+
+def test_a_log_that_was_closed_cleanly_and_lost_an_index_is_loaded():
+    """The recovery removed snapshots that were then read: the directory went offline, at every start again."""
+    disk = SimDisk()
+    manager = started(disk)
+    log = manager.get_or_create("t", 0, TOPIC_ID, SMALL)
+    for _ in range(10):
+        append(log, make_batch(1))
+    manager.close()
+    disk.remove(log.active.path(".index"))
+    disk.open(log.active.path(".log")).truncate(log.active.size - 1)
+    again = started(disk)
+    assert again.offline_directories == []
+    assert again.get("t", 0).log_end_offset == 9
+
+
+def test_a_new_topic_has_nothing_of_an_older_one_with_its_name():
+    """The checkpoints name topics, not ids: the older one's log start emptied the new log at the next start."""
+    disk = SimDisk()
+    clock = ManualClock(NOW)
+    manager = started(disk, clock)
+    log = manager.get_or_create("t", 0, TOPIC_ID, SMALL)
+    for _ in range(10):
+        append(log, make_batch(1))
+    log.high_watermark = 10
+    log.increment_log_start(9)
+    run_rounds(manager)
+    clock.advance(60_000)
+    manager.tick(clock.monotonic_ms())
+    run_rounds(manager)
+    manager.delete_topic("t")
+    ready = []
+    manager.on_creatable = lambda: ready.append(True)
+    with pytest.raises(StorageError, match="earlier t-0"):
+        manager.get_or_create("t", 0, bytes(16), SMALL)
+    assert not ready
+    run_rounds(manager)
+    assert ready
+    new = manager.get_or_create("t", 0, bytes([7]) * 16, SMALL)
+    append(new, make_batch(1))
+    again = started(disk.after_kill(random.Random(1)), clock)
+    assert len(values_of(again.get("t", 0))) == 1
+    directory = again.directories[0]
+    assert ("t", 0) not in {**directory.start_offsets, **directory.recovery_points, **directory.watermarks}
+
+
+def test_a_removed_mark_of_a_clean_stop_does_not_come_back():
+    """A start that was killed right after it had removed the mark; the next one works on the logs."""
+    disk = SimDisk()
+    manager = started(disk)
+    append(manager.get_or_create("t", 0, TOPIC_ID, SMALL), make_batch(1))
+    manager.close()
+    disk.remove("/data/.kafka_cleanshutdown")
+    started(disk.after_kill(random.Random(1)))
+    left = disk.after_kill(random.Random(1))
+    started(left)
+    for later in survivors(left, 20):
+        assert not later.exists("/data/.kafka_cleanshutdown")
+
+
+def test_the_recovery_point_waits_for_the_index_of_a_rolled_segment():
+    log = make_log(make_environment(SimDisk()), SMALL)
+    for _ in range(2):
+        append(log, make_batch(1))
+    log.roll()
+    append(log, make_batch(1))
+    work = log.take_sync_work(indexes=False)
+    # The index files are among what it syncs or not; before it is done they are not.
+    assert not log.segments[0].index_synced
+    assert log.sync(work)
+    log.synced(work)
+    assert log.recovery_point == (3 if log.segments[0].path(".index") in work.paths else 0)
+
+
+def test_a_recovery_point_at_the_start_of_a_segment_vouches_for_no_index():
+    """It was reached before the segment was rolled, and the index files were written by the roll."""
+    disk = SimDisk()
+    log = make_log(make_environment(disk), SMALL)
+    for number in range(2):
+        append(log, make_batch(1, timestamp=NOW + number))
+    log.flush()
+    log.roll()
+    path = log.segments[0].path(".timeindex")
+    disk.open(path).pwrite([b"\x55" * 12], 0)
+    again = reopen(log, environment=make_environment(disk), recovery_point=2)
+    assert again.segments[0].largest == (NOW + 1, 1)
+
+
+def test_offsets_go_on_where_only_removed_segments_are_left():
+    """Retention removed everything; of the new segment and the removals only these survived."""
+    disk = SimDisk()
+    log = make_log(make_environment(disk), SMALL)
+    for _ in range(3):
+        append(log, make_batch(1))
+    log.flush()
+    log.high_watermark = 3
+    log.remove_segments(1, "test")
+    disk.remove(log.active.path(".log"))
+    assert reopen(log, environment=make_environment(disk)).log_end_offset == 3
+
+
+def test_offsets_go_on_at_the_recovery_point_where_no_segment_is_left():
+    """As above, and a start in between that was interrupted had removed the removed segments already. The
+    epochs of what is gone began beyond the end of the new log."""
+    disk = SimDisk()
+    log = make_log(make_environment(disk), SMALL)
+    for epoch in range(3):
+        log.epochs.assign(epoch, log.log_end_offset)
+        append(log, make_batch(1))
+    log.flush()
+    for segment in log.segments:
+        disk.remove(segment.path(".log"))
+    again = reopen(log, environment=make_environment(disk), recovery_point=3, log_start=1)
+    assert (again.log_start_offset, again.log_end_offset) == (3, 3)
+    assert all(start <= 3 for _, start in again.epochs.entries)
+    again = reopen(log, environment=make_environment(disk), recovery_point=0, log_start=1)
+    assert all(start <= again.log_end_offset for _, start in again.epochs.entries)
+
+
+def test_only_the_segment_that_overlaps_is_removed():
+    disk = SimDisk()
+    log = make_log(make_environment(disk), SMALL)
+    for _ in range(12):
+        append(log, make_batch(1))
+    bases = [segment.base_offset for segment in log.segments]
+    assert len(bases) > 3
+    # As a cleaning leaves it that put two segments into one, where the second comes back.
+    first, second = log.segments[:2]
+    disk.open(first.path(".log")).pwrite([second.pread(second.size, 0)], first.size)
+    again = reopen(log, environment=make_environment(disk))
+    assert [segment.base_offset for segment in again.segments] == [bases[0], *bases[2:]]
+    assert len(values_of(again)) == 12
+
+
+def compacted(disk):
+    store = Store(disk, LogConfig(**{**_fields(COMPACT), "segment_bytes": 300}))
+    for number in range(30):
+        store.append((f"k{number % 7}", f"v{number}" * 8))
+    store.log.roll()
+    store.settle()
+    store.log.flush()
+    run_rounds(store.manager)
+    return store
+
+
+def _fields(config):
+    return {name: getattr(config, name) for name, field in config.__dataclass_fields__.items() if field.init}
+
+
+def last_values(store):
+    return {key: value for _, key, value in store.records()}
+
+
+def test_a_pass_survives_power_losses_that_reorder_its_renames():
+    """Segments that had their names already were taken for old ones, and removed, if a later one had not. The
+    start after it is interrupted too."""
+    disk = SimDisk()
+    store = compacted(disk)
+    wanted = last_values(store)
+    images = []
+    disk.on_change = lambda kind, path: images.extend(
+        disk.after_power_loss(random.Random(f"{len(images)} {n}")) for n in range(2)
+    )
+    store.clean(roll=False)
+    disk.on_change = None
+    assert len(store.log.segments) > 3
+    assert last_values(store) == wanted
+    assert len(images) > 100
+    for number, image in enumerate(images):
+        rng = random.Random(number)
+        countdown = rng.randrange(30)
+
+        def interrupt(kind, path):
+            nonlocal countdown
+            countdown -= 1
+            if countdown < 0:
+                raise Crash
+
+        left = image
+        left.on_change = interrupt
+        try:
+            Store(left, store.config)
+        except Crash:
+            left.on_change = None
+            left.writing = None
+            left = left.after_power_loss(rng)
+        else:
+            continue
+        assert last_values(Store(left, store.config)) == wanted
+
+
+def test_a_finished_pass_leaves_no_swap_files():
+    """A start that finds one beside what the next pass has begun to write takes it for unfinished."""
+    disk = SimDisk()
+    store = compacted(disk)
+    cleaner = store.manager.cleaner
+    cleaner.wake()
+    cleaner.tick(store.clock.monotonic_ms())
+    store.work()
+    assert cleaner.metrics().passes == 1
+    for left in survivors(disk, 30):
+        assert not [name for name in left.list_dir("/data/t-0") if name.endswith(SWAP)]
+
+
+def test_a_pass_that_fails_among_its_renames_leaves_nothing_for_the_next_start():
+    disk = SimDisk()
+    store = compacted(disk)
+    wanted = store.records()
+    renames = 0
+
+    def fault(kind, path, number):
+        nonlocal renames
+        renames += kind == "rename" and path.endswith(CLEANED)
+        return errno.ENOSPC if kind == "rename" and renames > 7 else 0
+
+    disk.fault = fault
+    store.clean(roll=False, limit=1)
+    disk.fault = None
+    assert store.manager.cleaner.metrics().failures == 1
+    assert store.records() == wanted
+    assert not [name for name in disk.list_dir("/data/t-0") if name.endswith((CLEANED, SWAP))]
