@@ -1,6 +1,8 @@
 """Sockets to the other nodes: `pybroker.common.peers.Peers` on an asyncio loop.
 
-In: frames for (channel, address). Out: response frames, or None. What must hold, besides the protocol's rules:
+In: frames for (channel, address). Out: response frames, or None. What must hold, besides the rules of the
+protocol:
+
 
 - one connection per (channel, address), made when something is to be sent, made again after a failure, but
   not before a pause that grows from 50 ms to a second (Kafka's reconnect.backoff.ms and its maximum) until

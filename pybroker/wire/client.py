@@ -1,8 +1,8 @@
 """The asking side of the protocol: a request message out to another node, its response message back.
 
 In: messages and the `Peers` that carry frames. Out: decoded responses. What must hold: `done` is called
-exactly once for each call, never within it; whatever bytes the other node answers, the outcome is a message or
-None (no connection, no answer in time, an answer to something else, one that cannot be decoded).
+exactly once for each call, never within it; whatever bytes the other node answers, the outcome is a message
+or None (no connection, no answer in time, an answer to something else, one that cannot be decoded).
 """
 
 from __future__ import annotations

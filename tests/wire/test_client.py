@@ -88,7 +88,9 @@ def test_records_of_a_response_can_be_written_to(peers, client, answers):
     client.call("fetch-2", ADDRESS, fetch.FetchRequest(), 17, 1.0, answers.append)
     partition = fetch.PartitionData(partition_index=0, high_watermark=0, records=b"batch")
     peers.take().answer(
-        fetch.FetchResponse(responses=[fetch.FetchableTopicResponse(topic_id=bytes(16), partitions=[partition])])
+        fetch.FetchResponse(
+            responses=[fetch.FetchableTopicResponse(topic_id=bytes(16), partitions=[partition])]
+        )
     )
     records = answers[0].responses[0].partitions[0].records
     assert bytes(records) == b"batch"
