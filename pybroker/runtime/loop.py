@@ -39,6 +39,18 @@ class Steppable(Protocol):
     def take_effects(self) -> list[Effect]: ...
 
 
+def call_core(
+    what: str, on_fatal: Callable[[BaseException], None], function: Callable[..., object], *arguments: object
+) -> None:
+    """Call a core from the shell: its errors end neither the loop nor what is to be called after it."""
+    try:
+        function(*arguments)
+    except InvariantError as error:
+        on_fatal(error)
+    except Exception:
+        logger.exception("%s could not be handled", what)
+
+
 class LoopDriver:
     """Binds one broker to one running loop, from `start` to `stop`."""
 
