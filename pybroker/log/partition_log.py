@@ -117,6 +117,7 @@ class PartitionLog:
 
     __slots__ = (
         "_base_offsets",
+        "_cut_while_syncing",
         "_deleted_files",
         "_directory_dirty",
         "_parent_dirty",
@@ -182,6 +183,8 @@ class PartitionLog:
         self.deleted = False
         # A round that holds descriptors of this log is under way: they must not be closed.
         self.syncing = False
+        # The log was cut since that round began: what it synced says nothing of what there is now.
+        self._cut_while_syncing = False
         self._directory_dirty = False
         # The directory was made here; rounds of the manager know that by themselves.
         self._parent_dirty = False
@@ -679,6 +682,12 @@ class PartitionLog:
 
     def synced(self, work: SyncWork) -> None:
         """The work was done: move the recovery point, close what was kept open for it, tell the owner."""
+        if self._cut_while_syncing:
+            self._cut_while_syncing = False
+            self.sync_postponed(work)
+            if not self.deleted:
+                self._want_work(True)
+            return
         self._sync_ended()
         for segment, size in work.segments:
             segment.synced_size = max(segment.synced_size, min(size, segment.size))
@@ -704,6 +713,7 @@ class PartitionLog:
 
     def sync_postponed(self, work: SyncWork) -> None:
         """The work was not done, for a reason that is no broken disk: it is still to do."""
+        self._cut_while_syncing = False
         self._sync_ended()
         self._paths_dirty += work.paths
         self._directory_dirty = self._directory_dirty or work.sync_directory
@@ -1007,6 +1017,10 @@ class PartitionLog:
     def truncate_to(self, offset: int) -> None:
         """Remove everything at or above `offset`; a batch that holds it goes whole."""
         if offset >= self.log_end_offset:
+            # An epoch that was begun here, as leader, and got no records is to go all the same (KAFKA-10706).
+            self.epochs.truncate_from_end(self.log_end_offset)
+            if self.epochs.changed:
+                self._want_work(False)
             return
         if offset <= self._base_offsets[0]:
             self.truncate_fully(max(offset, 0))
@@ -1046,6 +1060,7 @@ class PartitionLog:
     def _end_at(self, offset: int) -> None:
         """Bring everything derived into line with a log that ends at `offset` now."""
         self._directory_dirty = True
+        self._cut_while_syncing = self.syncing
         self.log_end_offset = offset
         self.log_start_offset = min(self.log_start_offset, offset)
         self.recovery_point = min(self.recovery_point, offset)

@@ -1,11 +1,16 @@
-"""One replica of a partition: leadership, high watermark, and the rules between a request and the log.
+"""One replica of a partition: its role, the high watermark, and the rules between a request and the log.
 
-In: the records field of a produce, fetch offsets, timestamps, roles, outcomes of flushes. Out: outcomes
-with Kafka's error codes; calls to waiters. What must hold:
+It leads alone, leads with followers (`replication`), follows, or does neither. Alone is what a single node
+has for every partition, and has a way of its own: the high watermark is the log end.
+
+In: the records field of a produce, fetch offsets, timestamps, roles, what a leader sent, outcomes of flushes.
+Out: outcomes with Kafka's error codes; calls to waiters. What must hold:
 
 - no input makes `append`, `read` or a lookup raise;
-- the high watermark never moves back while this replica leads, never passes the log end, and, where a flush
-  is asked for before an acknowledgement, never passes what was flushed;
+- the high watermark never moves back while this replica leads, never passes the log end, nor what followers
+  that count have; where a flush is asked for before an acknowledgement this replica counts for itself only
+  what was flushed;
+- a follower's log has the batches of its leader, byte for byte, and loses what the leader does not have;
 - producer state changes only for batches that are in the log;
 - every waiter is called exactly once.
 """
@@ -23,12 +28,16 @@ from pybroker.log.producer_state import ProducerBatch, ProducerEntry, Verificati
 from pybroker.log.segment import Segment
 from pybroker.records.batch import (
     CREATE_TIME,
+    HEADER_SIZE,
     LOG_APPEND_TIME,
     TRANSACTIONAL_BIT,
+    crc_matches,
     iter_headers,
+    read_header,
 )
 from pybroker.records.control import build_end_transaction
 from pybroker.records.validation import ProduceRules, Rejection, WalkPolicy, validate_produce
+from pybroker.replication.isr import Replication
 
 LATEST: Final = -1
 EARLIEST: Final = -2
@@ -39,6 +48,11 @@ EARLIEST_PENDING_UPLOAD: Final = -6
 
 READ_UNCOMMITTED: Final = 0
 READ_COMMITTED: Final = 1
+# Not on the wire: what a replica reads.
+READ_LOG_END: Final = 2
+
+ALL_REPLICAS: Final = -1
+"""acks=all."""
 
 
 class AppendOutcome:
@@ -118,6 +132,11 @@ class FoundOffset(NamedTuple):
 _NONE: Final = ErrorCode.NONE
 _NOT_LEADER: Final = ErrorCode.NOT_LEADER_OR_FOLLOWER
 _STORAGE: Final = ErrorCode.KAFKA_STORAGE_ERROR
+_TOO_FEW: Final = ErrorCode.NOT_ENOUGH_REPLICAS
+
+
+_Waiter = tuple[int, int, Callable[[ErrorCode], None]]
+"""(offset, number, callback)."""
 
 
 class PlainAppend(NamedTuple):
@@ -142,16 +161,24 @@ class Partition:
         "_eager",
         "_flush_messages",
         "_fsync",
+        "_local_waiters",
+        "_low_waiters",
         "_rules",
         "_sequence",
+        "_tail_watchers",
         "_waiters",
         "_watcher_number",
         "_watchers",
+        "is_follower",
         "is_leader",
         "leader_epoch",
         "log",
+        "on_counted",
+        "on_proposal",
+        "own_end_offset",
         "partition",
         "plain",
+        "replication",
         "topic",
         "topic_id",
     )
@@ -164,13 +191,27 @@ class Partition:
         self.topic_id = topic_id
         self.log = log
         self.is_leader = False
+        self.is_follower = False
         self.leader_epoch = -1
+        # The followers of a leader that has some.
+        self.replication: Replication | None = None
+        # As a follower, or a leader with followers: what this replica counts for itself. The log end, or what
+        # was flushed where flushes count.
+        self.own_end_offset = 0
+        # As a follower: `own_end_offset` has reached the log end. Set by the replica manager.
+        self.on_counted: Callable[[], None] | None = None
+        # As a leader: there is a proposal in `replication` to be sent. Set by the replica manager.
+        self.on_proposal: Callable[[Partition], None] | None = None
         self._fsync = durability == "fsync"
         # Appends waiting for the high watermark: a heap of (offset, number, callback).
-        self._waiters: list[tuple[int, int, Callable[[ErrorCode], None]]] = []
+        self._waiters: list[_Waiter] = []
+        # As above, for `own_end_offset` (acks=1 with followers) and for the low watermark (DeleteRecords).
+        self._local_waiters: list[_Waiter] = []
+        self._low_waiters: list[_Waiter] = []
         self._sequence = 0
-        # Called whenever more can be read.
+        # Called whenever more can be read, by consumers and by followers.
         self._watchers: dict[int, Callable[[], None]] = {}
+        self._tail_watchers: dict[int, Callable[[], None]] = {}
         self._watcher_number = 0
         # The high watermark follows the log end at once.
         self._eager = True
@@ -192,7 +233,7 @@ class Partition:
         self.plain = None
         self.log.config = config
         self._flush_messages = config.flush_messages
-        self._eager = not self._fsync and config.flush_messages == LONG_MAX
+        self._note_eagerness()
         self._rules = ProduceRules(
             topic=self.topic,
             partition=self.partition,
@@ -206,17 +247,32 @@ class Partition:
             before_max_ms=config.message_timestamp_before_max_ms,
             after_max_ms=config.message_timestamp_after_max_ms,
         )
-        if self._eager and self.is_leader:
+        if not self.is_leader:
+            return
+        if self.replication is not None:
+            self.raise_high_watermark()
+        elif self._eager:
             self._advance(self.log.log_end_offset)
 
-    def become_leader(self, leader_epoch: int) -> None:
-        """Lead in this epoch. As the only replica, what is in the log counts as committed: at once, or once
-        it is flushed where flushes count."""
+    def _note_eagerness(self) -> None:
+        self._eager = not self._fsync and self._flush_messages == LONG_MAX and self.replication is None
+
+    def become_leader(self, leader_epoch: int, replication: Replication | None = None) -> None:
+        """Lead in this epoch, with the followers of `replication`: the high watermark goes on from where it
+        is, when they fetch. As the only replica, what is in the log counts as committed: at once, or once it
+        is flushed where flushes count."""
         log = self.log
         self.plain = None
         self.leader_epoch = leader_epoch
         self.is_leader = True
+        self.is_follower = False
+        self.replication = replication
+        self._note_eagerness()
         log.assign_epoch(leader_epoch)
+        if replication is not None:
+            self._count_from_here()
+            self.raise_high_watermark()
+            return
         if not self._fsync:
             self._advance(log.log_end_offset)
             return
@@ -224,14 +280,36 @@ class Partition:
         if log.high_watermark < log.log_end_offset:
             log.request_flush()
 
+    def become_follower(self, leader_epoch: int) -> None:
+        """Follow in this epoch; what the leader does not have is cut when it says so."""
+        self.leader_epoch = leader_epoch
+        self.is_follower = True
+        self._stop_leading(ErrorCode.NOT_LEADER_OR_FOLLOWER)
+        self._count_from_here()
+
     def become_offline(self, error: ErrorCode = ErrorCode.NOT_LEADER_OR_FOLLOWER) -> None:
-        """No leader any more (deleted, moved, failed disk): everybody who waits is told."""
+        """Neither leader nor follower any more (deleted, moved, failed disk): everybody who waits is told."""
+        self.is_follower = False
+        self._stop_leading(error)
+
+    def _stop_leading(self, error: ErrorCode) -> None:
         self.is_leader = False
         self.plain = None
-        waiters, self._waiters = sorted(self._waiters), []
+        self.replication = None
+        self._note_eagerness()
+        waiters = sorted(self._waiters) + sorted(self._local_waiters) + sorted(self._low_waiters)
+        self._waiters, self._local_waiters, self._low_waiters = [], [], []
         for _, _, callback in waiters:
             callback(error)
         self._wake_watchers()
+        self._wake_tail_watchers()
+
+    def _count_from_here(self) -> None:
+        """Start `own_end_offset`: what is in the log, or known to be flushed where flushes count."""
+        log = self.log
+        self.own_end_offset = log.recovery_point if self._fsync else log.log_end_offset
+        if self.own_end_offset < log.log_end_offset:
+            log.request_flush()
 
     def _log_offline(self) -> None:
         self.become_offline(ErrorCode.KAFKA_STORAGE_ERROR)
@@ -271,6 +349,7 @@ class Partition:
         now_ms: int,
         verification: Verification | None = None,
         verify: bool = True,
+        acks: int = 1,
     ) -> AppendOutcome:
         """Append the one batch in `records` (a produce's records field). Never raises for bad input.
 
@@ -282,6 +361,8 @@ class Partition:
         log = self.log
         if not self.is_leader:
             return AppendOutcome(_STORAGE if log.offline else _NOT_LEADER)
+        if acks == ALL_REPLICAS and self._has_too_few_replicas():
+            return AppendOutcome(_TOO_FEW)
         walk = walk_policy.should_walk(records) if walk_policy is not None else False
         batch = validate_produce(records, version=version, rules=self._rules, now_ms=now_ms, walk=walk)
         if batch.__class__ is Rejection:
@@ -394,6 +475,8 @@ class Partition:
         log = self.log
         if not self.is_leader:
             return AppendOutcome(_STORAGE if log.offline else _NOT_LEADER)
+        if self._has_too_few_replicas():
+            return AppendOutcome(_TOO_FEW)
         if producer_id >= 0:
             refusal = log.producers.check_admitted(producer_id, producer_epoch, verification)
             if refusal is not None:
@@ -499,6 +582,8 @@ class Partition:
             return AppendOutcome(_STORAGE if log.offline else _NOT_LEADER)
         if -1 in (producer_id, producer_epoch):
             return AppendOutcome(ErrorCode.UNKNOWN_SERVER_ERROR)  # No batch can say that.
+        if self._has_too_few_replicas():
+            return AppendOutcome(_TOO_FEW)
         refusal = log.producers.check_marker(
             producer_id, producer_epoch, coordinator_epoch, transaction_version
         )
@@ -522,26 +607,62 @@ class Partition:
         """What is known of the producers that wrote here (DescribeProducers)."""
         return list(self.log.producers.entries.values())
 
+    # ---- high watermark ------------------------------------------------------------------------------
+
+    def _has_too_few_replicas(self) -> bool:
+        """Whether acks=all is to be refused before anything is appended."""
+        replication = self.replication
+        return replication is not None and replication.is_under_min_isr(self.log.config.min_insync_replicas)
+
     def _appended(self, end_offset: int) -> None:
-        """After an append where flushes count: ask for one, or move on when none is due yet."""
+        """After an append where flushes or followers count: ask for a flush, or move on when none is due."""
         log = self.log
         if self._fsync or log.unflushed_count >= self._flush_messages:
             log.request_flush()
         else:
-            self._advance(end_offset)
-
-    # ---- high watermark ------------------------------------------------------------------------------
+            self._count(end_offset)
+        if self._tail_watchers:
+            self._wake_tail_watchers()
 
     def complete_flush(self, end_offset: int) -> None:
         """Everything below `end_offset` is durable."""
-        if not self.is_leader:
-            return
         log = self.log
         if not self._fsync and log.unflushed_count < self._flush_messages:
             end_offset = log.log_end_offset
-        self._advance(end_offset)
-        if not self._eager and log.high_watermark < log.log_end_offset:
+        if self.is_leader:
+            self._count(end_offset)
+        elif self.is_follower:
+            self._count_as_follower(end_offset)
+        else:
+            return
+        if not self._eager and self.counted_end_offset < log.log_end_offset:
             log.request_flush()
+
+    @property
+    def counted_end_offset(self) -> int:
+        """What this replica counts for itself: acks=1 is answered up to here."""
+        if self.replication is None and self.is_leader:
+            return self.log.high_watermark
+        return self.own_end_offset
+
+    def _count(self, end_offset: int) -> None:
+        """As a leader, have everything below `end_offset`."""
+        if self.replication is None:
+            self._advance(end_offset)
+        elif end_offset > self.own_end_offset:
+            self.own_end_offset = end_offset
+            self._wake(self._local_waiters, end_offset, _NONE)
+            self.raise_high_watermark()
+
+    def raise_high_watermark(self) -> None:
+        """After a change of what the replicas have, or of which of them count."""
+        replication, log = self.replication, self.log
+        if replication is not None:
+            self._advance(
+                replication.high_watermark(
+                    self.own_end_offset, log.log_end_offset, log.config.min_insync_replicas
+                )
+            )
 
     def _advance(self, offset: int) -> None:
         log = self.log
@@ -552,33 +673,221 @@ class Partition:
 
     def on_high_watermark(self, offset: int, callback: Callable[[ErrorCode], None]) -> None:
         """Call `callback(NONE)` once the high watermark is at or above `offset`, at once if it is; or with an
-        error when this replica stops leading before."""
+        error when this replica stops leading before, or leads with too few replicas in sync by then."""
         if not self.is_leader:
             callback(_STORAGE if self.log.offline else _NOT_LEADER)
         elif self.log.high_watermark >= offset:
-            callback(_NONE)
+            callback(self._error_after_append())
         else:
             self._sequence += 1
             heapq.heappush(self._waiters, (offset, self._sequence, callback))
 
+    def on_counted_end(self, offset: int, callback: Callable[[ErrorCode], None]) -> None:
+        """As `on_high_watermark`, for `counted_end_offset`: what acks=1 waits for."""
+        if self.replication is None or not self.is_leader:
+            self.on_high_watermark(offset, callback)
+        elif self.own_end_offset >= offset:
+            callback(_NONE)
+        else:
+            self._sequence += 1
+            heapq.heappush(self._local_waiters, (offset, self._sequence, callback))
+
+    def _error_after_append(self) -> ErrorCode:
+        replication = self.replication
+        if replication is None:
+            return _NONE
+        least = replication.effective_min_isr(self.log.config.min_insync_replicas)
+        if len(replication.maximal_isr) < least:
+            return ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND
+        return _NONE
+
     def _wake_waiters(self) -> None:
-        waiters = self._waiters
-        high_watermark = self.log.high_watermark
-        while waiters and waiters[0][0] <= high_watermark:
-            heapq.heappop(waiters)[2](_NONE)
+        if self._waiters:
+            self._wake(self._waiters, self.log.high_watermark, self._error_after_append())
+
+    def _wake(self, waiters: list[_Waiter], offset: int, error: ErrorCode) -> None:
+        while waiters and waiters[0][0] <= offset:
+            heapq.heappop(waiters)[2](error)
 
     def on_append(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback()` whenever more can be read, or this replica stops leading, until the returned
-        function is called."""
+        """Call `callback()` whenever a consumer can read more, or this replica stops leading, until the
+        returned function is called."""
+        return self._watch(self._watchers, callback)
+
+    def on_log_end(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """As `on_append`, whenever a follower can read more."""
+        return self._watch(self._tail_watchers, callback)
+
+    def _watch(
+        self, watchers: dict[int, Callable[[], None]], callback: Callable[[], None]
+    ) -> Callable[[], None]:
         self._watcher_number += 1
         number = self._watcher_number
-        self._watchers[number] = callback
-        watchers = self._watchers
+        watchers[number] = callback
         return lambda: watchers.pop(number, None) and None
 
     def _wake_watchers(self) -> None:
         for callback in list(self._watchers.values()):
             callback()
+
+    def _wake_tail_watchers(self) -> None:
+        for callback in list(self._tail_watchers.values()):
+            callback()
+
+    # ---- followers, as their leader ------------------------------------------------------------------
+
+    def check_replica_fetch(self, broker_id: int, broker_epoch: int, *, told_epoch: bool) -> ErrorCode:
+        """Whether a fetch of a follower is served. The leader epoch was checked before."""
+        if not self.is_leader:
+            return _STORAGE if self.log.offline else _NOT_LEADER
+        if self.replication is None:
+            return ErrorCode.UNKNOWN_LEADER_EPOCH if told_epoch else _NOT_LEADER
+        return self.replication.check_fetch(broker_id, broker_epoch, told_epoch=told_epoch)
+
+    def note_replica_fetch(
+        self, broker_id: int, offset: int, log_start_offset: int, leader_end_offset: int, broker_epoch: int
+    ) -> None:
+        """A follower has everything below `offset`. `leader_end_offset` is the log end before its read."""
+        replication = self.replication
+        if replication is None or broker_id not in replication.followers:
+            return
+        had_offset = replication.followers[broker_id].log_end_offset
+        replication.note_fetch(broker_id, offset, log_start_offset, leader_end_offset, broker_epoch)
+        self._tell_proposal(replication.plan_expand(broker_id, self.log.high_watermark) is not None)
+        if offset != had_offset:
+            self.raise_high_watermark()
+        if self._low_waiters:
+            self._wake(self._low_waiters, self.low_watermark, _NONE)
+
+    def check_lag(self) -> None:
+        """Propose an ISR without those that lag; to be called every replica.lag.time.max.ms / 2."""
+        replication = self.replication
+        if replication is not None:
+            self._tell_proposal(replication.plan_shrink(self.log.log_end_offset) is not None)
+            self.raise_high_watermark()
+            self._wake(self._low_waiters, self.low_watermark, _NONE)
+
+    def _tell_proposal(self, made: bool) -> None:
+        if made and self.on_proposal is not None:
+            self.on_proposal(self)
+
+    @property
+    def low_watermark(self) -> int:
+        """The lowest log start of all replicas that are alive."""
+        start_offset = self.log.log_start_offset
+        return start_offset if self.replication is None else self.replication.low_watermark(start_offset)
+
+    def on_low_watermark(self, offset: int, callback: Callable[[ErrorCode], None]) -> None:
+        """Call `callback(NONE)` once all replicas that are alive start at `offset` or above."""
+        if not self.is_leader:
+            callback(_STORAGE if self.log.offline else _NOT_LEADER)
+        elif self.low_watermark >= offset:
+            callback(_NONE)
+        else:
+            self._sequence += 1
+            heapq.heappush(self._low_waiters, (offset, self._sequence, callback))
+
+    # ---- as a follower -------------------------------------------------------------------------------
+
+    @property
+    def may_fetch(self) -> bool:
+        """Whether the log end may be told to the leader: everything below counts."""
+        return self.is_follower and not self.log.offline and self.own_end_offset >= self.log.log_end_offset
+
+    def append_from_leader(
+        self, records: memoryview | bytes, *, high_watermark: int, log_start_offset: int
+    ) -> None:
+        """Append what a leader sent for this log end, as it is, up to the first cut batch; take its high
+        watermark and log start. CorruptionError, and nothing changed: the batches are not what a leader of
+        this epoch can have. StorageError."""
+        log = self.log
+        view = memoryview(records)
+        end, first = self._check_from_leader(view)
+        if end:
+            restored_start = -1
+            if first < log.log_end_offset:
+                # The log is empty and starts within this batch, as that of the leader does.
+                restored_start = log.log_start_offset
+                log.truncate_fully(first)
+            log.append_records(view[:end])
+            if restored_start >= 0:
+                log.high_watermark = max(log.high_watermark, restored_start)
+                log.increment_log_start(restored_start)
+            if self._fsync or log.unflushed_count >= self._flush_messages:
+                log.request_flush()
+            else:
+                self._count_as_follower(log.log_end_offset)
+        known = min(high_watermark, log.log_end_offset)
+        if known > log.high_watermark:
+            log.high_watermark = known
+            self._wake_watchers()
+        if log.log_start_offset < log_start_offset <= log.high_watermark:
+            log.increment_log_start(log_start_offset)
+
+    def _check_from_leader(self, view: memoryview) -> tuple[int, int]:
+        """(bytes of whole batches to append, base offset of the first). CorruptionError."""
+        log = self.log
+        position, size = 0, len(view)
+        next_offset, epoch = log.log_end_offset, log.epochs.latest
+        first_offset = next_offset
+        for position, header in iter_headers(view):
+            if header.leader_epoch > self.leader_epoch:
+                # Of a leader that is not known here yet: it will be asked (KAFKA-18723).
+                return position, first_offset
+            if header.leader_epoch < epoch:
+                raise CorruptionError(
+                    f"{log.name}: batch at {header.base_offset} has leader epoch {header.leader_epoch} "
+                    f"after {epoch}"
+                )
+            base_offset = header.base_offset
+            if base_offset < next_offset:
+                starts_within = (
+                    position == 0
+                    and log.log_start_offset == log.log_end_offset
+                    and header.last_offset >= next_offset
+                    and base_offset >= 0
+                    and crc_matches(view)
+                )
+                if not starts_within:
+                    raise CorruptionError(
+                        f"{log.name}: batch {base_offset} to {header.last_offset} where {next_offset} was "
+                        "expected"
+                    )
+            if position == 0:
+                first_offset = base_offset
+            epoch, next_offset = header.leader_epoch, header.next_offset
+            position += header.size
+        if position == 0 and size >= HEADER_SIZE:
+            header = read_header(view)
+            raise CorruptionError(f"{log.name}: batch of {header.size} bytes is cut to {size}")
+        return position, first_offset
+
+    def _count_as_follower(self, end_offset: int) -> None:
+        self.own_end_offset = min(max(end_offset, self.own_end_offset), self.log.log_end_offset)
+        if self.own_end_offset >= self.log.log_end_offset and self.on_counted is not None:
+            self.on_counted()
+
+    def truncate_to_epoch(self, epoch: int, end_offset: int) -> None:
+        """The leader's log diverges: its largest epoch at or below the last one here is `epoch`, and ends at
+        `end_offset` (KIP-101, KIP-279). StorageError."""
+        log = self.log
+        own_epoch, own_end = log.epochs.end_offset_for(epoch, log.log_end_offset)
+        if own_epoch == epoch or own_epoch < 0:
+            self.truncate_to(min(own_end, end_offset) if own_end >= 0 else end_offset)
+        else:
+            # The leader is asked again from there, with an older epoch.
+            self.truncate_to(own_end)
+
+    def truncate_to(self, offset: int) -> None:
+        """Lose everything from `offset` on. StorageError."""
+        log = self.log
+        log.truncate_to(min(offset, log.log_end_offset))
+        self.own_end_offset = min(self.own_end_offset, log.log_end_offset)
+
+    def start_again_at(self, offset: int) -> None:
+        """Lose everything; the log goes on at `offset`, where that of the leader starts. StorageError."""
+        self.log.truncate_fully(offset)
+        self.own_end_offset = offset
 
     # ---- read ----------------------------------------------------------------------------------------
 
@@ -590,12 +899,14 @@ class Partition:
         isolation: int = READ_UNCOMMITTED,
         min_one_batch: bool = False,
         may_block: bool = True,
+        as_follower: bool = False,
     ) -> ReadOutcome:
         """Bytes for a consumer, from the batch that holds `offset` up to the high watermark (or the last
-        stable offset), at most `max_bytes`; the last batch may be cut. With `min_one_batch` the first comes
-        whole. Without `may_block` the outcome may hold a ColdRead instead."""
+        stable offset, or the log end), at most `max_bytes`; the last batch may be cut. With `min_one_batch`
+        the first comes whole. Without `may_block` the outcome may hold a ColdRead instead. `as_follower`: a
+        replica that follows may answer too."""
         log = self.log
-        if not self.is_leader:
+        if not self.is_leader and not (as_follower and self.is_follower):
             return ReadOutcome(_STORAGE if log.offline else _NOT_LEADER)
         if log.offline:
             return ReadOutcome(_STORAGE)
@@ -604,7 +915,10 @@ class Partition:
             return ReadOutcome(ErrorCode.OFFSET_OUT_OF_RANGE)
         high_watermark = log.high_watermark
         stable = log.last_stable_offset
-        bound = stable if isolation == READ_COMMITTED else high_watermark
+        if isolation == READ_LOG_END:
+            bound = log.log_end_offset
+        else:
+            bound = stable if isolation == READ_COMMITTED else high_watermark
         if offset >= bound:
             return ReadOutcome(_NONE, b"", high_watermark, stable, start_offset)
         try:
@@ -646,8 +960,20 @@ class Partition:
         log = self.log
         if not self.is_leader or log.offline:
             return FoundOffset(_STORAGE if log.offline else _NOT_LEADER)
-        bound = log.last_stable_offset if isolation == READ_COMMITTED else log.high_watermark
+        if isolation == READ_LOG_END:
+            bound = log.log_end_offset
+        else:
+            bound = log.last_stable_offset if isolation == READ_COMMITTED else log.high_watermark
+        replication = self.replication
+        # Where a new leader may not know yet how far its predecessor let consumers read.
+        lags = (
+            replication is not None
+            and isolation != READ_LOG_END
+            and log.high_watermark < replication.epoch_start_offset
+        )
         if timestamp == LATEST:
+            if lags:
+                return FoundOffset(ErrorCode.OFFSET_NOT_AVAILABLE)
             return FoundOffset(_NONE, -1, bound, self.leader_epoch)
         if timestamp in (EARLIEST, EARLIEST_LOCAL):
             epoch = log.epochs.epoch_for_offset(log.log_start_offset)
@@ -667,7 +993,7 @@ class Partition:
             log.environment.report(f"{log.name}: lookup of timestamp {timestamp}: {error}")
             return FoundOffset(ErrorCode.CORRUPT_MESSAGE)
         if found is None or found[1] >= bound:
-            return FoundOffset(_NONE)
+            return FoundOffset(ErrorCode.OFFSET_NOT_AVAILABLE if lags else _NONE)
         return FoundOffset(_NONE, *found)
 
     def epoch_end_offset(self, epoch: int) -> tuple[int, int]:
@@ -675,7 +1001,8 @@ class Partition:
         return self.log.epochs.end_offset_for(epoch, self.log.log_end_offset)
 
     def delete_records(self, offset: int) -> tuple[ErrorCode, int]:
-        """Raise the log start to `offset` (-1: the high watermark); (error, new low watermark or -1)."""
+        """Raise the log start to `offset` (-1: the high watermark); (error, new log start or -1). Followers
+        do the same when they fetch: see `on_low_watermark`."""
         log = self.log
         if not self.is_leader or log.offline:
             return (_STORAGE if log.offline else _NOT_LEADER), -1
