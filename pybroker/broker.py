@@ -29,6 +29,7 @@ from pybroker.common.errors import (
     TooManyElements,
 )
 from pybroker.common.files import Buffer, FileSystem
+from pybroker.common.peers import Peers
 from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
 from pybroker.controller.metadata_log import open_metadata_log
@@ -123,11 +124,17 @@ class Broker:
         """Called now and then when there is nothing to compact."""
         self.clean_in_slices = False
         """Compact in small slices between requests, without effects: for files in memory."""
+        self.peers: Peers | None = None
+        """How other nodes are reached. To be set before `start`."""
         self._static_config = config
         self._files = files
         self._open_files_max = (open_read_files_max, open_write_files_max)
         self._rng = rng
-        self._routes: dict[int, registry.Route] = {}
+        self._routes = registry.Routes(controller=False)
+        self._controller_routes = registry.Routes(controller=True)
+        self._controller_listeners = {name.upper() for name in config["controller.listener.names"]}
+        # Listener name -> (host, port) that other nodes are told, the quorum's own listener first.
+        self._controller_endpoints: dict[str, tuple[str, int]] = {}
         self._walk_mode: str = config["pybroker.record.validation"]
         self._durability: str = config["pybroker.durability"]
         self._calls: list[Effect] = []
@@ -191,8 +198,12 @@ class Broker:
     # --- start and end ---
 
     def set_listener_port(self, listener: str, host: str, port: int) -> None:
-        """Where clients of a listener are told to connect; to be called for each before `start`."""
-        self._context.endpoints[listener] = (host, port)
+        """Where clients of a listener are told to connect, or other nodes if it is the controller's; to be
+        called for each before `start`."""
+        if listener in self._controller_listeners:
+            self._controller_endpoints[listener] = (host, port)
+        else:
+            self._context.endpoints[listener] = (host, port)
 
     @property
     def node_id(self) -> int:
@@ -577,7 +588,10 @@ class Broker:
 
     def connect(self, peer_host: str, peer_port: int, listener: str) -> Connection:
         """A client connected to a listener; the result goes with all its frames."""
-        return Connection(peer_host, peer_port, listener, WalkPolicy(self._walk_mode), self.clock.wall_ms)
+        routes = self._controller_routes if listener in self._controller_listeners else self._routes
+        return Connection(
+            peer_host, peer_port, listener, WalkPolicy(self._walk_mode), self.clock.wall_ms, routes
+        )
 
     def disconnect(self, connection: Connection) -> None:
         """The connection is gone; what waits on its behalf is released."""
@@ -591,16 +605,18 @@ class Broker:
         """
         header = parse_request_header(frame)
         api_key, version, correlation_id = header.api_key, header.api_version, header.correlation_id
-        route = self._routes.get(api_key << 16 | (version & 0xFFFF))
+        routes = connection.routes
+        route = routes.get(api_key << 16 | (version & 0xFFFF))
         if route is None:
             # It may have to read the handler's code: that takes a descriptor like any other file.
             environment = self._context.logs.environment
-            route = environment.with_descriptors(partial(registry.route, api_key, version))
+            find = partial(registry.route, api_key, version, controller=routes.controller)
+            route = environment.with_descriptors(find)
             if route is None:
                 if api_key == _API_VERSIONS:
                     return self._unsupported_api_versions(correlation_id)
                 raise ProtocolError(f"request with api key {api_key} and version {version} is not served")
-            self._routes[api_key << 16 | version] = route
+            routes[api_key << 16 | version] = route
         try:
             message = route.decode(frame, header.body_offset, SMALL_REQUEST_OBJECTS)
         except TooManyElements:

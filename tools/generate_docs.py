@@ -147,16 +147,19 @@ def protocol_page() -> str:
         "Written by `tools/generate_docs.py` from `pybroker/wire/api_keys.py` and the docstrings of",
         "`pybroker/handlers/`: change those, not this.",
         "",
-        "The APIs of Kafka 4.3's broker listener. What is not served closes the connection.",
+        "The APIs of Kafka 4.3, and whether they are served on the listeners of a broker and on those of a",
+        "controller; empty where Kafka does not have them. What is not served closes the connection.",
         "",
-        "| Key | Name | Versions | Flexible from | Served |",
-        "|---|---|---|---|---|",
+        "| Key | Name | Versions | Flexible from | Broker | Controller |",
+        "|---|---|---|---|---|---|",
     ]
     served = []
+    states = {True: "yes", False: "no", None: ""}
     for api in API_TABLE:
-        state = "no"
-        if api.implemented:
-            state = "yes" if api.key in advertised else "not advertised"
+        state = states[api.implemented]
+        if api.implemented and api.key not in advertised:
+            state = "not advertised"
+        if api.implemented or api.controller:
             served.append(api)
         lines.append(
             _row(
@@ -165,6 +168,7 @@ def protocol_page() -> str:
                 f"{api.min_version}-{api.max_version}",
                 "never" if api.first_flexible_version == _NEVER else str(api.first_flexible_version),
                 state,
+                states[api.controller],
             )
         )
     for api in served:

@@ -1,9 +1,9 @@
 """ApiVersions (key 18), versions 0-4.
 
-Behaviour: answers the table of `wire/api_keys.py`, the features this broker supports and those finalized
-in the metadata log. A supported feature with minimum 0 is left out below v4 (KAFKA-17011). A client
-software name or version that is not made of letters, digits, dots and dashes is INVALID_REQUEST with no
-keys (KIP-511). An unsupported version is answered before decoding, see `unsupported`.
+Behaviour: answers what the table of `wire/api_keys.py` has for the kind of listener, the features this broker
+supports and those finalized in the metadata log. A supported feature with minimum 0 is left out below v4
+(KAFKA-17011). A client software name or version that is not made of letters, digits, dots and dashes is
+INVALID_REQUEST with no keys (KIP-511). An unsupported version is answered before decoding, see `unsupported`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import Context, Request
 from pybroker.metadata.features import SUPPORTED_FEATURES
-from pybroker.wire.api_keys import ADVERTISED
+from pybroker.wire.api_keys import ADVERTISED, CONTROLLER_ADVERTISED
 from pybroker.wire.messages.api_versions import (
     ApiVersion,
     ApiVersionsRequest,
@@ -37,7 +37,7 @@ def handle(context: Context, request: Request) -> ApiVersionsResponse:
     return ApiVersionsResponse(
         api_keys=[
             ApiVersion(api_key=row.key, min_version=row.min_version, max_version=row.max_version)
-            for row in ADVERTISED
+            for row in (CONTROLLER_ADVERTISED if request.connection.routes.controller else ADVERTISED)
         ],
         supported_features=[
             SupportedFeatureKey(name=name, min_version=low, max_version=high)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pybroker.coordinator.host import CoordinatorHost
     from pybroker.groups.shard import GroupShard
     from pybroker.handlers.fetch_sessions import FetchSessionCache
+    from pybroker.handlers.registry import Routes
     from pybroker.handlers.telemetry import ClientTelemetry
     from pybroker.log import LogManager
     from pybroker.metadata.image import MetadataImage
@@ -70,6 +71,7 @@ class Connection:
         "peer_host",
         "peer_port",
         "produce_queue",
+        "routes",
         "walk_policy",
     )
 
@@ -80,10 +82,12 @@ class Connection:
         listener: str,
         walk_policy: WalkPolicy,
         wall_ms: Callable[[], int],
+        routes: Routes,
     ) -> None:
         self.peer_host = peer_host
         self.peer_port = peer_port
         self.listener = listener
+        self.routes = routes
         self.walk_policy = walk_policy
         # The short way of its plain produce requests.
         self.lane = ProduceLane(wall_ms, walk_policy)

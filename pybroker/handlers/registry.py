@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from pybroker.common.files import Buffer
 from pybroker.wire import codec
@@ -17,6 +17,10 @@ from pybroker.wire.api_keys import is_served, module_name
 Decode = Callable[[memoryview, int, int], Any]
 """(frame, position of the body, most array elements)"""
 Encode = Callable[[Any], list[Buffer]]
+
+_FETCH: Final = 1
+# Where a controller's listener does something else under the same key.
+_CONTROLLER_MODULES: Final = {_FETCH: "raft_fetch"}
 
 
 class Route:
@@ -35,11 +39,26 @@ class Route:
         self.encode = encode
 
 
-def route(api_key: int, version: int) -> Route | None:
-    """The route of a key and version, or None when it is not served."""
-    if not is_served(api_key, version):
+class Routes(dict[int, Route]):
+    """The routes of one kind of listener, as far as they were asked for: by key << 16 | version."""
+
+    __slots__ = ("controller",)
+
+    def __init__(self, *, controller: bool) -> None:
+        super().__init__()
+        self.controller = controller
+        """Whether these are listeners of a controller."""
+
+
+def route(api_key: int, version: int, *, controller: bool = False) -> Route | None:
+    """The route of a key and version on a listener of a broker or of a `controller`; None when it is not
+    served there."""
+    if not is_served(api_key, version, controller=controller):
         return None
-    module = importlib.import_module(f"pybroker.handlers.{module_name(api_key)}")
+    name = module_name(api_key)
+    if controller:
+        name = _CONTROLLER_MODULES.get(api_key, name)
+    module = importlib.import_module(f"pybroker.handlers.{name}")
     if api_key == 0:
         import pybroker.wire.fast.produce_request as produce_request
         import pybroker.wire.fast.produce_response as produce_response
@@ -51,7 +70,7 @@ def route(api_key: int, version: int) -> Route | None:
             lambda frame, position, most: produce_request.decode(version, frame, position, most),
             lambda message: [produce_response.encode(message, version)],
         )
-    if api_key == 1:
+    if api_key == _FETCH and not controller:
         import pybroker.wire.fast.fetch_request as fetch_request
         import pybroker.wire.fast.fetch_response as fetch_response
 

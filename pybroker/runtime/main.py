@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pybroker.handlers.context import CLOSE
 from pybroker.runtime.loop import LoopDriver
 from pybroker.runtime.metrics import ServerMetrics, render_metrics
+from pybroker.runtime.peers import SocketPeers
 from pybroker.runtime.system import SystemClock, open_file_limit, share_out
 from pybroker.server.gate import Gate
 from pybroker.server.limits import ServerLimits
@@ -67,8 +68,12 @@ class RunningBroker:
         self.broker: Any = None
         self._cleaner: CleanerProcess | None = None
         self._gate: Gate | None = None
+        # Of the controller's listeners: they serve before the broker does and until it has ended.
+        self._controller_gate: Gate | None = None
         self._driver: LoopDriver | None = None
+        self._peers: SocketPeers | None = None
         self._listeners: list[Listener] = []
+        self._controller_listeners: list[Listener] = []
         self._http: Any = None
         self._http_server: asyncio.Server | None = None
         self._http_socket: socket.socket | None = None
@@ -91,15 +96,20 @@ class RunningBroker:
         config = self.config
         broker = self.broker = self._given_broker or self._make_broker()
         broker.report = logger.warning
-        # The controller's listeners are left out: the quorum of one needs no socket.
         for configured in config.listeners():
             self._listeners.append(Listener(configured.name, configured.host, configured.port))
+        for configured in config.controller_listeners():
+            self._controller_listeners.append(Listener(configured.name, configured.host, configured.port))
         for listener_name, (host, port) in self._advertised().items():
             broker.set_listener_port(listener_name, host, port)
+        self._peers = broker.peers = SocketPeers(loop, self._rng, self.fail)
         limits = self._limits(config)
         if limits.connections_max < config["max.connections"]:
             logger.info("limited by open files connections=%d", limits.connections_max)
         gate = self._gate = Gate(broker, loop, limits, self.metrics, self.fail, CLOSE)
+        if self._controller_listeners:
+            # Counted apart: what clients do must not keep the quorum waiting.
+            self._controller_gate = Gate(broker, loop, limits, ServerMetrics(), self.fail, CLOSE)
         broker.on_config = self._config_changed
         self._driver = LoopDriver(
             loop,
@@ -114,6 +124,9 @@ class RunningBroker:
         broker.start()
         self._broker_started = True
         self._driver.start()
+        for listener in self._controller_listeners:
+            assert self._controller_gate is not None
+            await listener.serve(self._controller_gate)
         for listener in self._listeners:
             await listener.serve(gate)
         if http_socket is not None:
@@ -161,11 +174,12 @@ class RunningBroker:
             self._gate.limits = self._limits(config)
 
     def _advertised(self) -> dict[str, tuple[str, int]]:
-        """What clients are told for each listener: host and port."""
-        bound = {listener.name: listener.port for listener in self._listeners}
+        """What clients and other nodes are told for each listener: host and port."""
+        bound = {listener.name: listener.port for listener in (*self._listeners, *self._controller_listeners)}
+        told = (*self.config.advertised_listeners(), *self.config.advertised_controller_listeners())
         return {
             advertised.name: (advertised_host(advertised.host), advertised.port or bound[advertised.name])
-            for advertised in self.config.advertised_listeners()
+            for advertised in told
         }
 
     def _bind_http(self) -> socket.socket | None:
@@ -228,6 +242,8 @@ class RunningBroker:
     def _stop_broker(self) -> None:
         self._broker_started = False
         self.broker.stop_cleaning()
+        if self._peers is not None:
+            self._peers.close()
         if self._driver is not None:
             self._driver.stop()
         if self._cleaner is not None:
@@ -237,15 +253,18 @@ class RunningBroker:
 
     def _release(self) -> None:
         """Sockets and hooks; harmless twice."""
-        for listener in self._listeners:
+        for listener in (*self._listeners, *self._controller_listeners):
             listener.close()
+        if self._peers is not None:
+            self._peers.close()
         if self._http_server is not None:
             self._http_server.close()
             self._http.close()
         if self._http_socket is not None:
             self._http_socket.close()
-        if self._gate is not None:
-            self._gate.close()
+        for gate in (self._gate, self._controller_gate):
+            if gate is not None:
+                gate.close()
         self._driver = None
 
 
@@ -256,7 +275,7 @@ def limits_of(config: BrokerConfig) -> ServerLimits:
         host, _, count = entry.strip().rpartition(":")
         overrides[host.removeprefix("[").removesuffix("]")] = int(count)
     idle_ms = config["connections.max.idle.ms"]
-    listeners = [listener.name for listener in config.listeners()]
+    listeners = [listener.name for listener in (*config.listeners(), *config.controller_listeners())]
 
     def rate(per_second: int) -> int:
         # Kafka's "no limit"; and a limit of 0 would wait for ever.

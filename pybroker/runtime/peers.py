@@ -3,7 +3,6 @@
 In: frames for (channel, address). Out: response frames, or None. What must hold, besides the rules of the
 protocol:
 
-
 - one connection per (channel, address), made when something is to be sent, made again after a failure, but
   not before a pause that grows from 50 ms to a second (Kafka's reconnect.backoff.ms and its maximum) until
   an answer arrives; what is sent in the pause waits for it as long as its own timeout allows;

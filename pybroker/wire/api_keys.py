@@ -1,8 +1,9 @@
-"""The one table of API keys: what the broker listener of Kafka 4.3 offers, and what of it is implemented.
+"""The one table of API keys: what the listeners of Kafka 4.3 offer, and what of it is implemented.
 
 In: nothing. Out: `ApiKey`, `API_TABLE`, `ADVERTISED`. What must hold: a key is marked implemented only when
 a handler serves the whole range of versions and tests cover it; ApiVersions, dispatch, the generated docs and
 the tests all read this table. A newly implemented API changes its row here and nothing else in this package.
+A key on a listener that does not serve it closes the connection.
 
 Version ranges are those of Kafka 4.3.0 (the protocol guide, "Api Keys"). One exception is Kafka's own: it
 advertises Produce from version 0 for the sake of librdkafka (KAFKA-18659), while versions 0-2 are refused.
@@ -109,16 +110,21 @@ class ApiKey(IntEnum):
 
 
 class Api(NamedTuple):
-    """One API of the broker listener. `min_version` and `max_version` are the versions that are served."""
+    """One API. `min_version` and `max_version` are the versions that are served.
+
+    `implemented` is about the listeners of a broker, `controller` about those of a controller; None where
+    Kafka does not offer the API there. The other two are about the listeners of a broker.
+    """
 
     key: int
     name: str
     min_version: int
     max_version: int
     first_flexible_version: int
-    implemented: bool
+    implemented: bool | None
     advertised: bool = True
     advertised_min_version: int | None = None
+    controller: bool | None = None
 
 
 NEVER: Final = 32767
@@ -126,7 +132,7 @@ NEVER: Final = 32767
 
 API_TABLE: Final[tuple[Api, ...]] = (
     Api(0, "Produce", 3, 13, 9, True, advertised_min_version=0),
-    Api(1, "Fetch", 4, 18, 12, True),
+    Api(1, "Fetch", 4, 18, 12, True, controller=False),
     Api(2, "ListOffsets", 1, 11, 6, True),
     Api(3, "Metadata", 0, 13, 9, True),
     Api(8, "OffsetCommit", 2, 10, 8, True),
@@ -138,10 +144,10 @@ API_TABLE: Final[tuple[Api, ...]] = (
     Api(14, "SyncGroup", 0, 5, 4, True),
     Api(15, "DescribeGroups", 0, 6, 5, True),
     Api(16, "ListGroups", 0, 5, 3, True),
-    Api(17, "SaslHandshake", 0, 1, NEVER, False),
-    Api(18, "ApiVersions", 0, 4, 3, True),
-    Api(19, "CreateTopics", 2, 7, 5, True),
-    Api(20, "DeleteTopics", 1, 6, 4, True),
+    Api(17, "SaslHandshake", 0, 1, NEVER, False, controller=False),
+    Api(18, "ApiVersions", 0, 4, 3, True, controller=True),
+    Api(19, "CreateTopics", 2, 7, 5, True, controller=True),
+    Api(20, "DeleteTopics", 1, 6, 4, True, controller=True),
     Api(21, "DeleteRecords", 0, 2, 2, True),
     Api(22, "InitProducerId", 0, 5, 2, True),
     Api(23, "OffsetForLeaderEpoch", 2, 4, 4, True),
@@ -150,49 +156,61 @@ API_TABLE: Final[tuple[Api, ...]] = (
     Api(26, "EndTxn", 0, 5, 3, True),
     Api(27, "WriteTxnMarkers", 1, 2, 1, True),
     Api(28, "TxnOffsetCommit", 0, 5, 3, True),
-    Api(29, "DescribeAcls", 1, 3, 2, False),
-    Api(30, "CreateAcls", 1, 3, 2, False),
-    Api(31, "DeleteAcls", 1, 3, 2, False),
-    Api(32, "DescribeConfigs", 1, 4, 4, True),
-    Api(33, "AlterConfigs", 0, 2, 2, True),
+    Api(29, "DescribeAcls", 1, 3, 2, False, controller=False),
+    Api(30, "CreateAcls", 1, 3, 2, False, controller=False),
+    Api(31, "DeleteAcls", 1, 3, 2, False, controller=False),
+    Api(32, "DescribeConfigs", 1, 4, 4, True, controller=False),
+    Api(33, "AlterConfigs", 0, 2, 2, True, controller=True),
     Api(34, "AlterReplicaLogDirs", 1, 2, 2, False),
     Api(35, "DescribeLogDirs", 1, 5, 2, True),
-    Api(36, "SaslAuthenticate", 0, 2, 2, False),
-    Api(37, "CreatePartitions", 0, 3, 2, True),
-    Api(38, "CreateDelegationToken", 1, 3, 2, False),
-    Api(39, "RenewDelegationToken", 1, 2, 2, False),
-    Api(40, "ExpireDelegationToken", 1, 2, 2, False),
-    Api(41, "DescribeDelegationToken", 1, 3, 2, False),
+    Api(36, "SaslAuthenticate", 0, 2, 2, False, controller=False),
+    Api(37, "CreatePartitions", 0, 3, 2, True, controller=True),
+    Api(38, "CreateDelegationToken", 1, 3, 2, False, controller=False),
+    Api(39, "RenewDelegationToken", 1, 2, 2, False, controller=False),
+    Api(40, "ExpireDelegationToken", 1, 2, 2, False, controller=False),
+    Api(41, "DescribeDelegationToken", 1, 3, 2, False, controller=False),
     Api(42, "DeleteGroups", 0, 2, 2, True),
-    Api(43, "ElectLeaders", 0, 2, 2, False),
-    Api(44, "IncrementalAlterConfigs", 0, 1, 1, True),
-    Api(45, "AlterPartitionReassignments", 0, 1, 0, False),
-    Api(46, "ListPartitionReassignments", 0, 0, 0, True),
+    Api(43, "ElectLeaders", 0, 2, 2, False, controller=False),
+    Api(44, "IncrementalAlterConfigs", 0, 1, 1, True, controller=True),
+    Api(45, "AlterPartitionReassignments", 0, 1, 0, False, controller=False),
+    Api(46, "ListPartitionReassignments", 0, 0, 0, True, controller=False),
     Api(47, "OffsetDelete", 0, 0, NEVER, True),
     Api(48, "DescribeClientQuotas", 0, 1, 1, False),
-    Api(49, "AlterClientQuotas", 0, 1, 1, False),
-    Api(50, "DescribeUserScramCredentials", 0, 0, 0, False),
-    Api(51, "AlterUserScramCredentials", 0, 0, 0, False),
-    Api(55, "DescribeQuorum", 0, 2, 0, True),
-    Api(57, "UpdateFeatures", 0, 2, 0, True),
-    Api(60, "DescribeCluster", 0, 2, 0, True),
+    Api(49, "AlterClientQuotas", 0, 1, 1, False, controller=False),
+    Api(50, "DescribeUserScramCredentials", 0, 0, 0, False, controller=False),
+    Api(51, "AlterUserScramCredentials", 0, 0, 0, False, controller=False),
+    Api(52, "Vote", 0, 2, 0, None, controller=False),
+    Api(53, "BeginQuorumEpoch", 0, 1, 1, None, controller=False),
+    Api(54, "EndQuorumEpoch", 0, 1, 1, None, controller=False),
+    Api(55, "DescribeQuorum", 0, 2, 0, True, controller=True),
+    Api(56, "AlterPartition", 2, 3, 2, None, controller=False),
+    Api(57, "UpdateFeatures", 0, 2, 0, True, controller=True),
+    Api(58, "Envelope", 0, 0, 0, None, controller=False),
+    Api(59, "FetchSnapshot", 0, 1, 0, None, controller=False),
+    Api(60, "DescribeCluster", 0, 2, 0, True, controller=False),
     Api(61, "DescribeProducers", 0, 0, 0, True),
-    Api(64, "UnregisterBroker", 0, 0, 0, False),
+    Api(62, "BrokerRegistration", 0, 4, 0, None, controller=False),
+    Api(63, "BrokerHeartbeat", 0, 2, 0, None, controller=False),
+    Api(64, "UnregisterBroker", 0, 0, 0, False, controller=False),
     Api(65, "DescribeTransactions", 0, 0, 0, True),
     Api(66, "ListTransactions", 0, 2, 0, True),
+    Api(67, "AllocateProducerIds", 0, 0, 0, None, controller=False),
     Api(68, "ConsumerGroupHeartbeat", 0, 1, 0, True),
     Api(69, "ConsumerGroupDescribe", 0, 1, 0, True),
     # Kafka answers the telemetry requests, but advertises them only where a receiver of telemetry is set up.
+    Api(70, "ControllerRegistration", 0, 0, 0, None, controller=False),
     Api(71, "GetTelemetrySubscriptions", 0, 0, 0, True, advertised=False),
     Api(72, "PushTelemetry", 0, 0, 0, True, advertised=False),
+    Api(73, "AssignReplicasToDirs", 0, 0, 0, None, controller=False),
     Api(74, "ListConfigResources", 0, 1, 0, True),
     Api(75, "DescribeTopicPartitions", 0, 0, 0, True),
     Api(76, "ShareGroupHeartbeat", 1, 1, 0, False),
     Api(77, "ShareGroupDescribe", 1, 1, 0, False),
     Api(78, "ShareFetch", 1, 2, 0, False),
     Api(79, "ShareAcknowledge", 1, 2, 0, False),
-    Api(80, "AddRaftVoter", 0, 1, 0, False),
-    Api(81, "RemoveRaftVoter", 0, 0, 0, False),
+    Api(80, "AddRaftVoter", 0, 1, 0, False, controller=False),
+    Api(81, "RemoveRaftVoter", 0, 0, 0, False, controller=False),
+    Api(82, "UpdateRaftVoter", 0, 0, 0, None, controller=False),
     Api(83, "InitializeShareGroupState", 0, 0, 0, False),
     Api(84, "ReadShareGroupState", 0, 0, 0, False),
     Api(85, "WriteShareGroupState", 0, 1, 0, False),
@@ -227,10 +245,18 @@ ADVERTISED: Final[tuple[AdvertisedApi, ...]] = tuple(
 )
 
 
-def is_served(api_key: int, version: int) -> bool:
-    """Whether a request of this key and version can be dispatched. If not, the connection closes."""
+CONTROLLER_ADVERTISED: Final[tuple[AdvertisedApi, ...]] = tuple(
+    AdvertisedApi(api.key, api.min_version, api.max_version) for api in API_TABLE if api.controller
+)
+
+
+def is_served(api_key: int, version: int, *, controller: bool = False) -> bool:
+    """Whether a request of this key and version can be dispatched, on a listener of a broker or on one of a
+    `controller`. If not, the connection closes."""
     api = BY_KEY.get(api_key)
-    return api is not None and api.implemented and api.min_version <= version <= api.max_version
+    if api is None or not (api.controller if controller else api.implemented):
+        return False
+    return api.min_version <= version <= api.max_version
 
 
 _MODULE_NAMES: Final[dict[int, str]] = {int(key): key.name.lower() for key in ApiKey}

@@ -27,12 +27,7 @@ _CORRELATION: Final = struct.Struct(">i")
 _FLEXIBLE_RESPONSE: Final = struct.Struct(">ix")
 _API_VERSIONS: Final = 18
 
-_FIRST_FLEXIBLE: Final[dict[int, int]] = {
-    # Keys of the controller listener are not in the broker's table: all flexible from 0, apart from two.
-    **dict.fromkeys((52, 56, 58, 59, 62, 63, 67, 70, 73, 82), 0),
-    **dict.fromkeys((53, 54), 1),
-    **{api.key: api.first_flexible_version for api in BY_KEY.values()},
-}
+_FIRST_FLEXIBLE: Final[dict[int, int]] = {api.key: api.first_flexible_version for api in BY_KEY.values()}
 
 
 class RequestHeader(NamedTuple):

@@ -9,7 +9,16 @@ from kio.serial import entity_writer
 
 from pybroker.common.errors import ProtocolError
 from pybroker.wire import codec
-from pybroker.wire.api_keys import ADVERTISED, API_TABLE, BY_KEY, NEVER, ApiKey, is_served, module_name
+from pybroker.wire.api_keys import (
+    ADVERTISED,
+    API_TABLE,
+    BY_KEY,
+    CONTROLLER_ADVERTISED,
+    NEVER,
+    ApiKey,
+    is_served,
+    module_name,
+)
 from pybroker.wire.headers import (
     RequestHeader,
     is_flexible,
@@ -76,7 +85,9 @@ def test_flexibility_is_the_schemas():
 
 
 def test_table_is_within_the_schemas():
-    assert len(API_TABLE) == len(BY_KEY) == 77
+    assert len(API_TABLE) == len(BY_KEY) == 89
+    assert sum(api.implemented is not None for api in API_TABLE) == 77
+    assert sum(api.controller is not None for api in API_TABLE) == 41
     for api in API_TABLE:
         first, last = codec.request_class(api.key).VERSIONS
         assert first <= api.min_version <= api.max_version <= last
@@ -99,3 +110,14 @@ def test_what_is_advertised():
     assert is_served(0, 3)
     assert not is_served(93, 0)
     assert not is_served(52, 0)
+
+
+def test_the_listeners_of_a_controller_have_keys_of_their_own():
+    keys = {row.key for row in CONTROLLER_ADVERTISED}
+    assert keys == {api.key for api in API_TABLE if api.controller}
+    assert 18 in keys
+    assert not keys & {0, 3, 8, 11}
+    assert is_served(19, 7, controller=True)
+    assert not is_served(0, 13, controller=True)
+    assert not is_served(19, 1, controller=True)
+    assert not is_served(93, 0, controller=True)

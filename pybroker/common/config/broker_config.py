@@ -9,9 +9,9 @@ names key, value and bound.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
-from pybroker.common.config.checks import broken_rules
+from pybroker.common.config.checks import BrokenRule, broken_rules
 from pybroker.common.config.keys import format_value
 from pybroker.common.config.listeners import Listener, check_ports, parse_listeners, parse_protocol_map
 from pybroker.common.config.names import (
@@ -29,7 +29,16 @@ from pybroker.common.config.names import (
     listener_base_name,
     nearest_name,
 )
+from pybroker.common.config.quorum import (
+    BOOTSTRAP,
+    VOTERS,
+    broken_quorum_rules,
+    is_alone,
+    parse_bootstrap_servers,
+    parse_voters,
+)
 from pybroker.common.errors import ConfigError
+from pybroker.common.peers import Address
 
 _MINUTE_MS: Final = 60_000
 _HOUR_MS: Final = 3_600_000
@@ -179,18 +188,52 @@ class BrokerConfig:
                     protocols.setdefault(name.upper(), "PLAINTEXT")
         return protocols
 
-    def listeners(self, *, controller: bool = False) -> list[Listener]:
-        """Where clients connect, from `listeners`; with `controller`, the controller's listeners too."""
-        return self._parse_listeners("listeners", controller)
+    def listeners(self) -> list[Listener]:
+        """Where clients connect, from `listeners`."""
+        hidden = self._controller_names()
+        return [listener for listener in self._parse_listeners("listeners") if listener.name not in hidden]
+
+    def controller_listeners(self) -> list[Listener]:
+        """Where other nodes reach this node's controller, in the order of `listeners`."""
+        names = self._controller_names()
+        return [listener for listener in self._parse_listeners("listeners") if listener.name in names]
 
     def advertised_listeners(self) -> list[Listener]:
         """What clients are told, from `advertised.listeners`, or `listeners` when that is not set."""
-        return self._parse_listeners("advertised.listeners", False)
+        hidden = self._controller_names()
+        advertised = self._parse_listeners("advertised.listeners")
+        return [listener for listener in advertised if listener.name not in hidden]
 
-    def _parse_listeners(self, name: str, controller: bool) -> list[Listener]:
-        listeners = parse_listeners(self[name], self.security_protocols(), name)
-        hidden = () if controller else {entry.upper() for entry in self["controller.listener.names"]}
-        return [listener for listener in listeners if listener.name not in hidden]
+    def advertised_controller_listeners(self) -> list[Listener]:
+        """What other nodes are told, in the order of `controller.listener.names`; from
+        `advertised.listeners` where that has the name, else from `listeners`."""
+        found = {listener.name: listener for listener in self.controller_listeners()}
+        if self._values["advertised.listeners"]:
+            for listener in self._parse_listeners("advertised.listeners"):
+                if listener.name in found:
+                    found[listener.name] = listener
+        return [found[name] for name in self._controller_names() if name in found]
+
+    def quorum_voters(self) -> dict[int, Address]:
+        """The voters of a static quorum, from `controller.quorum.voters`; empty for a dynamic one."""
+        return parse_voters(self[VOTERS])
+
+    def quorum_bootstrap_servers(self) -> list[Address]:
+        """Where to ask who leads the quorum: `controller.quorum.bootstrap.servers`, else the voters."""
+        return parse_bootstrap_servers(self[BOOTSTRAP]) or list(self.quorum_voters().values())
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other node is named anywhere: then this node may form a quorum of its own."""
+        controllers = [*self.controller_listeners(), *self.advertised_controller_listeners()]
+        bootstrap = parse_bootstrap_servers(self[BOOTSTRAP])
+        return is_alone(self.node_id, self["process.roles"], self.quorum_voters(), bootstrap, controllers)
+
+    def _controller_names(self) -> list[str]:
+        return [name.upper() for name in self["controller.listener.names"]]
+
+    def _parse_listeners(self, name: str) -> list[Listener]:
+        return parse_listeners(self[name], self.security_protocols(), name)
 
     def topic_values(self, overrides: Mapping[str, str]) -> dict[str, Any]:
         """Every topic name with its typed value for a topic with these overrides.
@@ -216,36 +259,67 @@ class BrokerConfig:
     def _check(self) -> None:
         """What must hold between the names of the properties file."""
         for rule in broken_rules(self.__getitem__):
-            settings = ", ".join(
-                f"{name}={format_value(self._values[name])}"
-                for name in rule.names
-                if self._values[name] is not None
-            )
-            message = rule.message if rule.message != "/ by zero" else "Value must be at least 1"
-            raise ConfigError(f"Invalid configuration {settings}: {message}")
+            self._refuse(rule)
         if self._values["broker.id"] not in (-1, self["node.id"]):
             raise ConfigError(
                 f"Invalid configuration broker.id={self._values['broker.id']}: "
                 f"it must be equal to node.id={self['node.id']}"
             )
-        if "broker" not in self["process.roles"]:
-            roles = ",".join(self["process.roles"])
-            raise ConfigError(f"Invalid configuration process.roles={roles}: it must contain broker")
+        self._check_quorum()
         self._check_listeners()
+
+    def _check_quorum(self) -> None:
+        every = self._parse_listeners("listeners")
+        alone = self.is_alone
+        for rule in broken_quorum_rules(
+            self.__getitem__,
+            voters=self.quorum_voters(),
+            listener_names=[listener.name for listener in every],
+            advertised_controllers=self.advertised_controller_listeners(),
+            protocols=self.security_protocols(),
+            alone=alone,
+        ):
+            self._refuse(rule)
+        if not alone and not self["pybroker.several.nodes"]:
+            shown = ", ".join(
+                f"{name}={format_value(self._values[name])}"
+                for name in ("process.roles", VOTERS, BOOTSTRAP)
+                if self._values[name]
+            )
+            raise ConfigError(
+                f"Invalid configuration {shown}: this would be one node of several; only one node that is "
+                "both broker and controller is supported so far"
+            )
+
+    def _refuse(self, rule: BrokenRule) -> NoReturn:
+        settings = ", ".join(
+            f"{name}={format_value(self._values[name])}"
+            for name in rule.names
+            if self._values[name] is not None
+        )
+        message = rule.message if rule.message != "/ by zero" else "Value must be at least 1"
+        raise ConfigError(f"Invalid configuration {settings}: {message}")
 
     def _check_listeners(self) -> None:
         listeners = self.listeners()
         text = ",".join(self["listeners"])
-        if not listeners:
-            raise ConfigError(f"Invalid configuration listeners={text}: it has no listener for clients")
-        check_ports(self.listeners(controller=True), f"listeners={text}")
-        for listener in listeners:
+        every = self._parse_listeners("listeners")
+        check_ports(every, f"listeners={text}")
+        for listener in every:
             if listener.security_protocol != "PLAINTEXT":
                 # Serving it as plain text would break the promise that the name makes.
                 raise ConfigError(
                     f"Invalid configuration listeners={text}: listener {listener.name} has the security "
                     f"protocol {listener.security_protocol}, and only PLAINTEXT is supported so far"
                 )
+        if "broker" not in self["process.roles"]:
+            return
+        if not listeners:
+            raise ConfigError(
+                f"Invalid configuration listeners={text}: it has no listener for clients: "
+                "There must be at least one broker advertised listener. "
+                "Perhaps all listeners appear in controller.listener.names?"
+            )
         names = {listener.name for listener in listeners}
         for advertised in self.advertised_listeners():
             shown = f"advertised.listeners={','.join(self['advertised.listeners'])}"

@@ -17,6 +17,7 @@ BROKER_INTERNAL_KEYS: Final = parse_table(broker_table.INTERNAL, internal=True)
 DYNAMIC_ONLY_KEYS: Final = parse_table(broker_table.DYNAMIC_ONLY)
 AUTHORIZER_KEYS: Final = parse_table(broker_table.AUTHORIZER)
 PYBROKER_KEYS: Final = parse_table(pybroker_table.PYBROKER)
+PYBROKER_INTERNAL_KEYS: Final = parse_table(pybroker_table.INTERNAL, internal=True)
 TOPIC_KEYS: Final = parse_table(resource_tables.TOPIC, synonyms=True)
 TOPIC_INTERNAL_KEYS: Final = parse_table(resource_tables.TOPIC_INTERNAL, internal=True, synonyms=True)
 GROUP_KEYS: Final = parse_table(resource_tables.GROUP, synonyms=True)
@@ -24,7 +25,7 @@ CLIENT_METRICS_KEYS: Final = parse_table(resource_tables.CLIENT_METRICS, synonym
 
 # Kafka's names: what its own definition of the broker's configuration holds.
 KAFKA_KEYS: Final = {**BROKER_KEYS, **BROKER_INTERNAL_KEYS}
-STATIC_KEYS: Final = {**KAFKA_KEYS, **PYBROKER_KEYS}
+STATIC_KEYS: Final = {**KAFKA_KEYS, **PYBROKER_KEYS, **PYBROKER_INTERNAL_KEYS}
 ALL_TOPIC_KEYS: Final = {**TOPIC_KEYS, **TOPIC_INTERNAL_KEYS}
 
 # Honoured by a single node of Kafka, and not by this broker so far.
@@ -49,6 +50,8 @@ _NOT_YET: Final = (
 # Honoured although the above, or the table, says otherwise.
 _USED_TOO: Final = (
     "broker.rack",
+    "controller.quorum.bootstrap.servers",
+    "controller.quorum.voters",
     "cordoned.log.dirs",
     "group.consumer.regex.refresh.interval.ms",
     "group.coordinator.rebalance.protocols",

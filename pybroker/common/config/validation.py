@@ -211,7 +211,7 @@ def _is_read_only(name: str) -> bool:
 
 def _check_listeners(current: BrokerConfig, after: BrokerConfig) -> None:
     try:
-        after.listeners(controller=True)
+        after.listeners()
     except ConfigError as error:
         raise ConfigError(
             f"Error creating broker listeners from '[{', '.join(after['listeners'])}]': "

@@ -67,14 +67,12 @@ def test_a_properties_file_of_a_kafka_installation():
     loaded = BrokerConfig.from_properties(parse_properties(KAFKA_FILE))
     assert loaded.node_id == 7
     assert [listener.name for listener in loaded.listeners()] == ["PLAINTEXT"]
-    assert [listener.name for listener in loaded.listeners(controller=True)] == ["PLAINTEXT", "CONTROLLER"]
+    assert [listener.name for listener in loaded.controller_listeners()] == ["CONTROLLER"]
     assert loaded.advertised_listeners() == [Listener("PLAINTEXT", "localhost", 9092, "PLAINTEXT")]
     assert loaded.log_dirs == ["/data/one", "/data/two"]
     assert loaded["num.replica.alter.log.dirs.threads"] == 2
-    assert loaded.unused == [
-        "controller.quorum.bootstrap.servers",
-        "num.network.threads",
-    ]
+    assert loaded.unused == ["num.network.threads"]
+    assert loaded.is_alone
 
 
 @pytest.mark.parametrize(
@@ -164,7 +162,7 @@ def test_an_unknown_name_is_a_key_error_unless_a_default_is_given():
         ),
         ({"node.id": "-1"}, ["node.id", "-1", "at least 0"]),
         ({"node.id": "1", "broker.id": "2"}, ["broker.id=2", "node.id=1"]),
-        ({"process.roles": "controller"}, ["process.roles=controller", "broker"]),
+        ({"process.roles": "controller"}, ["process.roles=controller", "controller.quorum.voters must"]),
         ({"process.roles": "emperor"}, ["process.roles", "emperor"]),
         ({"log.dir": ""}, ["log.dir", "must not be empty"]),
         ({"listeners": ""}, ["listeners", "must not be empty"]),

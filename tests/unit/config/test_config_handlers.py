@@ -19,6 +19,7 @@ from pybroker.handlers import (
     push_telemetry,
 )
 from pybroker.handlers.context import Connection, Request
+from pybroker.handlers.registry import Routes
 from pybroker.handlers.telemetry import ClientTelemetry
 from pybroker.log.manager import LogDirReport, LogSize
 from pybroker.records.validation import WalkPolicy
@@ -72,7 +73,8 @@ def context():
 
 
 def ask(handler, context, message, version):
-    connection = Connection("p", 5, "PLAINTEXT", WalkPolicy(), context.clock.wall_ms)
+    routes = Routes(controller=False)
+    connection = Connection("p", 5, "PLAINTEXT", WalkPolicy(), context.clock.wall_ms, routes)
     response = handler.handle(context, Request(0, version, "a-client", message, connection))
     # Whatever a handler answers must have a form on the wire.
     assert codec.encode(response, version)

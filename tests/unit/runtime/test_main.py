@@ -113,7 +113,8 @@ def test_several_listeners_and_what_is_advertised(monkeypatch):
         host, port = broker.ports["PLAINTEXT"]
         assert host == "localhost"
         assert port == running.address[1] > 0
-        assert "CONTROLLER" not in broker.ports
+        assert broker.ports["CONTROLLER"][0] == "127.0.0.1"
+        assert broker.ports["CONTROLLER"][1] not in (0, port)
         await running.stop()
 
     run(scenario())
