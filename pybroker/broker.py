@@ -145,6 +145,7 @@ class Broker:
         self._next_tick_ms = 0.0
         self._registered_epoch = -1
         context = self._context = Context()
+        context.broker_id = config.node_id
         context.clock = clock
         context.config = config
         context.timers = self.timers
@@ -155,6 +156,7 @@ class Broker:
         context.fetch_sessions = FetchSessionCache(config["max.incremental.fetch.session.cache.slots"], rng)
         context.telemetry = ClientTelemetry()
         context.producer_ids = ProducerIds(self._allocate_producer_ids)
+        context.auto_create_topics = self._create_topics
         self._large = LargeRequests(clock, self.timers, self._run_blocking)
         # Internal topic -> the coordinator that lives in it.
         self._coordinators: dict[str, CoordinatorHost[Any]] = {}
@@ -179,6 +181,7 @@ class Broker:
             send_markers=lambda marker, partitions, done: append_markers(context, marker, partitions, done),
         )
         self._coordinators[TRANSACTION_STATE] = context.transactions.host
+        context.admit = context.transactions.admit
 
     def _host_environment(self) -> HostEnvironment:
         context = self._context
@@ -187,13 +190,13 @@ class Broker:
             timers=self.timers,
             image=lambda: context.metadata,
             partition=context.partition,
-            create_topic=self._create_topic,
+            create_topic=lambda name: self._create_topics([name]),
             run_blocking=self._run_blocking,
             report=lambda line: self.report(line),
         )
 
-    def _create_topic(self, name: str) -> None:
-        self._context.controller.auto_create_topics([name])
+    def _create_topics(self, names: list[str]) -> None:
+        self._context.controller.auto_create_topics(names)
 
     # --- start and end ---
 
@@ -288,7 +291,7 @@ class Broker:
                 f"{dict(controller.image.features)}, supported: {SUPPORTED_FEATURES}"
             )
         self._registered_epoch = registration.value.broker_epoch
-        image = controller.image
+        image = context.metadata = controller.image
         if image.carried:
             kinds = sorted({type(record).__name__.removesuffix("Record") for record in image.carried})
             self.report(
@@ -300,6 +303,8 @@ class Broker:
         def lookup(topic: str, partition: int, topic_id: bytes | None) -> LogConfig | None:
             known = image.topics.get(topic)
             if known is None or known.topic_id != topic_id or partition >= len(known.partitions):
+                return None
+            if self.node_id not in known.partitions[partition].replicas:
                 return None
             return self._topic_log_config(image, topic)
 
@@ -402,14 +407,15 @@ class Broker:
         def per_log(value: Callable[[PartitionLog], int]) -> Iterator[tuple[dict[str, object], int]]:
             for topic in topics:
                 for partition in topic.partitions:
-                    log = partition.log
-                    yield {"topic": topic.name, "partition": log.partition}, value(log)
+                    if partition is not None:
+                        log = partition.log
+                        yield {"topic": topic.name, "partition": log.partition}, value(log)
 
         def per_directory(value: Callable[[LogDirectory], int]) -> Iterator[tuple[dict[str, object], int]]:
             return (({"directory": directory.path}, value(directory)) for directory in directories)
 
         yield "pybroker_topics", "gauge", "Topics.", [({}, len(topics))]
-        count = sum(len(topic.partitions) for topic in topics)
+        count = sum(partition is not None for topic in topics for partition in topic.partitions)
         yield "pybroker_partitions", "gauge", "Partitions with a log here.", [({}, count)]
         yield (
             "pybroker_partitions_missing",
@@ -491,6 +497,7 @@ class Broker:
 
     def _apply(self, image: MetadataImage, delta: MetadataDelta) -> None:
         """Make this broker what the new image says. Called before the image's requests are answered."""
+        self._context.metadata = image
         for topic in delta.deleted_topics:
             self._drop(topic)
         if any(kind == BROKER_RESOURCE for kind, _ in delta.changed_configs):
@@ -521,8 +528,9 @@ class Broker:
     def _configure_topic(self, image: MetadataImage, topic: LocalTopic) -> None:
         config = self._topic_log_config(image, topic.name)
         for partition in topic.partitions:
-            self._context.logs.update_config(partition.log, config)
-            partition.update_config(config)
+            if partition is not None:
+                self._context.logs.update_config(partition.log, config)
+                partition.update_config(config)
 
     def _topic_log_config(self, image: MetadataImage, topic: str) -> LogConfig:
         return self._log_config(image.config(TOPIC_RESOURCE, topic))
@@ -539,7 +547,7 @@ class Broker:
         return config
 
     def _host(self, image: MetadataImage, topic: TopicImage) -> None:
-        """Have a log and a leader for every partition of a topic."""
+        """Have a log, and the lead where it is ours, for every partition of a topic that is held here."""
         context = self._context
         local = context.topics.get(topic.name)
         if local is None or local.topic_id != topic.topic_id:
@@ -548,14 +556,20 @@ class Broker:
         self._incomplete.pop(topic.name, None)
         for index, wanted in enumerate(topic.partitions):
             if index == len(local.partitions):
+                local.partitions.append(None)
+            partition = local.partitions[index]
+            if partition is None:
+                if self.node_id not in wanted.replicas:
+                    continue
                 try:
                     log = context.logs.get_or_create(topic.name, index, topic.topic_id, config)
                 except StorageError as error:
                     self.report(f"{topic.name}-{index}: {error}")
                     self._incomplete[topic.name] = topic
+                    local.partitions += [None] * (len(topic.partitions) - len(local.partitions))
                     break
-                local.partitions.append(Partition(topic.name, index, topic.topic_id, log, self._durability))
-            partition = local.partitions[index]
+                partition = Partition(topic.name, index, topic.topic_id, log, self._durability)
+                local.partitions[index] = partition
             if wanted.leader == self.node_id and partition.leader_epoch != wanted.leader_epoch:
                 partition.become_leader(wanted.leader_epoch)
         context.topics[topic.name] = local
@@ -577,7 +591,8 @@ class Broker:
         if self._context.topics.get(topic.name) is local:
             del self._context.topics[topic.name]
         for partition in local.partitions:
-            partition.become_offline(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+            if partition is not None:
+                partition.become_offline(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
         coordinator = self._coordinators.get(topic.name)
         if coordinator is not None:
             for index in range(len(local.partitions)):

@@ -24,6 +24,7 @@ from pybroker.wire.messages.add_partitions_to_txn import (
 )
 
 _FIRST_BATCHED = 4
+_UNKNOWN = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
 Errors = Mapping[TopicPartition, ErrorCode]
 
 
@@ -58,10 +59,10 @@ def handle(context: Context, request: Request) -> Deferred[AddPartitionsToTxnRes
 def _serve(context: Context, asked: AddPartitionsToTxnTransaction, version: int) -> Deferred[Errors]:
     """The error of each partition of one transaction."""
     partitions = [(topic.name, index) for topic in asked.topics for index in topic.partitions]
-    missing = [name for name in partitions if context.partition(*name) is None]
+    missing = [name for name in partitions if context.missing(*name) is _UNKNOWN]
     if missing:
         errors = dict.fromkeys(partitions, ErrorCode.OPERATION_NOT_ATTEMPTED)
-        errors.update(dict.fromkeys(missing, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION))
+        errors.update(dict.fromkeys(missing, _UNKNOWN))
         return resolved(errors)
     coordinator = context.transactions
     if asked.verify_only:

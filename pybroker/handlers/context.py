@@ -7,16 +7,18 @@ of its own: what lives longer than a request is in one of the rooms that Context
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+from pybroker.common.errors import ErrorCode
 from pybroker.controller.topic_names import INTERNAL_TOPICS
 from pybroker.handlers.produce_lane import ProduceLane
 
 if TYPE_CHECKING:
     from pybroker.common.clock import Clock
     from pybroker.common.config import BrokerConfig
+    from pybroker.common.deferred import Deferred
     from pybroker.common.timers import TimerQueue
     from pybroker.controller import Controller
     from pybroker.coordinator.host import CoordinatorHost
@@ -32,6 +34,18 @@ if TYPE_CHECKING:
 
 CLOSE: Final = object()
 """A reply that means: close the connection without answering (Kafka's way with acks=0 errors)."""
+
+
+class Admit(Protocol):
+    def __call__(
+        self,
+        transactional_id: str,
+        producer_id: int,
+        producer_epoch: int,
+        partitions: Iterable[tuple[str, int]],
+        *,
+        implicit: bool,
+    ) -> Deferred[Mapping[tuple[str, int], ErrorCode]]: ...
 
 
 R = TypeVar("R")
@@ -129,7 +143,7 @@ class Request:
 
 
 class LocalTopic:
-    """A topic and its partitions on this broker, indexed by partition number."""
+    """A topic and its replicas on this broker, indexed by partition number: None where none is here."""
 
     __slots__ = ("is_internal", "name", "partitions", "topic_id")
 
@@ -137,13 +151,16 @@ class LocalTopic:
         self.name = name
         self.is_internal = name in INTERNAL_TOPICS
         self.topic_id = topic_id
-        self.partitions: list[Partition] = []
+        self.partitions: list[Partition | None] = []
 
 
 class Context:
     """The rooms that handlers may use. Filled by `pybroker.broker.Broker`."""
 
     __slots__ = (
+        "admit",
+        "auto_create_topics",
+        "broker_id",
         "clock",
         "config",
         "controller",
@@ -151,6 +168,7 @@ class Context:
         "fetch_sessions",
         "groups",
         "logs",
+        "metadata",
         "producer_ids",
         "run_blocking",
         "telemetry",
@@ -160,8 +178,11 @@ class Context:
         "transactions",
     )
 
+    broker_id: int
     clock: Clock
     config: BrokerConfig
+    metadata: MetadataImage
+    """The newest image that this broker acts on; a request is answered from one image."""
     controller: Controller
     logs: LogManager
     timers: TimerQueue
@@ -176,30 +197,29 @@ class Context:
     """Effect queue, function to run off the loop, function that takes its outcome on the loop."""
     endpoints: dict[str, tuple[str, int]]
     """Listener name to advertised (host, port)."""
-
-    @property
-    def metadata(self) -> MetadataImage:
-        return self.controller.image
-
-    @property
-    def dynamic_configs(self) -> Any:
-        """(resource type, resource name) to the overrides stored in the metadata log."""
-        return self.controller.image.configs
+    admit: Admit
+    """Make partitions part of a transaction, or see that they are: `TransactionCoordinator.admit`, wherever
+    the coordinator of the transactional id is."""
+    auto_create_topics: Callable[[list[str]], None]
+    """Have topics made that nobody described: what Metadata asks for and misses, and internal ones."""
 
     @property
     def cluster_id(self) -> str:
-        return self.controller.image.cluster_id
-
-    @property
-    def broker_id(self) -> int:
-        return self.controller.node_id
+        return self.metadata.cluster_id
 
     def partition(self, topic: str, index: int) -> Partition | None:
-        """The local replica, or None when there is no such topic or partition."""
+        """The local replica, or None when there is none here: see `missing`."""
         local = self.topics.get(topic)
         if local is None or not 0 <= index < len(local.partitions):
             return None
         return local.partitions[index]
+
+    def missing(self, topic: str, index: int) -> ErrorCode:
+        """Why a partition without a local replica is refused: it is on other brokers, or nowhere."""
+        local = self.topics.get(topic)
+        if local is None or not 0 <= index < len(local.partitions):
+            return ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        return ErrorCode.NOT_LEADER_OR_FOLLOWER
 
 
 class ProducerIds:

@@ -40,7 +40,7 @@ def handle(context: Context, request: Request) -> Steps[DeleteRecordsResponse]:
 def _delete(context: Context, topic: str, index: int, offset: int) -> DeleteRecordsPartitionResult:
     partition = context.partition(topic, index)
     if partition is None:
-        error, low_watermark = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION, -1
+        error, low_watermark = context.missing(topic, index), -1
     else:
         error, low_watermark = partition.delete_records(offset)
     return DeleteRecordsPartitionResult(partition_index=index, error_code=error, low_watermark=low_watermark)

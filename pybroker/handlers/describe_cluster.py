@@ -1,7 +1,7 @@
 """DescribeCluster (key 60), versions 0-2.
 
-Behaviour: this broker, with the address of the listener that was asked, is the only one and leads the
-controllers. Asking a broker for controllers is refused.
+Behaviour: the brokers with their addresses on the listener that was asked; fenced ones from v2 on where they
+are asked for. As the controller a broker is named, as in Metadata. Asking a broker for controllers is refused.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.authorized_operations import ALL_CLUSTER_OPERATIONS, NOT_ASKED
 from pybroker.handlers.context import Context, Request
+from pybroker.handlers.nodes import admin_node_id, node_of
 from pybroker.wire.messages.describe_cluster import (
     DescribeClusterBroker,
     DescribeClusterRequest,
@@ -32,15 +33,25 @@ def handle(context: Context, request: Request) -> DescribeClusterResponse:
             error_code=ErrorCode.UNSUPPORTED_ENDPOINT_TYPE,
             error_message=f"Unsupported endpoint type {message.endpoint_type}",
         )
-    host, port = context.endpoints[request.connection.listener]
+    image = context.metadata
+    listener = request.connection.listener
+    brokers = []
+    for broker_id, broker in sorted(image.brokers.items()):
+        node = node_of(broker, listener)
+        if node is not None and (message.include_fenced_brokers or not broker.fenced):
+            brokers.append(
+                DescribeClusterBroker(
+                    broker_id=broker_id,
+                    host=node.host,
+                    port=node.port,
+                    rack=node.rack,
+                    is_fenced=broker.fenced,
+                )
+            )
     asks_operations = message.include_cluster_authorized_operations
     return DescribeClusterResponse(
-        cluster_id=context.cluster_id,
-        controller_id=context.broker_id,
-        brokers=[
-            DescribeClusterBroker(
-                broker_id=context.broker_id, host=host, port=port, rack=context.config["broker.rack"]
-            )
-        ],
+        cluster_id=image.cluster_id,
+        controller_id=admin_node_id(image, context.broker_id),
+        brokers=brokers,
         cluster_authorized_operations=ALL_CLUSTER_OPERATIONS if asks_operations else NOT_ASKED,
     )

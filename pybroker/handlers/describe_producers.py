@@ -39,7 +39,7 @@ def _partition(context: Context, topic: str, index: int) -> PartitionResponse:
         return answer
     partition = context.partition(topic, index)
     if partition is None:
-        answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        answer.error_code = context.missing(topic, index)
         if topic not in context.metadata.topics:
             answer.error_message = "This server does not host this topic-partition."
     elif not partition.is_leader:

@@ -10,6 +10,8 @@ from pybroker.common.errors import ErrorCode
 from pybroker.controller.topic_names import INTERNAL_TOPICS, topic_name_problem
 from pybroker.handlers.authorized_operations import ALL_TOPIC_OPERATIONS
 from pybroker.handlers.context import Context, Request, Steps, in_slices
+from pybroker.handlers.nodes import Replicas
+from pybroker.metadata.image import NO_LEADER, PartitionImage
 from pybroker.wire.messages.describe_topic_partitions import (
     DescribeTopicPartitionsRequest,
     DescribeTopicPartitionsResponse,
@@ -38,6 +40,7 @@ def handle(context: Context, request: Request) -> Steps[DescribeTopicPartitionsR
     elif "" in names:
         # The reference takes the empty name for that of the cursor, which is not there.
         return _refuse_all(message, ErrorCode.UNKNOWN_SERVER_ERROR)
+    replicas = Replicas(image, request.connection.listener)
     ceiling: int = context.config["max.request.partition.size.limit"]
     room = max(min(message.response_partition_limit, ceiling), 1)
     answers = []
@@ -69,16 +72,7 @@ def handle(context: Context, request: Request) -> Steps[DescribeTopicPartitionsR
                 is_internal=name in INTERNAL_TOPICS,
                 topic_authorized_operations=ALL_TOPIC_OPERATIONS,
                 partitions=[
-                    DescribeTopicPartitionsResponsePartition(
-                        partition_index=index,
-                        leader_id=topic.partitions[index].leader,
-                        leader_epoch=topic.partitions[index].leader_epoch,
-                        replica_nodes=list(topic.partitions[index].replicas),
-                        isr_nodes=list(topic.partitions[index].isr),
-                        eligible_leader_replicas=[],
-                        last_known_elr=[],
-                    )
-                    for index in range(start, end)
+                    _partition(index, topic.partitions[index], replicas) for index in range(start, end)
                 ],
             )
         )
@@ -87,6 +81,27 @@ def handle(context: Context, request: Request) -> Steps[DescribeTopicPartitionsR
             next_cursor = ResponseCursor(topic_name=name, partition_index=end)
             break
     return DescribeTopicPartitionsResponse(topics=answers, next_cursor=next_cursor)
+
+
+def _partition(
+    index: int, partition: PartitionImage, replicas: Replicas
+) -> DescribeTopicPartitionsResponsePartition:
+    has_leader = replicas.reachable(partition.leader)
+    error = ErrorCode.NONE
+    if not has_leader:
+        known = replicas.registered(partition.leader)
+        error = ErrorCode.LISTENER_NOT_FOUND if known else ErrorCode.LEADER_NOT_AVAILABLE
+    return DescribeTopicPartitionsResponsePartition(
+        error_code=error,
+        partition_index=index,
+        leader_id=partition.leader if has_leader else NO_LEADER,
+        leader_epoch=partition.leader_epoch,
+        replica_nodes=list(partition.replicas),
+        isr_nodes=list(partition.isr),
+        eligible_leader_replicas=list(partition.eligible_leader_replicas),
+        last_known_elr=list(partition.last_known_elr),
+        offline_replicas=replicas.offline(partition),
+    )
 
 
 def _java_order(name: str) -> bytes:

@@ -16,6 +16,7 @@ from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import Context, LocalTopic, Request, Steps
 from pybroker.handlers.fetch_sessions import SESSION_PARTITIONS_MAX, FetchContext, SessionPartition
+from pybroker.handlers.nodes import LeaderHints
 from pybroker.handlers.parts import join, parts
 from pybroker.log.partition_log import ColdRead
 from pybroker.wire.messages.fetch import (
@@ -26,10 +27,13 @@ from pybroker.wire.messages.fetch import (
     FetchResponse,
     FetchTopic,
     LeaderIdAndEpoch,
+    NodeEndpoint,
     PartitionData,
 )
 
 _FUTURE_REPLICA_ID = -3
+_FIRST_WITH_LEADERS = 16
+_LED_ELSEWHERE = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 _READ_COMMITTED = 1
 _ZERO_ID = bytes(16)
 _LENGTH_END = 12
@@ -100,6 +104,10 @@ def _read(
         results.append((entry, data))
         data.aborted_transactions = None
         partition = local.partitions[asked.partition]
+        if partition is None:
+            data.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
+            answer_now = True
+            continue
         epoch = asked.current_leader_epoch
         if epoch >= 0 and (error := partition.check_leader_epoch(epoch)):
             data.error_code = error
@@ -111,10 +119,6 @@ def _read(
             data.error_code = (
                 ErrorCode.UNKNOWN_LEADER_EPOCH if told_epoch else ErrorCode.NOT_LEADER_OR_FOLLOWER
             )
-            if version >= 16 and not told_epoch:
-                data.current_leader = LeaderIdAndEpoch(
-                    leader_id=context.broker_id, leader_epoch=partition.leader_epoch
-                )
             answer_now = True
             continue
         if version >= 12 and asked.last_fetched_epoch >= 0:
@@ -237,13 +241,24 @@ def _answer(
     ):
         # The reference trips over an entry without id and name, unless it is the last.
         return _refuse_all(request.message, request.version)
+    hints: LeaderHints | None = None
     for entry, data in fetch_context.carried(results, context.clock.monotonic_ms()):
+        if data.error_code in _LED_ELSEWHERE and request.version >= _FIRST_WITH_LEADERS:
+            image = context.metadata
+            if hints is None:
+                hints = LeaderHints(image, request.connection.listener)
+            known = image.topics_by_id.get(entry.topic_id)
+            leader_id, leader_epoch = hints.leader(known, data.partition_index)
+            data.current_leader = LeaderIdAndEpoch(leader_id=leader_id, leader_epoch=leader_epoch)
         if current is None or name != entry.name or current.topic_id != entry.topic_id:
             name = entry.name
             current = FetchableTopicResponse(topic=name or "", topic_id=entry.topic_id, partitions=[])
             topics.append(current)
         current.partitions.append(data)
-    return FetchResponse(session_id=fetch_context.session_id, responses=topics)
+    response = FetchResponse(session_id=fetch_context.session_id, responses=topics)
+    if hints is not None:
+        response.node_endpoints = hints.endpoints(NodeEndpoint)
+    return response
 
 
 def _when_warm(
@@ -312,7 +327,9 @@ def _wait(
     for entry in fetch_context.partitions:
         local = context.topics_by_id.get(entry.topic_id) if by_id else context.topics.get(entry.name or "")
         if local is not None and 0 <= entry.asked.partition < len(local.partitions):
-            watches.append(local.partitions[entry.asked.partition].on_append(woken))
+            partition = local.partitions[entry.asked.partition]
+            if partition is not None:
+                watches.append(partition.on_append(woken))
     return reply
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import Context, Request, Steps, in_slices
+from pybroker.handlers.nodes import Node, alive_node
 from pybroker.log.partition_log import decode_uuid
 from pybroker.wire.messages.find_coordinator import (
     Coordinator,
@@ -24,6 +25,7 @@ GROUP: Final = 0
 TRANSACTION: Final = 1
 SHARE: Final = 2
 
+_NOBODY: Final = Node(-1, "", -1, None)
 _BATCHED_FROM: Final = 4
 _SHARE_FROM: Final = 6
 _TYPES: Final = (GROUP, TRANSACTION, SHARE)
@@ -41,33 +43,41 @@ _TEXTS: Final = {
 def handle(context: Context, request: Request) -> Steps[FindCoordinatorResponse]:
     message: FindCoordinatorRequest = request.message
     version = request.version
-    host, port = context.endpoints[request.connection.listener]
+    listener = request.connection.listener
     if version < _BATCHED_FROM:
-        error, node_id = _find(context, version, message.key_type, message.key)
-        response = FindCoordinatorResponse(error_code=error, error_message=_TEXTS[error], node_id=node_id)
-        response.host, response.port = ("", -1) if error else (host, port)
-        return response
+        error, node = _find(context, version, message.key_type, message.key, listener)
+        return FindCoordinatorResponse(
+            error_code=error, error_message=_TEXTS[error], node_id=node.node_id, host=node.host, port=node.port
+        )
     answers = []
     for key in message.coordinator_keys:
         yield
-        error, node_id = _find(context, version, message.key_type, key)
-        answer = Coordinator(key=key, node_id=node_id, error_code=error)
-        answer.host, answer.port = ("", -1) if error else (host, port)
+        error, node = _find(context, version, message.key_type, key, listener)
+        answer = Coordinator(
+            key=key, node_id=node.node_id, host=node.host, port=node.port, error_code=error
+        )
         # Kafka says it in words only when the type, not the key, is wrong.
         answer.error_message = _TEXTS[error] if message.key_type not in _TYPES else ""
         answers.append(answer)
     return FindCoordinatorResponse(coordinators=answers)
 
 
-def _find(context: Context, version: int, key_type: int, key: str) -> tuple[ErrorCode, int]:
-    """(error, node id) for one key."""
+def _find(
+    context: Context, version: int, key_type: int, key: str, listener: str
+) -> tuple[ErrorCode, Node]:
+    """(error, coordinator) for one key."""
     if key_type == GROUP:
-        return context.groups.find(key)
-    if key_type == TRANSACTION:
-        return context.transactions.host.find(key)
-    if key_type == SHARE and version >= _SHARE_FROM and _is_share_key(key):
-        return ErrorCode.COORDINATOR_NOT_AVAILABLE, -1
-    return ErrorCode.INVALID_REQUEST, -1
+        error, node_id = context.groups.find(key)
+    elif key_type == TRANSACTION:
+        error, node_id = context.transactions.host.find(key)
+    elif key_type == SHARE and version >= _SHARE_FROM and _is_share_key(key):
+        error, node_id = ErrorCode.COORDINATOR_NOT_AVAILABLE, -1
+    else:
+        error, node_id = ErrorCode.INVALID_REQUEST, -1
+    if error:
+        return error, _NOBODY
+    node = alive_node(context.metadata, node_id, listener)
+    return (ErrorCode.COORDINATOR_NOT_AVAILABLE, _NOBODY) if node is None else (ErrorCode.NONE, node)
 
 
 def _is_share_key(key: str) -> bool:

@@ -45,5 +45,5 @@ def _names(context: Context, kind: ResourceType) -> list[str]:
     if kind is ResourceType.TOPIC:
         return sorted(image.topics)
     if kind in (ResourceType.BROKER, ResourceType.BROKER_LOGGER):
-        return [str(context.broker_id)]
+        return [str(broker_id) for broker_id in sorted(image.brokers)]
     return sorted(name for (found, name), overrides in image.configs.items() if found == kind and overrides)

@@ -78,7 +78,7 @@ def _look_up(
     if timestamp < 0 and version < _FIRST_VERSION_OF.get(timestamp, 1 << 15):
         answer.error_code = ErrorCode.UNSUPPORTED_VERSION
     elif partition is None:
-        answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        answer.error_code = context.missing(topic, asked.partition_index)
     elif error := partition.check_leader_epoch(asked.current_leader_epoch):
         answer.error_code = error
     else:

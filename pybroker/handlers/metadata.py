@@ -1,6 +1,8 @@
 """Metadata (key 3), versions 0-13.
 
-Behaviour: brokers, cluster id, controller and topics. In v0 an empty list means all topics; later null means
+Behaviour: brokers that are not fenced, cluster id, and topics with their leaders, in-sync and offline replicas
+(LEADER_NOT_AVAILABLE where nobody leads); as the controller a broker is named, which passes on what is the
+active controller's to decide. In v0 an empty list means all topics; later null means
 all and an empty list none. Topics by id from v12 (v10 and v11 refuse ids): one id is enough for the whole
 request to be by id, and entries without one are passed over. A topic that does not exist is created where
 request and configuration allow it (v0-v3 always allow it): this call still answers
@@ -17,7 +19,8 @@ from pybroker.handlers.authorized_operations import (
     NOT_ASKED,
 )
 from pybroker.handlers.context import Context, Request, Steps, in_slices
-from pybroker.metadata.image import PartitionImage, TopicImage
+from pybroker.handlers.nodes import Replicas, admin_node_id, alive_nodes
+from pybroker.metadata.image import NO_LEADER, MetadataImage, PartitionImage, TopicImage
 from pybroker.wire.messages.metadata import (
     MetadataRequest,
     MetadataRequestTopic,
@@ -46,26 +49,26 @@ def handle(context: Context, request: Request) -> Steps[MetadataResponse]:
             ],
         )
     image = context.metadata
+    listener = request.connection.listener
+    replicas = Replicas(image, listener)
     if everything:
         topics = []
         for _, topic in sorted(image.topics.items()):
-            topics.append((yield from _topic(topic)))
+            topics.append((yield from _topic(topic, replicas, version)))
     else:
         assert asked is not None
-        topics = yield from _named(context, version, message, asked)
+        topics = yield from _named(context, image, replicas, version, message, asked)
     if message.include_topic_authorized_operations:
         for answer in topics:
             yield
             # Also of topics that are not there, but not of unknown ids: those have no name to look up.
             if answer.name is not None:
                 answer.topic_authorized_operations = ALL_TOPIC_OPERATIONS
-    host, port = context.endpoints[request.connection.listener]
-    rack = context.config["broker.rack"]
     asks_cluster = 8 <= version <= 10 and message.include_cluster_authorized_operations
     return MetadataResponse(
-        brokers=[MetadataResponseBroker(node_id=context.broker_id, host=host, port=port, rack=rack)],
+        brokers=[MetadataResponseBroker(**node._asdict()) for node in alive_nodes(image, listener)],
         cluster_id=image.cluster_id,
-        controller_id=context.broker_id,
+        controller_id=admin_node_id(image, context.broker_id),
         topics=topics,
         cluster_authorized_operations=ALL_CLUSTER_OPERATIONS if asks_cluster else NOT_ASKED,
     )
@@ -83,9 +86,13 @@ def _refusal(asked: list[MetadataRequestTopic], version: int) -> ErrorCode:
 
 
 def _named(
-    context: Context, version: int, message: MetadataRequest, asked: list[MetadataRequestTopic]
+    context: Context,
+    image: MetadataImage,
+    replicas: Replicas,
+    version: int,
+    message: MetadataRequest,
+    asked: list[MetadataRequestTopic],
 ) -> Steps[list[MetadataResponseTopic]]:
-    image = context.metadata
     answers: list[MetadataResponseTopic] = []
     unknown: list[MetadataResponseTopic] = []
     seen: set[object] = set()
@@ -102,7 +109,7 @@ def _named(
         seen.add(key)
         topic = image.topics_by_id.get(entry.topic_id) if by_id else image.topics.get(entry.name or "")
         if topic is not None:
-            answers.append((yield from _topic(topic)))
+            answers.append((yield from _topic(topic, replicas, version)))
         elif by_id:
             unknown.append(
                 MetadataResponseTopic(
@@ -120,15 +127,15 @@ def _named(
                 MetadataResponseTopic(error_code=error, name=name, is_internal=name in INTERNAL_TOPICS)
             )
     if missing:
-        context.controller.auto_create_topics(missing)
+        context.auto_create_topics(missing)
     return answers + unknown
 
 
-def _topic(topic: TopicImage) -> Steps[MetadataResponseTopic]:
+def _topic(topic: TopicImage, replicas: Replicas, version: int) -> Steps[MetadataResponseTopic]:
     partitions = []
     for index, partition in enumerate(topic.partitions):
         yield
-        partitions.append(_partition(index, partition))
+        partitions.append(_partition(index, partition, replicas, version))
     return MetadataResponseTopic(
         name=topic.name,
         topic_id=topic.topic_id,
@@ -137,11 +144,29 @@ def _topic(topic: TopicImage) -> Steps[MetadataResponseTopic]:
     )
 
 
-def _partition(index: int, partition: PartitionImage) -> MetadataResponsePartition:
+def _partition(
+    index: int, partition: PartitionImage, replicas: Replicas, version: int
+) -> MetadataResponsePartition:
+    leader = partition.leader
+    error = ErrorCode.NONE
+    nodes, isr = list(partition.replicas), list(partition.isr)
+    if version == 0:
+        # The oldest clients need an address for whatever they are told of.
+        nodes = [broker_id for broker_id in nodes if replicas.reachable(broker_id)]
+        isr = [broker_id for broker_id in isr if replicas.reachable(broker_id)]
+    if not replicas.reachable(leader):
+        error = ErrorCode.LEADER_NOT_AVAILABLE
+        if version >= 6 and replicas.registered(leader):
+            error = ErrorCode.LISTENER_NOT_FOUND
+        leader = NO_LEADER
+    elif len(nodes) < len(partition.replicas) or len(isr) < len(partition.isr):
+        error = ErrorCode.REPLICA_NOT_AVAILABLE
     return MetadataResponsePartition(
+        error_code=error,
         partition_index=index,
-        leader_id=partition.leader,
+        leader_id=leader,
         leader_epoch=partition.leader_epoch,
-        replica_nodes=list(partition.replicas),
-        isr_nodes=list(partition.isr),
+        replica_nodes=nodes,
+        isr_nodes=isr,
+        offline_replicas=replicas.offline(partition),
     )

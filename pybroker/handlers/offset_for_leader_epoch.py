@@ -28,9 +28,11 @@ def handle(context: Context, request: Request) -> Steps[OffsetForLeaderEpochResp
             answer = EpochEndOffset(partition=asked.partition)
             partition = context.partition(topic.topic, asked.partition)
             if partition is None:
-                answer.error_code = ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+                answer.error_code = context.missing(topic.topic, asked.partition)
             elif error := partition.check_leader_epoch(asked.current_leader_epoch):
                 answer.error_code = error
+            elif not partition.is_leader:
+                answer.error_code = ErrorCode.NOT_LEADER_OR_FOLLOWER
             else:
                 answer.leader_epoch, answer.end_offset = partition.epoch_end_offset(asked.leader_epoch)
             answers.append(answer)

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any, cast
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import CLOSE, Context, Request, Steps
+from pybroker.handlers.nodes import LeaderHints
 from pybroker.handlers.parts import join, parts
 from pybroker.handlers.produce_transactions import Admission, in_order
 from pybroker.records.validation import check_framing, has_transactional_batch, preflight
 from pybroker.wire.messages.produce import (
     BatchIndexAndErrorMessage,
+    LeaderIdAndEpoch,
+    NodeEndpoint,
     PartitionProduceData,
     PartitionProduceResponse,
     ProduceRequest,
@@ -32,6 +35,7 @@ from pybroker.wire.messages.produce import (
 if TYPE_CHECKING:
     from pybroker.replication.partition import Partition
 
+_FIRST_WITH_LEADERS = 10
 _ADMIN_CLIENT = "__admin_client"
 """The client id that may write to internal topics."""
 
@@ -89,6 +93,10 @@ def _append(
                 failed = True
                 continue
             partition = local.partitions[index]
+            if partition is None:
+                answers.append(_refused(index, ErrorCode.NOT_LEADER_OR_FOLLOWER))
+                failed = True
+                continue
             outcome = partition.append(
                 cast("memoryview | None", data.records),
                 version=request.version,
@@ -121,13 +129,34 @@ def _append(
             responses.append(
                 TopicProduceResponse(name=topic.name, topic_id=topic.topic_id, partition_responses=answers)
             )
-    if len(responses) == 1 and not failed and not waiting:
+    if len(responses) == 1 and not failed and not waiting and partition is not None:
         request.connection.lane.learn(request.version, request.client_id, message, partition)
     if acks == 0:
         return CLOSE if failed else None
     reply = ProduceResponse(responses=responses)
     if waiting:
-        return _when_safe(context, message.timeout, waiting, reply)
+        return _when_safe(context, request, waiting, reply)
+    return _with_leaders(context, request, reply) if failed else reply
+
+
+def _with_leaders(context: Context, request: Request, reply: ProduceResponse) -> ProduceResponse:
+    """Say who leads what this broker does not lead (KIP-951)."""
+    if request.version < _FIRST_WITH_LEADERS:
+        return reply
+    image = context.metadata
+    hints: LeaderHints | None = None
+    for topic in reply.responses:
+        for answer in topic.partition_responses:
+            if answer.error_code != ErrorCode.NOT_LEADER_OR_FOLLOWER:
+                continue
+            if hints is None:
+                hints = LeaderHints(image, request.connection.listener)
+            by_id = request.version >= 13
+            known = image.topics_by_id.get(topic.topic_id) if by_id else image.topics.get(topic.name)
+            leader_id, leader_epoch = hints.leader(known, answer.index)
+            answer.current_leader = LeaderIdAndEpoch(leader_id=leader_id, leader_epoch=leader_epoch)
+    if hints is not None:
+        reply.node_endpoints = hints.endpoints(NodeEndpoint)
     return reply
 
 
@@ -258,7 +287,7 @@ def _second_look(context: Context, request: Request) -> tuple[ErrorCode, str | N
 
 def _when_safe(
     context: Context,
-    timeout_ms: int,
+    request: Request,
     waiting: list[tuple[Partition, int, PartitionProduceResponse]],
     reply: ProduceResponse,
 ) -> Deferred[ProduceResponse]:
@@ -274,13 +303,14 @@ def _when_safe(
             answer.base_offset = -1
         if not open_answers and not deferred.done:
             timer.cancel()
-            deferred.resolve(reply)
+            deferred.resolve(_with_leaders(context, request, reply))
 
     def expire() -> None:
         for answer in list(open_answers.values()):
             settle(answer, ErrorCode.REQUEST_TIMED_OUT)
 
-    timer = context.timers.schedule(context.clock.monotonic_ms() + max(timeout_ms, 0), expire)
+    timeout_ms = max(request.message.timeout, 0)
+    timer = context.timers.schedule(context.clock.monotonic_ms() + timeout_ms, expire)
     for partition, end_offset, answer in waiting:
         partition.on_high_watermark(end_offset, partial(settle, answer))
     return deferred

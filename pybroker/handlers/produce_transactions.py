@@ -121,7 +121,9 @@ def _admit(
         return None
     for name, batch in batches.items():
         partition = context.partition(*name)
-        assert partition is not None
+        if partition is None:
+            # Held elsewhere: refused when it comes to the append.
+            continue
         started = partition.start_verification(
             batch.producer_id, batch.producer_epoch, batch.base_sequence, strict=implicit
         )
@@ -138,7 +140,7 @@ def _admit(
             if error:
                 admission.errors[name] = _translated(error, version)
 
-    return context.transactions.admit(
+    return context.admit(
         message.transactional_id or "",
         producer_id,
         producer_epoch,

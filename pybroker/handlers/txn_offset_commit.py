@@ -79,7 +79,7 @@ def _admit(
             return ErrorCode.INVALID_TXN_STATE
         return error or started
 
-    return context.transactions.admit(
+    return context.admit(
         message.transactional_id, message.producer_id, message.producer_epoch, [name], implicit=implicit
     ).map(answered)
 
