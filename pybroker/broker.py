@@ -41,7 +41,7 @@ from pybroker.handlers import registry
 from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request, Steps
 from pybroker.handlers.fetch_sessions import FetchSessionCache
 from pybroker.handlers.telemetry import ClientTelemetry
-from pybroker.handlers.transaction_markers import append_markers
+from pybroker.inter_broker import InterBroker, inter_broker_listener
 from pybroker.large_requests import LargeRequests
 from pybroker.log import LogConfig, LogManager
 from pybroker.log.cleaner.cleaner import CleanerSettings, CleaningPass
@@ -60,6 +60,7 @@ from pybroker.records.validation import WalkPolicy
 from pybroker.replication.partition import Partition
 from pybroker.transactions.coordinator import TransactionCoordinator
 from pybroker.wire import codec
+from pybroker.wire.client import PeerClient
 from pybroker.wire.headers import RequestHeader, parse_request_header, response_header
 from pybroker.wire.limits import MAX_DECODED_OBJECTS, MAX_WHOLE_REQUEST_OBJECTS, SMALL_REQUEST_OBJECTS
 from pybroker.wire.messages.broker_registration import (
@@ -107,10 +108,11 @@ class Broker:
         clock: Clock,
         rng: random.Random,
         *,
+        peers: Peers | None = None,
         open_read_files_max: int = 512,
         open_write_files_max: int = 4096,
     ) -> None:
-        """The two maxima are descriptors of segments that are kept open."""
+        """The two maxima are descriptors of segments that are kept open. `peers` reaches other nodes."""
         self.clock = clock
         self.timers = TimerQueue()
         self.on_effects: Callable[[], None] | None = None
@@ -158,6 +160,12 @@ class Broker:
         context.producer_ids = ProducerIds(self._allocate_producer_ids)
         context.auto_create_topics = self._create_topics
         self._large = LargeRequests(clock, self.timers, self._run_blocking)
+        inter_broker = InterBroker(
+            context,
+            None if peers is None else PeerClient(peers, f"broker-{config.node_id}"),
+            inter_broker_listener(config),
+            config["request.timeout.ms"],
+        )
         # Internal topic -> the coordinator that lives in it.
         self._coordinators: dict[str, CoordinatorHost[Any]] = {}
         context.groups = self._coordinators[CONSUMER_OFFSETS] = CoordinatorHost(
@@ -177,8 +185,8 @@ class Broker:
             config,
             level=lambda: context.metadata.features.get(TRANSACTION_VERSION, 0),
             take_producer_id=context.producer_ids.take,
-            # All leaders are here as long as there is one broker.
-            send_markers=lambda marker, partitions, done: append_markers(context, marker, partitions, done),
+            send_markers=inter_broker.send_markers,
+            ask=inter_broker.ask_coordinator,
         )
         self._coordinators[TRANSACTION_STATE] = context.transactions.host
         context.admit = context.transactions.admit

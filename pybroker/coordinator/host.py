@@ -214,7 +214,15 @@ class _Hosted(Generic[S]):
 class CoordinatorHost(Generic[S]):
     """The coordinator of one internal topic. `make_shard(partition index, timers)` makes an empty shard."""
 
-    __slots__ = ("_hosted", "_loader_armed", "_loading", "_make_shard", "environment", "settings")
+    __slots__ = (
+        "_hosted",
+        "_loader_armed",
+        "_loading",
+        "_make_shard",
+        "environment",
+        "on_resign",
+        "settings",
+    )
 
     def __init__(
         self, settings: HostSettings, environment: HostEnvironment, make_shard: Callable[[int, Timers], S]
@@ -222,6 +230,8 @@ class CoordinatorHost(Generic[S]):
         self.settings = settings
         self.environment = environment
         self._make_shard = make_shard
+        self.on_resign: Callable[[S], None] | None = None
+        """Told of each shard whose partition this broker does not lead any more."""
         self._hosted: dict[int, _Hosted[S]] = {}
         self._loading: deque[_Hosted[S]] = deque()
         self._loader_armed = False
@@ -459,6 +469,8 @@ class CoordinatorHost(Generic[S]):
         hosted = self._hosted.pop(index, None)
         if hosted is not None:
             hosted.timers.close()
+            if self.on_resign is not None:
+                self.on_resign(hosted.shard)
             hosted.shard.become_inactive()
 
     def check_leaders(self) -> None:

@@ -6,7 +6,6 @@ low watermark. A topic that is only compacted refuses (POLICY_VIOLATION).
 
 from __future__ import annotations
 
-from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import Context, Request, Steps, in_slices
 from pybroker.wire.messages.delete_records import (
     DeleteRecordsPartitionResult,

@@ -1,7 +1,7 @@
 """DescribeCluster (key 60), versions 0-2.
 
 Behaviour: the brokers with their addresses on the listener that was asked; fenced ones from v2 on where they
-are asked for. As the controller a broker is named, as in Metadata. Asking a broker for controllers is refused.
+are asked for. As the controller a broker is named, as in Metadata. Asked for controllers, a broker refuses.
 """
 
 from __future__ import annotations

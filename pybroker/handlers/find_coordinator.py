@@ -47,24 +47,24 @@ def handle(context: Context, request: Request) -> Steps[FindCoordinatorResponse]
     if version < _BATCHED_FROM:
         error, node = _find(context, version, message.key_type, message.key, listener)
         return FindCoordinatorResponse(
-            error_code=error, error_message=_TEXTS[error], node_id=node.node_id, host=node.host, port=node.port
+            error_code=error,
+            error_message=_TEXTS[error],
+            node_id=node.node_id,
+            host=node.host,
+            port=node.port,
         )
     answers = []
     for key in message.coordinator_keys:
         yield
         error, node = _find(context, version, message.key_type, key, listener)
-        answer = Coordinator(
-            key=key, node_id=node.node_id, host=node.host, port=node.port, error_code=error
-        )
+        answer = Coordinator(key=key, node_id=node.node_id, host=node.host, port=node.port, error_code=error)
         # Kafka says it in words only when the type, not the key, is wrong.
         answer.error_message = _TEXTS[error] if message.key_type not in _TYPES else ""
         answers.append(answer)
     return FindCoordinatorResponse(coordinators=answers)
 
 
-def _find(
-    context: Context, version: int, key_type: int, key: str, listener: str
-) -> tuple[ErrorCode, Node]:
+def _find(context: Context, version: int, key_type: int, key: str, listener: str) -> tuple[ErrorCode, Node]:
     """(error, coordinator) for one key."""
     if key_type == GROUP:
         error, node_id = context.groups.find(key)

@@ -1,12 +1,12 @@
 """Metadata (key 3), versions 0-13.
 
-Behaviour: brokers that are not fenced, cluster id, and topics with their leaders, in-sync and offline replicas
-(LEADER_NOT_AVAILABLE where nobody leads); as the controller a broker is named, which passes on what is the
-active controller's to decide. In v0 an empty list means all topics; later null means
-all and an empty list none. Topics by id from v12 (v10 and v11 refuse ids): one id is enough for the whole
-request to be by id, and entries without one are passed over. A topic that does not exist is created where
-request and configuration allow it (v0-v3 always allow it): this call still answers
-UNKNOWN_TOPIC_OR_PARTITION, the next one finds it, as in Kafka.
+Behaviour: brokers that are not fenced, cluster id, and topics with their leaders, in-sync and offline
+replicas (LEADER_NOT_AVAILABLE where nobody leads); as the controller a broker is named, which passes on
+what is the active controller's to decide. In v0 an empty list means all topics; later null means all and an
+empty list none. Topics by id from v12 (v10 and v11 refuse ids): one id is enough for the whole request to
+be by id, and entries without one are passed over. A topic that does not exist is created where request and
+configuration allow it (v0-v3 always allow it): this call still answers UNKNOWN_TOPIC_OR_PARTITION, the next
+one finds it, as in Kafka.
 """
 
 from __future__ import annotations

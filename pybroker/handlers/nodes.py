@@ -1,7 +1,7 @@
 """Where the brokers of an image are reached on a listener, and whom a client is sent to for a partition.
 
-In: an image and the name of the listener that was asked. Out: addresses, and the leader hints of KIP-951. What
-must hold: a client is never sent to a fenced broker, nor to one without that listener.
+In: an image and the name of the listener that was asked. Out: addresses, and the leader hints of KIP-951.
+What must hold: a client is never sent to a fenced broker, nor to one without that listener.
 """
 
 from __future__ import annotations

@@ -28,6 +28,8 @@ from pybroker.transactions.transitions import State
 
 TakeProducerId = Callable[[Callable[[int], None]], None]
 Errors = Mapping[TopicPartition, ErrorCode]
+Ask = Callable[[str, int, int, "Iterable[TopicPartition]", bool], "Deferred[Errors]"]
+"""Transactional id, producer id and epoch, partitions, and whether they are to be added (or only checked)."""
 Operation = Callable[[TransactionShard, int | None, int], Result[ProducerAnswer]]
 
 _COMPLETE_RETRY_MS: Final = 500
@@ -36,7 +38,7 @@ _COMPLETE_RETRY_MS: Final = 500
 class TransactionCoordinator:
     """`level()` is the finalized transaction.version; `take_producer_id` gives a fresh id, or -1."""
 
-    __slots__ = ("_config", "_environment", "_level", "_markers", "_take_producer_id", "host")
+    __slots__ = ("_ask", "_config", "_environment", "_level", "_markers", "_take_producer_id", "host")
 
     def __init__(
         self,
@@ -47,11 +49,14 @@ class TransactionCoordinator:
         level: Callable[[], int],
         take_producer_id: TakeProducerId,
         send_markers: Send,
+        ask: Ask | None = None,
     ) -> None:
+        """`ask` reaches the coordinator of any transactional id, None: all are here."""
         self._config = config
         self._environment = environment
         self._level = level
         self._take_producer_id = take_producer_id
+        self._ask = ask or self.ask
         self._markers = MarkerWriter(send_markers, environment.clock, environment.timers, environment.report)
         self.host: CoordinatorHost[TransactionShard] = CoordinatorHost(
             settings,
@@ -60,6 +65,7 @@ class TransactionCoordinator:
                 level, lambda: self._after(0, lambda: self._resume(index))
             ),
         )
+        self.host.on_resign = lambda shard: self._markers.forget(shard.transactions)
         self._every(config["transaction.abort.timed.out.transaction.cleanup.interval.ms"], self._look_after)
         self._every(config["transaction.remove.expired.transaction.cleanup.interval.ms"], self._expire)
 
@@ -138,6 +144,22 @@ class TransactionCoordinator:
             ),
         ).map(all_of)
 
+    def ask(
+        self,
+        transactional_id: str,
+        producer_id: int,
+        producer_epoch: int,
+        partitions: Iterable[TopicPartition],
+        implicit: bool,
+    ) -> Deferred[Errors]:
+        """Add partitions to a transaction of this coordinator (`implicit`), or see that they were added."""
+        asked = tuple(partitions)
+        if not implicit:
+            return self.verify_partitions(transactional_id, producer_id, producer_epoch, asked)
+        return self.add_partitions(
+            transactional_id, producer_id, producer_epoch, asked, EPOCH_BUMP_VERSION
+        ).map(lambda error: dict.fromkeys(asked, error))
+
     def admit(
         self,
         transactional_id: str,
@@ -157,12 +179,7 @@ class TransactionCoordinator:
         answer: Deferred[Errors] = Deferred()
 
         def ask() -> None:
-            if implicit:
-                self.add_partitions(
-                    transactional_id, producer_id, producer_epoch, asked, EPOCH_BUMP_VERSION
-                ).then(lambda error: answered(dict.fromkeys(asked, error)))
-            else:
-                self.verify_partitions(transactional_id, producer_id, producer_epoch, asked).then(answered)
+            self._ask(transactional_id, producer_id, producer_epoch, asked, implicit).then(answered)
 
         def answered(errors: Errors) -> None:
             busy = ErrorCode.CONCURRENT_TRANSACTIONS in errors.values()
@@ -273,13 +290,6 @@ class TransactionCoordinator:
         expiration_ms = self._config["transactional.id.expiration.ms"]
         for index, _ in self.host.active_shards:
             self.host.write(index, lambda shard, now_ms: shard.expire(expiration_ms, now_ms))
-
-    def resigned(self, index: int) -> None:
-        """This broker does not lead a partition of the topic any more."""
-        for hosted, shard in self.host.active_shards:
-            if hosted == index:
-                self._markers.forget(shard.transactions)
-        self.host.resign(index)
 
 
 def _code(answer: ErrorCode | ApiError) -> ErrorCode:
