@@ -108,11 +108,10 @@ class Broker:
         clock: Clock,
         rng: random.Random,
         *,
-        peers: Peers | None = None,
         open_read_files_max: int = 512,
         open_write_files_max: int = 4096,
     ) -> None:
-        """The two maxima are descriptors of segments that are kept open. `peers` reaches other nodes."""
+        """The two maxima are descriptors of segments that are kept open."""
         self.clock = clock
         self.timers = TimerQueue()
         self.on_effects: Callable[[], None] | None = None
@@ -120,6 +119,8 @@ class Broker:
         """Called with the configuration whenever dynamic names of this broker may have changed."""
         self.report: Callable[[str], None] = _ignore
         """Called with one line for things an operator should know."""
+        self.peers: Peers | None = None
+        """How other nodes are reached, None: there are none. To be set before `start`."""
         self.run_cleaning_pass: Callable[[CleaningPass], CleaningResult] | None = None
         """Where compaction is done, None: by the thread that runs its effect. To be set before `start`."""
         self.on_cleaner_idle: Callable[[], None] | None = None
@@ -160,11 +161,8 @@ class Broker:
         context.producer_ids = ProducerIds(self._allocate_producer_ids)
         context.auto_create_topics = self._create_topics
         self._large = LargeRequests(clock, self.timers, self._run_blocking)
-        inter_broker = InterBroker(
-            context,
-            None if peers is None else PeerClient(peers, f"broker-{config.node_id}"),
-            inter_broker_listener(config),
-            config["request.timeout.ms"],
+        inter_broker = self._inter_broker = InterBroker(
+            context, inter_broker_listener(config), config["request.timeout.ms"]
         )
         # Internal topic -> the coordinator that lives in it.
         self._coordinators: dict[str, CoordinatorHost[Any]] = {}
@@ -267,6 +265,8 @@ class Broker:
             logs.cleaner.runner = self.run_cleaning_pass
         logs.cleaner.on_idle = self.on_cleaner_idle
         logs.cleaner.sliced = self.clean_in_slices
+        if self.peers is not None:
+            self._inter_broker.client = PeerClient(self.peers, f"broker-{self.node_id}")
         cluster_id = logs.open(self.node_id)
         logs.on_work = self._effects_wait
         directory_ids = [_directory_id(directory) for directory in logs.log_directories]

@@ -54,15 +54,14 @@ def inter_broker_listener(config: BrokerConfig) -> str:
 
 
 class InterBroker:
-    """`listener` is the one that brokers use among each other; `client` None: there is no other broker."""
+    """`listener` is the one that brokers use among each other."""
 
-    __slots__ = ("_client", "_context", "_listener", "_timeout_ms")
+    __slots__ = ("_context", "_listener", "_timeout_ms", "client")
 
-    def __init__(
-        self, context: Context, client: PeerClient | None, listener: str, request_timeout_ms: float
-    ) -> None:
+    def __init__(self, context: Context, listener: str, request_timeout_ms: float) -> None:
+        self.client: PeerClient | None = None
+        """None as long as there is no other broker."""
         self._context = context
-        self._client = client
         self._listener = listener
         self._timeout_ms = request_timeout_ms
 
@@ -124,7 +123,7 @@ class InterBroker:
         done: Callable[[Mapping[TopicPartition, ErrorCode]], None],
     ) -> None:
         address = self._address(leader)
-        if address is None or self._client is None:
+        if address is None or self.client is None:
             done(dict.fromkeys(names, ErrorCode.LEADER_NOT_AVAILABLE))
             return
         request = WriteTxnMarkersRequest(
@@ -154,7 +153,7 @@ class InterBroker:
                                 found[topic.name, one.partition_index] = error
             done(found)
 
-        self._client.call(MARKER_CHANNEL, address, request, _MARKERS_VERSION, self._timeout_ms, answered)
+        self.client.call(MARKER_CHANNEL, address, request, _MARKERS_VERSION, self._timeout_ms, answered)
 
     # ---- coordinators of other ids -------------------------------------------------------------------
 
@@ -177,7 +176,7 @@ class InterBroker:
             # Without the topic this coordinator has the right answer, too.
             return coordinator.ask(transactional_id, producer_id, producer_epoch, names, implicit)
         address = self._address(leader)
-        if address is None or self._client is None:
+        if address is None or self.client is None:
             return resolved(dict.fromkeys(names, ErrorCode.COORDINATOR_NOT_AVAILABLE))
         request = AddPartitionsToTxnRequest(
             transactions=[
@@ -209,7 +208,7 @@ class InterBroker:
                         errors[topic.name, one.partition_index] = _known(one.partition_error_code)
             found.resolve({name: errors[name] for name in names})
 
-        self._client.call(
+        self.client.call(
             VERIFICATION_CHANNEL, address, request, _ADD_PARTITIONS_VERSION, self._timeout_ms, answered
         )
         return found

@@ -22,6 +22,7 @@ from pybroker.handlers.context import Connection, Request
 from pybroker.handlers.registry import Routes
 from pybroker.handlers.telemetry import ClientTelemetry
 from pybroker.log.manager import LogDirReport, LogSize
+from pybroker.metadata.image import BrokerImage, EndpointImage
 from pybroker.records.validation import WalkPolicy
 from pybroker.wire import codec
 from pybroker.wire.messages.describe_cluster import DescribeClusterRequest
@@ -54,6 +55,12 @@ def context():
         config=BrokerConfig.from_properties({"log.dirs": "/a,/b", "broker.rack": "r"}),
         metadata=Image(
             topics={"u": None, "t": None},
+            cluster_id="a cluster",
+            brokers={
+                1: BrokerImage(
+                    1, 5, bytes(16), (EndpointImage("PLAINTEXT", "h", 9, 0),), (), "r", False, False, ()
+                )
+            },
             configs={
                 (2, "t"): {"retention.ms": "5"},
                 (4, ""): {"min.insync.replicas": "1"},
