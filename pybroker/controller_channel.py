@@ -32,10 +32,10 @@ _ATTEMPT_MS: Final = 5_000
 
 
 class QuorumLeader(Protocol):
-    """The leader of the metadata quorum as this node knows it; id -1 when it knows none."""
+    """The leader of the metadata quorum as this node knows it; node id -1 when it knows none."""
 
     @property
-    def id(self) -> int: ...
+    def node_id(self) -> int: ...
 
     @property
     def epoch(self) -> int: ...
@@ -110,7 +110,7 @@ class ControllerChannel:
         if address is None or self._client is None:
             self._retry_later(asked)
             return
-        who = leader.id, leader.epoch, address
+        who = leader.node_id, leader.epoch, address
         if who == asked.asked_leader:
             return
         asked.asked_leader = who
@@ -178,7 +178,7 @@ class _Asked:
         self.deadline_ms = deadline_ms
         self.answer: Deferred[Any] = Deferred()
         self.attempt = 0
-        # (id, epoch, address) of the leader whose answer is awaited.
+        # (node id, epoch, address) of the leader whose answer is awaited.
         self.asked_leader: tuple[int, int, Address] | None = None
         # The controller of this process owes the answer.
         self.is_here = False
