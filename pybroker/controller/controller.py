@@ -385,7 +385,12 @@ class Controller:
         """Register this broker's new incarnation. `previous_broker_epoch` is that of the clean-shutdown
         marker: without a matching one every partition gets a new leader epoch."""
         return self._submit(
-            lambda image: brokers.register(image, request, self._log.end_offset),
+            lambda image: brokers.register_own(
+                image,
+                request,
+                next_offset=self._log.end_offset,
+                config=self._broker_settings.of(image),
+            ),
             lambda code, message=None: brokers.refuse_registration(code),
         )
 

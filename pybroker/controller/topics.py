@@ -230,16 +230,19 @@ class TopicControl:
         defaults = self._settings.topic_defaults()
         count = defaults.partitions if topic.num_partitions == -1 else topic.num_partitions
         factor = defaults.replication_factor if topic.replication_factor == -1 else topic.replication_factor
-        if len(brokers) == 1 and factor == 1:
-            # All partitions begin alike: they share the object, also over requests.
-            if self._only_brokers is not brokers:
-                self._only_partition = new_partition(0, place(brokers, 1, 1, self._rng)[0], brokers)
-                self._only_brokers = brokers
-            return (self._only_partition,) * count
-        return tuple(
-            new_partition(index, replicas, brokers)
-            for index, replicas in enumerate(place(brokers, count, factor, self._rng))
-        )
+        try:
+            if len(brokers) == 1 and factor == 1:
+                # All partitions begin alike: they share the object, also over requests.
+                if self._only_brokers is not brokers:
+                    self._only_partition = new_partition(0, place(brokers, 1, 1, self._rng)[0], brokers)
+                    self._only_brokers = brokers
+                return (self._only_partition,) * count
+            lists = place(brokers, count, factor, self._rng)
+        except ApiError as error:
+            raise ApiError(
+                error.code, f"Unable to replicate the partition {factor} time(s): {error.message}"
+            ) from error
+        return tuple(new_partition(index, replicas, brokers) for index, replicas in enumerate(lists))
 
     @staticmethod
     def _assigned_partitions(image: MetadataImage, topic: CreatableTopic) -> tuple[PartitionImage, ...]:

@@ -75,6 +75,27 @@ def write_version(record: Message) -> int:
     return record.VERSIONS[1]
 
 
+def changed_partition(old: PartitionImage, record: PartitionChangeRecord) -> PartitionImage:
+    """The partition after one change: what the record leaves out stays, and its epochs go up by one, that of
+    the leader only when the record names one."""
+    moved = record.leader != NO_LEADER_CHANGE
+    elr, last_known_elr = record.eligible_leader_replicas, record.last_known_elr
+    return PartitionImage(
+        old.replicas if record.replicas is None else tuple(record.replicas),
+        old.isr if record.isr is None else tuple(record.isr),
+        record.leader if moved else old.leader,
+        # Every election is a new epoch, also one that the same broker wins.
+        old.leader_epoch + moved,
+        old.partition_epoch + 1,
+        old.directories if record.directories is None else tuple(record.directories),
+        old.removing_replicas if record.removing_replicas is None else tuple(record.removing_replicas),
+        old.adding_replicas if record.adding_replicas is None else tuple(record.adding_replicas),
+        old.eligible_leader_replicas if elr is None else tuple(elr),
+        old.last_known_elr if last_known_elr is None else tuple(last_known_elr),
+        old.leader_recovery_state if record.leader_recovery_state < 0 else record.leader_recovery_state,
+    )
+
+
 class _TopicBuild:
     """A topic that records of this round touch."""
 
@@ -231,23 +252,7 @@ class ImageBuilder:
         old = build.partitions[index] if 0 <= index < len(build.partitions) else None
         if old is None:
             raise CorruptionError(f"change of the unknown partition {index} of topic {build.name!r}")
-        moved = record.leader != NO_LEADER_CHANGE
-        build.partitions[index] = PartitionImage(
-            old.replicas if record.replicas is None else tuple(record.replicas),
-            old.isr if record.isr is None else tuple(record.isr),
-            record.leader if moved else old.leader,
-            # Every election is a new epoch, also one that the same broker wins.
-            old.leader_epoch + moved,
-            old.partition_epoch + 1,
-            old.directories if record.directories is None else tuple(record.directories),
-            old.removing_replicas if record.removing_replicas is None else tuple(record.removing_replicas),
-            old.adding_replicas if record.adding_replicas is None else tuple(record.adding_replicas),
-            old.eligible_leader_replicas
-            if record.eligible_leader_replicas is None
-            else tuple(record.eligible_leader_replicas),
-            old.last_known_elr if record.last_known_elr is None else tuple(record.last_known_elr),
-            old.leader_recovery_state if record.leader_recovery_state < 0 else record.leader_recovery_state,
-        )
+        build.partitions[index] = changed_partition(old, record)
 
     def remove_topic(self, record: RemoveTopicRecord) -> None:
         build = self._build_of(record.topic_id)

@@ -294,9 +294,9 @@ def test_log_and_snapshot_must_meet():
     ("fields", "code"),
     [
         ({"cluster_id": "other"}, 104),
-        ({"log_dirs": []}, 42),
-        ({"log_dirs": [DIRECTORY_ID, DIRECTORY_ID]}, 42),
-        ({"features": []}, 35),
+        ({"log_dirs": []}, 119),
+        ({"log_dirs": [DIRECTORY_ID, DIRECTORY_ID]}, 119),
+        ({"features": []}, 119),
     ],
 )
 def test_refused_registrations(fields, code):
