@@ -127,8 +127,6 @@ class Broker:
         """Called now and then when there is nothing to compact."""
         self.clean_in_slices = False
         """Compact in small slices between requests, without effects: for files in memory."""
-        self.peers: Peers | None = None
-        """How other nodes are reached. To be set before `start`."""
         self._static_config = config
         self._files = files
         self._open_files_max = (open_read_files_max, open_write_files_max)
