@@ -759,6 +759,14 @@ class Partition:
         if self._low_waiters:
             self._wake(self._low_waiters, self.low_watermark, _NONE)
 
+    def isr_changed(self) -> None:
+        """The controller committed another ISR, or replicas, of this leader epoch."""
+        self.raise_high_watermark()
+        self._wake_waiters()
+        self._wake_tail_watchers()
+        if self._low_waiters:
+            self._wake(self._low_waiters, self.low_watermark, _NONE)
+
     def check_lag(self) -> None:
         """Propose an ISR without those that lag; to be called every replica.lag.time.max.ms / 2."""
         replication = self.replication
