@@ -3,8 +3,10 @@
 Behaviour: batches from the one that holds the offset asked for, within the byte budgets of request, partition
 and broker; the first batch of the first non-empty partition comes whole even beyond them, after it an
 incomplete first batch is left out. Waits up to max_wait for min_bytes. Sessions as KIP-227, topics by id from
-v13. A consumer's leader epoch is checked (KIP-320), a diverging epoch is answered from v12.
-Deviations: none known. A fetch as a replica is refused, for no broker here has followers yet.
+v13. A leader epoch is checked (KIP-320), a diverging epoch is answered from v12. Consumers may read from a
+follower from v11, up to its high watermark, and are sent there where `replica.selector.class` says so
+(KIP-392). A follower reads to the log end; what it asks for is what it has: its leader counts it.
+Deviations: none known.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from pybroker.handlers.fetch_sessions import SESSION_PARTITIONS_MAX, FetchContex
 from pybroker.handlers.nodes import LeaderHints
 from pybroker.handlers.parts import join, parts
 from pybroker.log.partition_log import ColdRead
+from pybroker.replication.partition import READ_LOG_END
+from pybroker.replication.replica_selector import RACK_AWARE, preferred_read_replica
 from pybroker.wire.messages.fetch import (
     AbortedTransaction,
     EpochEndOffset,
@@ -32,6 +36,7 @@ from pybroker.wire.messages.fetch import (
 )
 
 _FUTURE_REPLICA_ID = -3
+_FIRST_FROM_FOLLOWERS = 11
 _FIRST_WITH_LEADERS = 16
 _LED_ELSEWHERE = (ErrorCode.NOT_LEADER_OR_FOLLOWER, ErrorCode.FENCED_LEADER_EPOCH)
 _READ_COMMITTED = 1
@@ -52,7 +57,7 @@ def handle(context: Context, request: Request) -> FetchResponse | Deferred[Fetch
         return FetchResponse(error_code=fetch_context.error)
     if message.isolation_level not in (0, 1) and _any_partition_is_there(context, request, fetch_context):
         return _refuse_all(message, request.version)
-    results, ready, cold = _read(context, request, fetch_context, may_block=False)
+    results, ready, cold = _read(context, request, fetch_context, is_first=True)
     if cold:
         return _when_warm(context, request, fetch_context, cold)
     if ready or message.max_wait <= 0:
@@ -61,16 +66,22 @@ def handle(context: Context, request: Request) -> FetchResponse | Deferred[Fetch
 
 
 def _read(
-    context: Context, request: Request, fetch_context: FetchContext, *, may_block: bool = True
+    context: Context, request: Request, fetch_context: FetchContext, *, is_first: bool = False
 ) -> tuple[_Results, bool, list[ColdRead]]:
-    """Read every partition once. Returns the results, whether they must be answered without waiting, and,
-    unless `may_block`, the reads to be done off the loop first because their bytes are not in memory."""
+    """Read every partition once. Returns the results, whether they must be answered without waiting, and the
+    reads to be done off the loop first because their bytes are not in memory. When the request comes in and
+    `is_first`, nothing blocks and a follower's progress is noted; later reads do block."""
     message: FetchRequest = request.message
     version = request.version
-    replica_id = message.replica_state.replica_id if version >= 15 else message.replica_id
+    replica_id = _replica_id(request)
     is_follower = replica_id >= 0
     # The future replica of a log directory reads to the log's end.
     isolation_level = message.isolation_level if replica_id != _FUTURE_REPLICA_ID else 0
+    if is_follower:
+        isolation_level = READ_LOG_END
+    replica_epoch = message.replica_state.replica_epoch
+    from_follower = version >= _FIRST_FROM_FOLLOWERS and not is_follower
+    rack = message.rack_id if from_follower and context.config["replica.selector.class"] == RACK_AWARE else ""
     budget = min(message.max_bytes, context.config["fetch.max.bytes"])
     min_bytes = min(message.min_bytes, budget)
     by_id = version >= 13
@@ -113,15 +124,23 @@ def _read(
             data.error_code = error
             answer_now = True
             continue
-        if is_follower:
-            # No broker follows here.
-            told_epoch = epoch >= 0
-            data.error_code = (
-                ErrorCode.UNKNOWN_LEADER_EPOCH if told_epoch else ErrorCode.NOT_LEADER_OR_FOLLOWER
-            )
+        if is_follower and (
+            error := partition.check_replica_fetch(replica_id, replica_epoch, told_epoch=epoch >= 0)
+        ):
+            data.error_code = error
             answer_now = True
             continue
-        if version >= 12 and asked.last_fetched_epoch >= 0:
+        if rack and partition.replication is not None:
+            data.preferred_read_replica = preferred_read_replica(
+                partition, context.metadata.brokers, context.broker_id, rack, asked.fetch_offset
+            )
+            if data.preferred_read_replica >= 0:
+                data.high_watermark = partition.high_watermark
+                data.last_stable_offset = partition.last_stable_offset
+                data.log_start_offset = partition.log_start_offset
+                answer_now = True
+                continue
+        if version >= 12 and asked.last_fetched_epoch >= 0 and (partition.is_leader or from_follower):
             found_epoch, end_offset = partition.epoch_end_offset(asked.last_fetched_epoch)
             if found_epoch < 0 or end_offset < 0 or asked.fetch_offset < partition.log_start_offset:
                 data.error_code = ErrorCode.OFFSET_OUT_OF_RANGE
@@ -136,12 +155,14 @@ def _read(
                 continue
         # A budget below 0 is one of 0 for all partitions but the first.
         limit = min(asked.partition_max_bytes, budget if len(results) == 1 else max(budget - read_bytes, 0))
+        log_end_offset = partition.log_end_offset
         outcome = partition.read(
             asked.fetch_offset,
             max(limit, 0),
             isolation=isolation_level,
             min_one_batch=read_bytes == 0 and limit >= 0,
-            may_block=may_block,
+            may_block=not is_first,
+            as_follower=from_follower,
         )
         if outcome.cold is not None:
             cold.append(outcome.cold)
@@ -162,6 +183,13 @@ def _read(
         data.last_stable_offset = outcome.last_stable_offset
         data.log_start_offset = outcome.log_start_offset
         records = outcome.records
+        if is_follower:
+            if is_first:
+                partition.note_replica_fetch(
+                    replica_id, asked.fetch_offset, asked.log_start_offset, log_end_offset, replica_epoch
+                )
+            if partition.holds_back(replica_id, len(records), is_first=is_first):
+                continue
         if read_bytes and records and _is_first_batch_cut(records):
             continue
         data.records = records
@@ -175,6 +203,11 @@ def _read(
     if unknown or missing:
         results += unknown + missing
     return results, ready, cold
+
+
+def _replica_id(request: Request) -> int:
+    message: FetchRequest = request.message
+    return message.replica_state.replica_id if request.version >= 15 else message.replica_id
 
 
 def _why_missing(context: Context, entry: SessionPartition, by_id: bool) -> ErrorCode:
@@ -324,12 +357,13 @@ def _wait(
     deadline = timers.schedule(deadline_ms, finish)
     connection.on_close(reply, stop)
     by_id = request.version >= 13
+    is_follower = _replica_id(request) >= 0
     for entry in fetch_context.partitions:
         local = context.topics_by_id.get(entry.topic_id) if by_id else context.topics.get(entry.name or "")
         if local is not None and 0 <= entry.asked.partition < len(local.partitions):
             partition = local.partitions[entry.asked.partition]
             if partition is not None:
-                watches.append(partition.on_append(woken))
+                watches.append(partition.on_log_end(woken) if is_follower else partition.on_append(woken))
     return reply
 
 

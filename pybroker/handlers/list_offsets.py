@@ -2,7 +2,8 @@
 
 Behaviour: offset by timestamp, or by one of the special timestamps -1 latest, -2 earliest, -3 maximum
 timestamp (v7), -4 earliest local (v8), -5 latest tiered (v9), -6 earliest pending upload (v11); one below
-its version, or unknown, is UNSUPPORTED_VERSION for the partition. A partition named twice is INVALID_REQUEST,
+its version, or unknown, is UNSUPPORTED_VERSION for the partition. OFFSET_NOT_AVAILABLE (v5) while a new
+leader does not know yet how far its predecessor had committed. A partition named twice is INVALID_REQUEST,
 answered once; a topic named twice is one topic.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 from pybroker.common.errors import ErrorCode
 from pybroker.handlers.context import Context, Request, Steps, in_slices
+from pybroker.replication.partition import READ_LOG_END
 from pybroker.wire.messages.list_offsets import (
     ListOffsetsPartition,
     ListOffsetsPartitionResponse,
@@ -18,6 +20,7 @@ from pybroker.wire.messages.list_offsets import (
     ListOffsetsTopicResponse,
 )
 
+_FIRST_NOT_AVAILABLE = 5
 _FIRST_VERSION_OF = {-1: 1, -2: 1, -3: 7, -4: 8, -5: 9, -6: 11}
 
 
@@ -82,7 +85,10 @@ def _look_up(
     elif error := partition.check_leader_epoch(asked.current_leader_epoch):
         answer.error_code = error
     else:
-        # Only consumers have an isolation level.
-        found = partition.list_offset(timestamp, message.isolation_level if message.replica_id == -1 else 0)
+        # Only consumers have an isolation level; replicas see the whole log.
+        isolation = message.isolation_level if message.replica_id == -1 else READ_LOG_END
+        found = partition.list_offset(timestamp, isolation)
         answer.error_code, answer.timestamp, answer.offset, answer.leader_epoch = found
+        if answer.error_code == ErrorCode.OFFSET_NOT_AVAILABLE and version < _FIRST_NOT_AVAILABLE:
+            answer.error_code = ErrorCode.LEADER_NOT_AVAILABLE
     return answer

@@ -1,9 +1,10 @@
 """Produce (key 0), versions 3-13.
 
 Behaviour: appends each batch to its partition and answers when the requested guarantee holds: acks=0
-never answers (and closes the connection after an error), acks=1 and acks=all answer once the high watermark
-has passed the batch, which on a single replica is at once with `pybroker.durability=os` and after the group
-commit with `fsync`. One partition named twice in a request gets one answer, for the last batch, as in Kafka.
+never answers (and closes the connection after an error), acks=all answers once the high watermark has passed
+the batch, acks=1 once the leader counts it for itself: at once with `pybroker.durability=os` and after the
+group commit with `fsync`. acks=all with fewer than min.insync.replicas in sync is refused. One partition
+named twice in a request gets one answer, for the last batch, as in Kafka.
 Deviations: null records are answered with INVALID_RECORD, where Kafka never answers.
 A request with a transactional id is admitted by the transaction coordinator first: `produce_transactions`.
 """
@@ -104,6 +105,7 @@ def _append(
                 now_ms=context.clock.wall_ms(),
                 verification=None if admission is None else admission.verifications.get((local.name, index)),
                 verify=admission is None or admission.verify,
+                acks=acks,
             )
             answer = PartitionProduceResponse(
                 index=index,
@@ -119,7 +121,9 @@ def _append(
                     BatchIndexAndErrorMessage(batch_index=at, batch_index_error_message=text)
                     for at, text in outcome.record_errors
                 ]
-            elif partition.high_watermark < outcome.end_offset:
+            elif partition.high_watermark < outcome.end_offset and (
+                acks != 1 or partition.counted_end_offset < outcome.end_offset
+            ):
                 waiting.append((partition, outcome.end_offset, answer))
             if overruled and (error_of_another := overruled.get(_place(topic, index))):
                 answer = _refused(index, error_of_another)
@@ -312,7 +316,10 @@ def _when_safe(
     timeout_ms = max(request.message.timeout, 0)
     timer = context.timers.schedule(context.clock.monotonic_ms() + timeout_ms, expire)
     for partition, end_offset, answer in waiting:
-        partition.on_high_watermark(end_offset, partial(settle, answer))
+        if request.message.acks == 1:
+            partition.on_counted_end(end_offset, partial(settle, answer))
+        else:
+            partition.on_high_watermark(end_offset, partial(settle, answer))
     return deferred
 
 

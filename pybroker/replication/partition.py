@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from pybroker.common.errors import CorruptionError, ErrorCode, StorageError
 from pybroker.log.config import LONG_MAX, LogConfig
@@ -135,6 +135,14 @@ _STORAGE: Final = ErrorCode.KAFKA_STORAGE_ERROR
 _TOO_FEW: Final = ErrorCode.NOT_ENOUGH_REPLICAS
 
 
+class LeaderThrottle(Protocol):
+    """What a leader asks before it answers a follower that is not in sync."""
+
+    def is_leader_throttled(self, partition: Partition) -> bool: ...
+
+    def note_sent(self, partition: Partition, count: int) -> None: ...
+
+
 _Waiter = tuple[int, int, Callable[[ErrorCode], None]]
 """(offset, number, callback)."""
 
@@ -179,6 +187,7 @@ class Partition:
         "partition",
         "plain",
         "replication",
+        "throttle",
         "topic",
         "topic_id",
     )
@@ -202,6 +211,8 @@ class Partition:
         self.on_counted: Callable[[], None] | None = None
         # As a leader: there is a proposal in `replication` to be sent. Set by the replica manager.
         self.on_proposal: Callable[[Partition], None] | None = None
+        # Of the broker, if it has one.
+        self.throttle: LeaderThrottle | None = None
         self._fsync = durability == "fsync"
         # Appends waiting for the high watermark: a heap of (offset, number, callback).
         self._waiters: list[_Waiter] = []
@@ -758,6 +769,18 @@ class Partition:
             self.raise_high_watermark()
         if self._low_waiters:
             self._wake(self._low_waiters, self.low_watermark, _NONE)
+
+    def holds_back(self, broker_id: int, count: int, *, is_first: bool) -> bool:
+        """Whether a follower gets nothing of what it read now, for replication throttles; else `count` bytes
+        go there. Followers in sync are never held back."""
+        throttle, replication = self.throttle, self.replication
+        if throttle is None or replication is None or not count:
+            return False
+        if broker_id not in replication.isr and throttle.is_leader_throttled(self):
+            return True
+        if is_first:
+            throttle.note_sent(self, count)
+        return False
 
     def isr_changed(self) -> None:
         """The controller committed another ISR, or replicas, of this leader epoch."""

@@ -247,6 +247,7 @@ class ReplicaManager:
         log = environment.logs.get_or_create(topic.name, index, topic.topic_id, config)
         partition = Partition(topic.name, index, topic.topic_id, log, self.durability)
         partition.on_proposal = self._propose
+        partition.throttle = self.throttle
         hosted = self._hosted[topic.topic_id, index] = _Hosted(partition)
         environment.on_hosted(topic, index, partition)
         return hosted
