@@ -34,6 +34,7 @@ from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
 from pybroker.controller.metadata_log import open_metadata_log
 from pybroker.controller.producer_ids import ProducerIdBlock
+from pybroker.controller.quorum import MetadataQuorum, QuorumOptions
 from pybroker.controller.topic_names import CONSUMER_OFFSETS, TRANSACTION_STATE
 from pybroker.coordinator.host import CoordinatorHost, HostEnvironment, HostSettings
 from pybroker.groups.shard import GroupShard
@@ -268,8 +269,15 @@ class Broker:
         cluster_id = logs.open(self.node_id)
         logs.on_work = self._effects_wait
         directory_ids = [_directory_id(directory) for directory in logs.log_directories]
-        controller = context.controller = Controller(
-            ControllerSettings(cluster_id=cluster_id, directory_id=_directory_id(logs.metadata_directory())),
+        quorum = context.quorum = MetadataQuorum(
+            QuorumOptions(
+                node_id=self.node_id,
+                cluster_id=cluster_id,
+                directory_id=_directory_id(logs.metadata_directory()),
+                standalone=True,
+                snapshot_bytes=config["metadata.log.max.record.bytes.between.snapshots"],
+                snapshot_interval_ms=config["metadata.log.max.snapshot.interval.ms"],
+            ),
             files=self._files,
             log=open_metadata_log(
                 logs,
@@ -279,17 +287,25 @@ class Broker:
             ),
             clock=self.clock,
             rng=self._rng,
+            timers=self.timers,
+            run_blocking=self._run_blocking,
+            report=lambda line: self.report(line),
+        )
+        controller = context.controller = Controller(
+            ControllerSettings(),
+            quorum=quorum,
+            files=self._files,
+            rng=self._rng,
             config=config,
         )
-        controller.on_effects = self._effects_wait
         logs.on_directory_failed = self._directory_failed
         logs.on_creatable = self._host_incomplete
         previous_epoch = logs.broker_epoch
-        controller.start()
+        quorum.start()
         registration = controller.register_broker(
             self._registration(cluster_id, directory_ids, previous_epoch)
         )
-        controller.flush()
+        quorum.flush()
         if registration.value.error_code:
             raise ConfigError(
                 "the metadata log cannot be served by this broker: registration was refused with "
@@ -317,7 +333,7 @@ class Broker:
         logs.load(lookup)
         for topic in image.topics.values():
             self._host(image, topic)
-        controller.on_image(self._apply)
+        quorum.on_image(self._apply)
 
     def _registration(
         self, cluster_id: str, directory_ids: list[bytes], previous_epoch: int
@@ -361,7 +377,7 @@ class Broker:
             return
         self._next_tick_ms = now_ms + _TICK_INTERVAL_MS
         self._context.logs.tick(now_ms)
-        self._context.controller.tick(now_ms)
+        self._context.quorum.tick(now_ms)
         if self.clean_in_slices and self._context.logs.cleaner.busy:
             self._clean_slice()
         self._host_incomplete()
@@ -372,9 +388,6 @@ class Broker:
         while (flush_round := self._context.logs.take_flush_round()) is not None:
             effects.append(flush_round)
         effects += self._context.logs.cleaner.take_effects()
-        effect = self._context.controller.take_effect()
-        if effect is not None:
-            effects.append(effect)
         return effects
 
     def _effects_wait(self) -> None:
@@ -391,7 +404,7 @@ class Broker:
         logs = self._context.logs
         metadata_log = logs.directory_of(METADATA_TOPIC, 0)
         if metadata_log is not None and path == metadata_log.path:
-            self._context.controller.storage_failed(StorageError(f"{path} is offline"))
+            self._context.quorum.storage_failed(StorageError(f"{path} is offline"))
         for coordinator in self._coordinators.values():
             coordinator.check_leaders()
         if last:

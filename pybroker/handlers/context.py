@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pybroker.common.deferred import Deferred
     from pybroker.common.timers import TimerQueue
     from pybroker.controller import Controller
+    from pybroker.controller.quorum import MetadataQuorum
     from pybroker.coordinator.host import CoordinatorHost
     from pybroker.groups.shard import GroupShard
     from pybroker.handlers.fetch_sessions import FetchSessionCache
@@ -170,6 +171,7 @@ class Context:
         "logs",
         "metadata",
         "producer_ids",
+        "quorum",
         "run_blocking",
         "telemetry",
         "timers",
@@ -184,6 +186,7 @@ class Context:
     metadata: MetadataImage
     """The newest image that this broker acts on; a request is answered from one image."""
     controller: Controller
+    quorum: MetadataQuorum
     logs: LogManager
     timers: TimerQueue
     fetch_sessions: FetchSessionCache

@@ -6,9 +6,10 @@ Another topic or partition than `__cluster_metadata`-0 is refused with UNKNOWN_T
 
 from __future__ import annotations
 
+from pybroker.common.deferred import Deferred
 from pybroker.handlers.context import Context, Request
 from pybroker.wire.messages.describe_quorum import DescribeQuorumResponse
 
 
-def handle(context: Context, request: Request) -> DescribeQuorumResponse:
-    return context.controller.describe_quorum(request.message)
+def handle(context: Context, request: Request) -> Deferred[DescribeQuorumResponse]:
+    return context.quorum.handle(request.message)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from pybroker.common.errors import StorageError
+from pybroker.raft.snapshot import SnapshotId
 from pybroker.records.batch import HEADER_SIZE, read_header
 
 
@@ -64,6 +65,15 @@ class RaftLog(Protocol):
 
     def reset(self, offset: int) -> None:
         """Remove everything and go on, empty, after a snapshot that ends at `offset`."""
+
+
+def log_contains(log: RaftLog, snapshot: SnapshotId) -> bool:
+    """Whether the log goes on after the snapshot: by its epoch, not by its length alone."""
+    if snapshot.end_offset == 0 or snapshot.end_offset <= log.start_offset:
+        return True
+    epoch, end_offset = log.end_offset_for_epoch(snapshot.epoch)
+    start_offset = log.end_offset_for_epoch(snapshot.epoch - 1)[1]
+    return epoch == snapshot.epoch and start_offset < snapshot.end_offset <= end_offset
 
 
 class MemoryRaftLog:

@@ -30,7 +30,7 @@ from pybroker.common.errors import CorruptionError, ErrorCode, InvariantError, S
 from pybroker.raft import messages, requests, responses, voter_changes
 from pybroker.raft.hard_state import NOBODY, HardState
 from pybroker.raft.leader import LeaderState
-from pybroker.raft.log import RaftLog
+from pybroker.raft.log import RaftLog, log_contains
 from pybroker.raft.messages import Endpoints
 from pybroker.raft.role import Role
 from pybroker.raft.snapshot import SnapshotId
@@ -199,6 +199,8 @@ class Node:
         self.last_fault = ""
 
         self.high_watermark = max(log.start_offset, self._snapshot_end())
+        self.leader_high_watermark = -1
+        """As the leader last told it; this log may not reach there yet. -1: not told yet."""
         self.persisted_end_offset = log.start_offset
         self.generation = 0
         self._flush_given: Flush | None = None
@@ -209,6 +211,7 @@ class Node:
         self._state_stored = 0
         self._outbox: list[tuple[int, Send | Reply]] = []
         self._correlation_id = 0
+        self._advanced_ms = 0.0
         self._in_flight: dict[int, tuple[int, float]] = {}
         self._backoff: dict[int, float] = {}
         self._waiters: list[_Waiter] = []
@@ -239,12 +242,7 @@ class Node:
         return found
 
     def _log_contains(self, snapshot: SnapshotId) -> bool:
-        """Whether the log goes on after the snapshot: by its epoch, not by its length alone."""
-        if snapshot.end_offset == 0 or snapshot.end_offset <= self.log.start_offset:
-            return True
-        epoch, end_offset = self.log.end_offset_for_epoch(snapshot.epoch)
-        start_offset = self.log.end_offset_for_epoch(snapshot.epoch - 1)[1]
-        return epoch == snapshot.epoch and start_offset < snapshot.end_offset <= end_offset
+        return log_contains(self.log, snapshot)
 
     def _restore(self) -> None:
         """Take up the role that the stored state means."""
@@ -311,16 +309,24 @@ class Node:
         return self.clock.monotonic_ms()
 
     def next_deadline(self) -> float:
-        """When `tick` has something to do, in monotonic milliseconds."""
-        deadlines = [self.election_deadline, self.fetch_deadline]
+        """When `tick` has something to do, in monotonic milliseconds; infinity for a leader without others.
+
+        What was due when time last passed has been done, or waits for something that has its own deadline.
+        """
+        deadlines = [self.election_deadline, self.fetch_deadline, self.update_voter_deadline]
         deadlines += [deadline for _, deadline in self._in_flight.values()]
         deadlines += self._backoff.values()
         deadlines += [waiter.deadline for waiter in self._waiters]
-        if self.leader is not None:
+        if self.leader is not None and not self.is_only_voter:
             deadlines += [self.leader.begin_quorum_due_ms, self.leader.check_quorum_deadline]
         if self.pending_change is not None:
             deadlines.append(self.pending_change.deadline)
-        return min(deadlines)
+        return min((deadline for deadline in deadlines if deadline > self._advanced_ms), default=FOREVER)
+
+    @property
+    def leader_address(self) -> tuple[str, int] | None:
+        """Where the leader listens, as far as that is known."""
+        return None if self.leader_id == NOBODY else self._address(self.leader_id)
 
     # ----------------------------------------------------------------------------------------- inputs
 
@@ -624,7 +630,7 @@ class Node:
                 return
 
     def _expire(self) -> None:
-        now = self.now()
+        now = self._advanced_ms = self.now()
         for node_id in [node for node, (_, deadline) in self._in_flight.items() if deadline <= now]:
             # Its connection may hang: the next request goes elsewhere first.
             del self._in_flight[node_id]
@@ -894,6 +900,7 @@ class Node:
 
     def follower_high_watermark(self, high_watermark: int) -> None:
         """The leader's, as far as the own log goes."""
+        self.leader_high_watermark = max(self.leader_high_watermark, high_watermark)
         self.high_watermark = max(self.high_watermark, min(high_watermark, self.log.end_offset))
 
     # --------------------------------------------------------------------------------------- waiters

@@ -122,7 +122,7 @@ def test_the_loss_of_the_metadata_directory_stops_the_controller_only():
     logs = broker._context.logs
     logs._fail_directory(logs.metadata_directory())
     assert logs.offline_directories == ["/meta"]
-    assert broker._context.controller._failure is not None
+    assert broker._context.quorum.failure is not None
     broker.shutdown()
 
 

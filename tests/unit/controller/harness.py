@@ -7,8 +7,11 @@ from pathlib import Path
 
 from pybroker.common.clock import ManualClock
 from pybroker.common.config import BrokerConfig
+from pybroker.common.effects import BlockingCall
 from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
+from pybroker.controller.quorum import MetadataQuorum, QuorumOptions
 from pybroker.metadata.features import SUPPORTED_FEATURES
 from pybroker.metadata.image import EndpointImage
 from pybroker.raft.log import MemoryRaftLog
@@ -53,8 +56,23 @@ def registration(**fields):
     return BrokerRegistrationRequest(**values)
 
 
+def quorum_options(config, **fields):
+    values = {
+        "node_id": 1,
+        "cluster_id": CLUSTER,
+        "directory_id": DIRECTORY_ID,
+        "endpoints": (("CONTROLLER", "localhost", 9093),),
+        "standalone": True,
+        "snapshot_bytes": config["metadata.log.max.record.bytes.between.snapshots"],
+        "snapshot_interval_ms": config["metadata.log.max.snapshot.interval.ms"],
+        **fields,
+    }
+    return QuorumOptions(**values)
+
+
 class Harness:
-    """A started controller. Flushes are done at once unless `inline=False`."""
+    """A started controller of a quorum of one. Flushes are done at once unless `inline=False`; other blocking
+    work is left to the test, in `effects`."""
 
     def __init__(
         self,
@@ -67,25 +85,48 @@ class Harness:
         seed=1,
         register=True,
         previous_epoch=-1,
+        options=None,
     ):
         self.seed = seed
         self.files = files or MemoryFileSystem()
         self.files.make_dirs(METADATA_DIR)
         self.log = log or MemoryRaftLog(directory=METADATA_DIR)
         self.clock = ManualClock()
-        self.controller = Controller(
-            ControllerSettings(CLUSTER, DIRECTORY_ID, (EndpointImage("CONTROLLER", "localhost", 9093, 0),)),
+        self.timers = TimerQueue()
+        self.effects = []
+        config = BrokerConfig.from_properties(properties or {})
+        rng = random.Random(seed)
+        self.quorum = MetadataQuorum(
+            quorum_options(config, **(options or {})),
             files=self.files,
             log=self.log,
             clock=self.clock,
-            rng=random.Random(seed),
-            config=BrokerConfig.from_properties(properties or {}),
+            rng=rng,
+            timers=self.timers,
+            run_blocking=lambda *call: self.effects.append(BlockingCall(*call)),
+        )
+        self.controller = Controller(
+            ControllerSettings((EndpointImage("CONTROLLER", "localhost", 9093, 0),)),
+            quorum=self.quorum,
+            files=self.files,
+            rng=rng,
+            config=config,
         )
         self.published = []
-        self.controller.on_image(lambda image, delta: self.published.append((image, delta)))
+        self.quorum.on_image(lambda image, delta: self.published.append((image, delta)))
         if start:
-            self.controller.start(registration(previous_broker_epoch=previous_epoch) if register else None)
+            self.start(previous_epoch, register=register)
             self.log.inline = inline
+
+    def start(self, previous_epoch=-1, *, register=True):
+        """As a broker starts: the quorum leads, the broker registers, all of it is synced."""
+        self.quorum.start()
+        if register:
+            self.controller.register_broker(registration(previous_broker_epoch=previous_epoch))
+        self.quorum.flush()
+
+    def take_effect(self):
+        return self.effects.pop(0) if self.effects else None
 
     @property
     def image(self):

@@ -6,7 +6,6 @@ import pytest
 
 from pybroker.common.errors import ConfigError, CorruptionError, InvariantError, StorageError
 from pybroker.common.memory_files import MemoryFileSystem
-from pybroker.controller import ControllerSettings
 from pybroker.controller.bootstrap import encode
 from pybroker.controller.loader import load
 from pybroker.metadata.delta import MetadataDelta
@@ -33,6 +32,8 @@ from tests.unit.controller.harness import (
     state,
     topic,
 )
+
+NOT_CONTROLLER = 41
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_a_decision_sees_what_is_not_committed_yet_and_waits_for_it(waiting):
 
 def test_the_image_is_published_before_the_answer(waiting):
     events = []
-    waiting.controller.on_image(lambda image, delta: events.append([t.name for t in delta.created_topics]))
+    waiting.quorum.on_image(lambda image, delta: events.append([t.name for t in delta.created_topics]))
     for name in "ab":
         waiting.create_raw(topic(name)).then(
             lambda response: events.append((response.topics[0].name, list(waiting.image.topics)))
@@ -94,7 +95,6 @@ def test_every_published_image_is_its_own(waiting):
 
 def test_callbacks_may_ask_the_controller_again(waiting):
     waiting.log.inline = True
-    controller = waiting.controller
     answers = []
 
     def also(image, delta):
@@ -102,7 +102,7 @@ def test_callbacks_may_ask_the_controller_again(waiting):
             if len(image.topics) < 4:
                 answers.append(waiting.create_raw(topic(made.name + "x")))
 
-    controller.on_image(also)
+    waiting.quorum.on_image(also)
     assert waiting.create(topic("a"))[0][1] == 0
     assert list(waiting.image.topics) == ["a", "ax", "axx", "axxx"]
     assert all(answer.done for answer in answers)
@@ -133,7 +133,7 @@ def test_a_failed_sync_ends_it(waiting):
     waiting.log.inline = False
     created = waiting.create_raw(topic("b"))
     repeated = waiting.create_raw(topic("b"))
-    waiting.controller.storage_failed(StorageError("sync failed"))
+    waiting.quorum.storage_failed(StorageError("sync failed"))
     assert created.value.topics[0].error_code == repeated.value.topics[0].error_code == 56
     assert waiting.create(topic("c")) == [("c", 56, None)]
     assert waiting.create_partitions(("a", 3, None)) == [("a", 56, None)]
@@ -233,12 +233,10 @@ def test_the_voters_of_the_log_stay_as_they_are():
     stated = load(harness.files, harness.log, CLUSTER).history.voters
     assert stated[0].endpoints == (("CONTROLLER", "localhost", 9093),)
     data = bytes(harness.log.data)
-    harness = Harness(log=MemoryRaftLog(data, directory=METADATA_DIR), files=harness.files, start=False)
-    harness.controller._settings = ControllerSettings(CLUSTER, DIRECTORY_ID)
-    harness.controller.start(registration())
-    harness.log.inline = True
-    harness.controller._maybe_snapshot(force=True)
-    effect = harness.controller.take_effect()
+    log = MemoryRaftLog(data, directory=METADATA_DIR)
+    harness = Harness(log=log, files=harness.files, options={"endpoints": ()})
+    harness.quorum.maybe_snapshot(force=True)
+    effect = harness.take_effect()
     effect.run()
     effect.complete(None)
     _, content = load_latest_snapshot(harness.files, METADATA_DIR)
@@ -261,16 +259,17 @@ def test_a_quorum_of_several_is_refused():
 
 def test_not_started():
     harness = Harness(start=False)
+    assert not harness.controller.active
+    assert harness.create(topic("a")) == [("a", NOT_CONTROLLER, None)]
     with pytest.raises(InvariantError):
-        harness.controller.allocate_producer_ids()
+        harness.quorum.epoch  # noqa: B018
 
 
 def test_open_transaction_is_aborted():
     harness = Harness()
     harness.create(topic("a"))
-    node = harness.controller._node
     values = [encode(BeginTransactionRecord()), encode(TopicRecord(name="z", topic_id=b"z" * 16))]
-    node.propose(values)
+    harness.quorum.node.propose(values)
     loaded = load(harness.files, harness.log, CLUSTER)
     assert loaded.in_transaction
     assert list(loaded.image.topics) == ["a"]
@@ -322,19 +321,16 @@ def small_snapshots(**options):
 
 
 def take(harness):
-    effect = harness.controller.take_effect()
+    effect = harness.take_effect()
     assert effect is not None
     return effect
 
 
 def test_snapshot_when_the_log_has_grown():
     harness = small_snapshots()
-    calls = []
-    harness.controller.on_effects = lambda: calls.append(1)
-    assert harness.controller.take_effect() is None
-    while not harness.controller.has_effect:
+    assert harness.take_effect() is None
+    while not harness.effects:
         harness.create(topic(f"t{len(harness.image.topics)}", configs=[("retention.ms", "5")]))
-    assert calls == [1]
     effect = take(harness)
     snapshot = SnapshotId(harness.image.offset + 1, 1)
     # What comes while it is written is not in it, and not the reason for another one.
@@ -358,10 +354,10 @@ def test_old_snapshots_go_and_a_failed_one_is_tried_again_later():
     failed = False
     while taken < 4:
         harness.alter((4, "1", [("my.plugin", SET, "x" * 500)]))
-        effect = harness.controller.take_effect()
+        effect = harness.take_effect()
         if effect is None:
             continue
-        assert harness.controller.take_effect() is None
+        assert harness.take_effect() is None
         if not failed:
             failed = True
             effect.complete(OSError("no space"))

@@ -13,15 +13,18 @@ import pytest
 
 from pybroker.common.clock import ManualClock
 from pybroker.common.config import BrokerConfig
+from pybroker.common.effects import BlockingCall
 from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
 from pybroker.controller.metadata_log import open_metadata_log
+from pybroker.controller.quorum import MetadataQuorum
 from pybroker.log.manager import LogManager
 from pybroker.raft.snapshot import list_snapshots
 from pybroker.wire.messages.create_topics import CreateTopicsRequest
 from pybroker.wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from tests.crashing_files import Crash, CrashingFileSystem
-from tests.unit.controller.harness import CLUSTER, DIRECTORY_ID, METADATA_DIR, registration, topic
+from tests.unit.controller.harness import CLUSTER, METADATA_DIR, quorum_options, registration, topic
 
 NOW = 1_700_000_000_000
 SEGMENT_BYTES = 1500
@@ -43,20 +46,29 @@ class Metadata:
         )
         self.logs.open(1, CLUSTER)
         self.log = open_metadata_log(self.logs, segment_bytes=SEGMENT_BYTES)
-        self.controller = Controller(
-            ControllerSettings(CLUSTER, DIRECTORY_ID),
+        self.effects = []
+        config = BrokerConfig.from_properties(PROPERTIES)
+        rng = random.Random(seed)
+        self.quorum = MetadataQuorum(
+            quorum_options(config, endpoints=()),
             files=files,
             log=self.log,
             clock=self.clock,
-            rng=random.Random(seed),
-            config=BrokerConfig.from_properties(PROPERTIES),
+            rng=rng,
+            timers=TimerQueue(),
+            run_blocking=lambda *call: self.effects.append(BlockingCall(*call)),
         )
-        self.controller.start(registration())
+        self.controller = Controller(
+            ControllerSettings(), quorum=self.quorum, files=files, rng=rng, config=config
+        )
+        self.quorum.start()
+        self.controller.register_broker(registration())
+        self.quorum.flush()
         self.work()
 
     def work(self):
         for _ in range(100):
-            effect = self.logs.take_flush_round() or self.controller.take_effect()
+            effect = self.logs.take_flush_round() or (self.effects and self.effects.pop(0)) or None
             if effect is None:
                 return
             error = None
@@ -82,7 +94,7 @@ class Metadata:
     def pass_time(self, milliseconds):
         self.clock.advance(milliseconds)
         self.logs.tick(self.clock.monotonic_ms())
-        self.controller.tick(self.clock.monotonic_ms())
+        self.quorum.tick(self.clock.monotonic_ms())
         self.work()
 
 

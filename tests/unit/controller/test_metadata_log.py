@@ -10,7 +10,7 @@ from pybroker.common.clock import ManualClock
 from pybroker.common.memory_files import MemoryFileSystem
 from pybroker.controller.metadata_log import CLUSTER_METADATA_ID, open_metadata_log
 from pybroker.log.manager import LogManager
-from tests.unit.controller.harness import CLUSTER, METADATA_DIR, Harness, registration, state, topic
+from tests.unit.controller.harness import CLUSTER, METADATA_DIR, Harness, state, topic
 
 LOG_FILE = f"{METADATA_DIR}/00000000000000000000.log"
 
@@ -22,7 +22,7 @@ class DiskHarness(Harness):
         self.logs.open(1, CLUSTER)
         log = open_metadata_log(self.logs)
         super().__init__(log=log, files=files, start=False)
-        self.controller.start(registration(previous_broker_epoch=previous_epoch))
+        self.start(previous_epoch)
 
     def rounds(self):
         while (work := self.logs.take_flush_round()) is not None:

@@ -91,10 +91,10 @@ def test_replay_equals_live_state(steps):
             assert state(harness.image) == state(before)
         elif kind == "snapshot":
             harness.log.flush()
-            harness.controller._snapshot_due = True
-            effect = harness.controller.take_effect()
-            effect.run()
-            effect.complete(None)
+            harness.quorum.maybe_snapshot(force=True)
+            if (effect := harness.take_effect()) is not None:
+                effect.run()
+                effect.complete(None)
     harness.log.flush()
     loaded = load(harness.files, harness.log, CLUSTER).image
     assert loaded == harness.image
@@ -121,7 +121,7 @@ def test_a_crash_at_any_byte_leaves_a_committed_prefix(steps, data):
     """Whatever part of the log's bytes survives beyond the last sync, and in whatever batch it ends."""
     harness = Harness(inline=False)
     states = {harness.log.end_offset: state(harness.image)}
-    harness.controller.on_image(lambda image, delta: states.setdefault(image.offset + 1, state(image)))
+    harness.quorum.on_image(lambda image, delta: states.setdefault(image.offset + 1, state(image)))
     acknowledged = (len(harness.log.data), state(harness.image))
     for kind, argument in steps:
         if kind in ("restart", "snapshot"):
