@@ -59,7 +59,7 @@ def alter(
                 ],
             )
         )
-    return Decision(changes.records, AlterPartitionResponse(topics=answers))
+    return Decision(changes.records, AlterPartitionResponse(topics=answers), atomic=False)
 
 
 def refuse(code: int, message: str | None = None) -> Decision[AlterPartitionResponse]:

@@ -100,7 +100,7 @@ def register(
     records = changes.records
     broker = _registered(request, next_offset + len(records))
     records.append(broker_record(broker))
-    return Decision(records, BrokerRegistrationResponse(broker_epoch=broker.epoch))
+    return Decision(records, BrokerRegistrationResponse(broker_epoch=broker.epoch), atomic=False)
 
 
 def _check_cluster(image: MetadataImage, request: BrokerRegistrationRequest) -> None:
@@ -240,7 +240,7 @@ def register_own(
         ),
         back=broker_id,
     )
-    return Decision(records, BrokerRegistrationResponse(broker_epoch=broker.epoch))
+    return Decision(records, BrokerRegistrationResponse(broker_epoch=broker.epoch), atomic=False)
 
 
 def _elected_alone(
@@ -289,7 +289,7 @@ def fence_expired(
     broker = image.brokers.get(broker_id)
     if broker is None or broker.epoch != broker_epoch:
         return Decision([], None)
-    return Decision(fence(image, broker, config), None)
+    return Decision(fence(image, broker, config), None, atomic=False)
 
 
 def _unfence(image: MetadataImage, broker: BrokerImage, config: BrokerConfig) -> list[Message]:
@@ -326,7 +326,7 @@ def unregister(
     # Whoever registers with this id next starts anew, so what this one holds is nothing to count on.
     changes.react(changes.partitions(in_sync_or_eligible(broker.broker_id)), unclean=broker.broker_id)
     changes.records.append(UnregisterBrokerRecord(broker_id=broker.broker_id, broker_epoch=broker.epoch))
-    return Decision(changes.records, UnregisterBrokerResponse(error_message=None))
+    return Decision(changes.records, UnregisterBrokerResponse(error_message=None), atomic=False)
 
 
 def refuse_unregistration(code: int, message: str | None = None) -> Decision[UnregisterBrokerResponse]:
@@ -350,7 +350,6 @@ class HeartbeatDecision(NamedTuple):
 
     decision: Decision[BrokerHeartbeatResponse]
     in_controlled_shutdown: bool = False
-    fenced: bool = False
 
 
 def heartbeat(
@@ -369,7 +368,7 @@ def heartbeat(
         is_fenced=following.fenced,
         should_shut_down=following.should_shut_down,
     )
-    return HeartbeatDecision(Decision(records, response), following.in_controlled_shutdown, following.fenced)
+    return HeartbeatDecision(Decision(records, response, atomic=False), following.in_controlled_shutdown)
 
 
 def _next_state(

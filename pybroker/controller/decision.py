@@ -13,7 +13,10 @@ R = TypeVar("R")
 
 
 class Decision(NamedTuple, Generic[R]):
-    """The records to commit as one batch, and the response to give when they are committed."""
+    """The records to commit, and the response to give when they are committed."""
 
     records: list[Message]
     response: R
+    atomic: bool = True
+    """One batch, or none of it. Else there may be more records than a batch takes (what follows from one
+    broker may concern every partition), and the first may be seen before the last."""

@@ -57,7 +57,7 @@ def assign(
             topics.append(ResponseTopicData(topic_id=asked.topic_id, partitions=partitions))
         directories.append(ResponseDirectoryData(id_=directory.id_, topics=topics))
     changes.react(down.values(), gone=broker.broker_id)
-    return Decision(changes.records, AssignReplicasToDirsResponse(directories=directories))
+    return Decision(changes.records, AssignReplicasToDirsResponse(directories=directories), atomic=False)
 
 
 def refuse(code: int, message: str | None = None) -> Decision[AssignReplicasToDirsResponse]:

@@ -64,7 +64,7 @@ def elect(
             )
             for asked in request.topic_partitions
         ]
-    return Decision(changes.records, ElectLeadersResponse(replica_election_results=results))
+    return Decision(changes.records, ElectLeadersResponse(replica_election_results=results), atomic=False)
 
 
 def _elect_one(

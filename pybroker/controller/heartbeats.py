@@ -11,8 +11,7 @@ from __future__ import annotations
 from pybroker.metadata.image import MetadataImage
 
 _NO_OFFSET = -1
-_MOST_FREQUENT_CHECKS = 8
-"""How often in a session's time it is looked whether it is over."""
+_CHECKS_PER_SESSION = 8
 
 
 class _Session:
@@ -28,18 +27,19 @@ class _Session:
 class BrokerSessions:
     """Times in milliseconds of a monotonic clock. A session belongs to one epoch of a broker."""
 
-    __slots__ = ("_local", "_sessions", "_timeout_ms")
+    __slots__ = ("_checked_ms", "_local", "_sessions", "_timeout_ms")
 
     def __init__(self, timeout_ms: int, local: int | None = None) -> None:
         """`local` is the broker of this process, None when there is none."""
         self._timeout_ms = timeout_ms
         self._local = local
         self._sessions: dict[int, _Session] = {}
+        self._checked_ms = 0.0
 
     @property
     def check_interval_ms(self) -> float:
         """How long a check may be put off."""
-        return max(1.0, self._timeout_ms / _MOST_FREQUENT_CHECKS)
+        return max(1.0, self._timeout_ms / _CHECKS_PER_SESSION)
 
     def activate(self, image: MetadataImage, now_ms: float) -> None:
         """This controller becomes the active one: all that are not fenced get a full session."""
@@ -48,6 +48,7 @@ class BrokerSessions:
             for broker in image.brokers.values()
             if not broker.fenced
         }
+        self._checked_ms = now_ms
 
     def touch(self, broker_id: int, broker_epoch: int, now_ms: float) -> None:
         """A broker that is registered with this epoch was heard of."""
@@ -70,7 +71,16 @@ class BrokerSessions:
         return now_ms - session.last_contact_ms > self._timeout_ms
 
     def take_expired(self, now_ms: float) -> list[tuple[int, int]]:
-        """(broker id, broker epoch) of the sessions that are over; they are forgotten."""
+        """(broker id, broker epoch) of the sessions that are over; they are forgotten.
+
+        To be called every `check_interval_ms`. When that was not done for half of a session's time, because
+        this process stood still, nobody could be heard either: what is above it does not count.
+        """
+        stalled_ms = now_ms - self._checked_ms - self._timeout_ms / 2
+        self._checked_ms = now_ms
+        if stalled_ms > 0:
+            for session in self._sessions.values():
+                session.last_contact_ms += stalled_ms
         over = [
             (broker_id, session.broker_epoch)
             for broker_id, session in sorted(self._sessions.items())
@@ -111,8 +121,3 @@ class BrokerSessions:
         session = self._sessions.get(broker_id)
         if session is not None and session.controlled_shutdown_offset == _NO_OFFSET:
             session.controlled_shutdown_offset = offset
-
-    def end_controlled_shutdown(self, broker_id: int) -> None:
-        session = self._sessions.get(broker_id)
-        if session is not None:
-            session.controlled_shutdown_offset = _NO_OFFSET

@@ -52,11 +52,12 @@ def allocate_for(
         check_broker_epoch(image, request.broker_id, request.broker_epoch)
     except ApiError as error:
         return refuse(error.code)
-    records, block = _block(image, request.broker_id, request.broker_epoch)
+    decision = _block(image, request.broker_id, request.broker_epoch)
+    block = decision.response
     if not block.length:
         return refuse(ErrorCode.UNKNOWN_SERVER_ERROR)
     response = AllocateProducerIdsResponse(producer_id_start=block.start, producer_id_len=block.length)
-    return Decision(records, response)
+    return Decision(decision.records, response)
 
 
 def refuse(code: int, message: str | None = None) -> Decision[AllocateProducerIdsResponse]:
