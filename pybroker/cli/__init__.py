@@ -14,6 +14,7 @@ _COMMANDS: Final = {
     "connect": ("connect", "Run a Connect worker: source and sink connectors."),
     "dump-log": ("dump_log", "Print what is in log segments, indexes and snapshots."),
     "start": ("start", "Run a broker."),
+    "storage": ("storage", "Format log directories, or look at them."),
 }
 
 
