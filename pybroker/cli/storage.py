@@ -184,8 +184,8 @@ def format_command(
         if is_static and states_quorum:
             raise ConfigError(
                 "You cannot specify controller.quorum.voters and format the node with --initial-controllers "
-                "or --standalone. If you want to use dynamic quorum, please remove controller.quorum.voters and "
-                "specify controller.quorum.bootstrap.servers instead."
+                "or --standalone. If you want to use dynamic quorum, please remove controller.quorum.voters "
+                "and specify controller.quorum.bootstrap.servers instead."
             )
         if is_controller and not (is_static or states_quorum or no_initial_controllers):
             raise ConfigError(

@@ -101,8 +101,8 @@ def _check(found: MetaProperties, path: str, wanted: Format) -> None:
     if found.node_id != wanted.node_id:
         raise ConfigError(
             f"Stored node id {found.node_id} doesn't match previous node id {wanted.node_id} in {path}. If "
-            "you moved your data, make sure your configured node id matches. If you intend to create a new node, "
-            "you should remove all data in your data directories."
+            "you moved your data, make sure your configured node id matches. If you intend to create a new "
+            "node, you should remove all data in your data directories."
         )
 
 
