@@ -116,7 +116,7 @@ class ConnectRecord:
     """What source and sink records share. `timestamp` is in milliseconds since 1970, or None."""
 
     __slots__ = (
-        "headers",
+        "_headers",
         "kafka_partition",
         "key",
         "key_schema",
@@ -144,7 +144,18 @@ class ConnectRecord:
         self.value_schema = value_schema
         self.value = value
         self.timestamp = timestamp
-        self.headers = Headers(headers) if headers else Headers()
+        self._headers = Headers(headers) if headers else None
+
+    @property
+    def headers(self) -> Headers:
+        """Made on first use: most records have none."""
+        if self._headers is None:
+            self._headers = Headers()
+        return self._headers
+
+    @headers.setter
+    def headers(self, headers: Headers) -> None:
+        self._headers = headers
 
     def new_record(self, **changes: Any) -> Self:
         """A copy with some of topic, kafka_partition, key_schema, key, value_schema, value, timestamp and
@@ -153,9 +164,9 @@ class ConnectRecord:
         for cls in type(self).__mro__:
             for slot in getattr(cls, "__slots__", ()):
                 setattr(fresh, slot, getattr(self, slot))
-        fresh.headers = self.headers.duplicate()
+        fresh._headers = None if self._headers is None else self._headers.duplicate()
         for name, value in changes.items():
-            if name not in ConnectRecord.__slots__:
+            if name not in _CHANGEABLE:
                 raise TypeError(f"new_record() got an unexpected keyword argument {name!r}")
             setattr(fresh, name, Headers(value or ()) if name == "headers" else value)
         return fresh
@@ -170,7 +181,9 @@ class ConnectRecord:
 
     def _identity(self) -> tuple[Any, ...]:
         return tuple(
-            getattr(self, slot) for cls in type(self).__mro__ for slot in getattr(cls, "__slots__", ())
+            getattr(self, "headers" if slot == "_headers" else slot)
+            for cls in type(self).__mro__
+            for slot in getattr(cls, "__slots__", ())
         )
 
     def __eq__(self, other: object) -> bool:
@@ -186,6 +199,9 @@ class ConnectRecord:
             f"{type(self).__name__}(topic={self.topic!r}, kafka_partition={self.kafka_partition}, "
             f"key={self.key!r}, value={self.value!r}, timestamp={self.timestamp})"
         )
+
+
+_CHANGEABLE = frozenset(ConnectRecord.__slots__) - {"_headers"} | {"headers"}
 
 
 class SourceRecord(ConnectRecord):
@@ -210,7 +226,15 @@ class SourceRecord(ConnectRecord):
         timestamp: int | None = None,
         headers: Headers | Iterable[Header] | None = None,
     ) -> None:
-        super().__init__(topic, kafka_partition, key_schema, key, value_schema, value, timestamp, headers)
+        # All here, without a call of the base class: this is done for every record.
+        self.topic = topic
+        self.kafka_partition = kafka_partition
+        self.key_schema = key_schema
+        self.key = key
+        self.value_schema = value_schema
+        self.value = value
+        self.timestamp = timestamp
+        self._headers = Headers(headers) if headers else None
         self.source_partition = source_partition
         self.source_offset = source_offset
 
@@ -240,7 +264,14 @@ class SinkRecord(ConnectRecord):
         timestamp_type: int = NO_TIMESTAMP_TYPE,
         headers: Headers | Iterable[Header] | None = None,
     ) -> None:
-        super().__init__(topic, kafka_partition, key_schema, key, value_schema, value, timestamp, headers)
+        self.topic = topic
+        self.kafka_partition = kafka_partition
+        self.key_schema = key_schema
+        self.key = key
+        self.value_schema = value_schema
+        self.value = value
+        self.timestamp = timestamp
+        self._headers = Headers(headers) if headers else None
         self.kafka_offset = kafka_offset
         self.timestamp_type = timestamp_type
         self.original_topic = topic

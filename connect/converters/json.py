@@ -53,6 +53,9 @@ from connect.converters.base import BothConverter, converter_config
 from connect.core.java import json_text
 
 Write = Callable[[Any], Any]
+# How a schema's values are written: a function that makes what the encoder takes, the encoder, the beginning
+# of the envelope, and for structs a function from their values instead.
+_Writing = tuple[Write, Callable[[Any], bytes], bytes, Write | None]
 
 # JSON's names of the types: float and double instead of float32 and float64.
 _TYPE_NAMES: Final = {
@@ -89,9 +92,9 @@ class JsonConverter(BothConverter):
         self._numeric_decimals = False
         self._replace_nulls = True
         self._fixed_schema: Schema | None = None
-        self._writers: dict[Schema | None, tuple[Write, Callable[[Any], bytes], bytes]] = {}
+        self._writers: dict[Schema | None, _Writing] = {}
         self._last_written: Schema | None = None
-        self._last_writer: tuple[Write, Callable[[Any], bytes], bytes] | None = None
+        self._last_writer: _Writing | None = None
         self._schemas: dict[str, Schema] = {}
         self._readers: dict[Schema, Write] = {}
         # What the last envelope began with, and the schema it meant: most envelopes of a topic begin alike,
@@ -100,8 +103,9 @@ class JsonConverter(BothConverter):
         self._last_schema: Schema | None = None
         # The same beginning as bytes, and the decoder of what follows it.
         self._direct_start = b""
-        self._direct: Callable[[Any], Struct] | None = None
-        self._direct_readers: dict[Schema, Callable[[Any], Struct] | None] = {}
+        self._direct_length = 0
+        self._direct: DirectReader | None = None
+        self._direct_readers: dict[Schema, DirectReader | None] = {}
         self._last_read: Schema | None = None
         self._last_reader: Write = _as_it_is
 
@@ -202,8 +206,11 @@ class JsonConverter(BothConverter):
         else:
             known = self._writers.get(schema) or self._prepare_writer(schema)
             self._last_written, self._last_writer = schema, known
-        write, encode, start = known
+        write, encode, start, write_values = known
         try:
+            if write_values is not None and type(value) is Struct and value.schema is schema:
+                written = encode(write_values(value._values))
+                return b"%b%b}" % (start, written) if start else written
             if schema is not None:
                 if schema.type is Type.STRUCT and value is not None:
                     if not isinstance(value, Struct) or (
@@ -217,7 +224,7 @@ class JsonConverter(BothConverter):
         except (TypeError, ValueError) as error:
             raise DataError(f"Converting Kafka Connect data to byte[] failed: {error}") from error
 
-    def _prepare_writer(self, schema: Schema | None) -> tuple[Write, Callable[[Any], bytes], bytes]:
+    def _prepare_writer(self, schema: Schema | None) -> _Writing:
         if len(self._writers) >= self._cache_size:
             self._writers.clear()
         start = b""
@@ -225,10 +232,12 @@ class JsonConverter(BothConverter):
             described = "null" if schema is None else json_text(self.schema_to_json(schema))
             start = f"{_ENVELOPE_START}{described}{_PAYLOAD_START}".encode()
         if schema is None:
-            known: tuple[Write, Callable[[Any], bytes], bytes] = (_write_schemaless, _encode, start)
+            known: _Writing = (_write_schemaless, _encode, start, None)
         else:
             slow = self._numeric_decimals and _has_decimal(schema)
-            known = (self._writer(schema), _encode_exactly if slow else _encode, start)
+            is_struct = schema.type is Type.STRUCT and schema.name not in FROM_LOGICAL
+            write_values = self._values_writer(schema) if is_struct else None
+            known = (self._writer(schema), _encode_exactly if slow else _encode, start, write_values)
         self._writers[schema] = known
         return known
 
@@ -275,10 +284,15 @@ class JsonConverter(BothConverter):
                 return lambda values: {key: write_value(value) for key, value in values.items()}
             return lambda values: [[write_key(key), write_value(value)] for key, value in values.items()]
         if schema.type is Type.STRUCT:
-            return _struct_writer(
-                schema, [_plain_writer(field.schema) or self._writer(field.schema) for field in schema.fields]
-            )
+            write = self._values_writer(schema)
+            return lambda value: write(value.values())
         return _as_it_is
+
+    def _values_writer(self, schema: Schema) -> Write:
+        """From the values of a struct."""
+        return _values_writer(
+            schema, [_plain_writer(field.schema) or self._writer(field.schema) for field in schema.fields]
+        )
 
     def schema_to_json(self, schema: Schema) -> dict[str, Any]:
         """A schema as the envelope describes it."""
@@ -313,8 +327,7 @@ class JsonConverter(BothConverter):
             return SchemaAndValue(None, None)
         if self._direct is not None and value.startswith(self._direct_start) and value.endswith(b"}"):
             try:
-                struct = self._direct(memoryview(value)[len(self._direct_start) : -1])
-                return SchemaAndValue(struct.schema, struct)
+                return self._direct(value[self._direct_length : -1])
             except (msgspec.MsgspecError, ValueError, RecursionError):
                 pass  # Said below in the converter's words, unless it can be read after all.
         try:
@@ -385,11 +398,12 @@ class JsonConverter(BothConverter):
                 if _ANY_END.fullmatch(text, end):
                     self._last_start, self._last_schema = text[:start], schema
                     self._direct_start = self._last_start.encode()
+                    self._direct_length = len(self._direct_start)
                     self._direct = self._direct_of(schema)
                     return schema, start, end, envelope["payload"]
         return schema, 0, 0, envelope["payload"]
 
-    def _direct_of(self, schema: Schema | None) -> Callable[[Any], Struct] | None:
+    def _direct_of(self, schema: Schema | None) -> DirectReader | None:
         if schema is None:
             return None
         if schema not in self._direct_readers:
@@ -431,9 +445,10 @@ def _plain_writer(schema: Schema) -> Write | None:
     return None
 
 
-def _struct_writer(schema: Schema, writers: list[Write]) -> Write:
+def _values_writer(schema: Schema, writers: list[Write]) -> Write:
     """One function for all fields, put together as text: a finite float goes to the encoder as it is, a value
-    of a plain type too unless it is a null that may not be, every other value to the field's own writer."""
+    of a plain type too unless it is a null that may not be, an instant in UTC as its milliseconds, and every
+    other value to the field's own writer. `writers` is the plain twin: calling them all gives the same."""
     lines = ["def write(items):"]
     pairs = []
     for at, (field, writer) in enumerate(zip(schema.fields, writers, strict=True)):
@@ -446,15 +461,21 @@ def _struct_writer(schema: Schema, writers: list[Write]) -> Write:
             lines.append(
                 f"    if not (type(v{at}) is float and -most <= v{at} <= most): v{at} = w{at}(v{at})"
             )
+        elif field.schema.name == Timestamp.LOGICAL_NAME:
+            known = f"type(v{at}) is instant and v{at}.tzinfo is utc"
+            lines.append(f"    v{at} = (v{at} - epoch) // millisecond if {known} else w{at}(v{at})")
         else:
             lines.append(f"    v{at} = w{at}(v{at})")
     lines.append(f"    return {{{', '.join(pairs)}}}")
-    names: dict[str, Any] = {"refuse": _refuse_null, "most": sys.float_info.max}
+    names: dict[str, Any] = {
+        "refuse": _refuse_null, "most": sys.float_info.max, "instant": datetime.datetime,
+        "utc": datetime.UTC, "epoch": EPOCH, "millisecond": datetime.timedelta(milliseconds=1),
+    }  # fmt: skip
     for at, (field, writer) in enumerate(zip(schema.fields, writers, strict=True)):
         names[f"n{at}"], names[f"w{at}"] = field.name, writer
     exec("\n".join(lines), names)
     write: Write = names["write"]
-    return lambda value: write(value.values())
+    return write
 
 
 def _refuse_null(name: str) -> None:
@@ -671,7 +692,10 @@ _PLAIN: Final[dict[Type, Any]] = {
 _INSTANT: Final = Annotated[int, msgspec.Meta(ge=_FIRST_MS, le=_LAST_MS)]
 
 
-def _direct_reader(schema: Schema) -> Callable[[Any], Struct] | None:
+DirectReader = Callable[[bytes], SchemaAndValue]
+
+
+def _direct_reader(schema: Schema) -> DirectReader | None:
     """From JSON in bytes to a struct in one step; None for schemas with fields that need more than a test of
     their type. It reads what `_struct_reader` reads to the same values, or raises msgspec's errors."""
     if schema.type is not Type.STRUCT or schema.name in TO_LOGICAL or not schema.fields:
@@ -688,21 +712,25 @@ def _direct_reader(schema: Schema) -> Callable[[Any], Struct] | None:
         else:
             type_ = _PLAIN[kind.type]
         fields.append((f"f{at}", type_ | None, None) if kind.optional else (f"f{at}", type_))
-    names = {f"f{at}": field.name for at, field in enumerate(schema.fields)}
+    rename = {f"f{at}": field.name for at, field in enumerate(schema.fields)}
     try:
-        row = msgspec.defstruct("Row", fields, rename=names, kw_only=True, gc=False)
+        row = msgspec.defstruct("Row", fields, rename=rename, kw_only=True, gc=False)
     except ValueError:  # A name with characters that JSON escapes.
         return None
-    decode = msgspec.json.Decoder(row).decode
-    values_of, of, delta = msgspec.structs.astuple, Struct.of, datetime.timedelta
-
-    def read(payload: Any) -> Struct:
-        values = list(values_of(decode(payload)))
-        for at in instants:
-            if values[at] is not None:
-                values[at] = EPOCH + delta(0, 0, 0, values[at])
-        return of(schema, values)
-
+    lines = ["def read(payload):", "    values = list(values_of(decode(payload)))"]
+    lines += [
+        f"    if values[{at}] is not None: values[{at}] = epoch + delta(0, 0, 0, values[{at}])"
+        for at in instants
+    ]
+    lines += ["    struct = new(Struct)", "    struct.schema, struct._values = schema, values"]
+    lines.append("    return pair(Pair, (schema, struct))")
+    names: dict[str, Any] = {
+        "decode": msgspec.json.Decoder(row).decode, "values_of": msgspec.structs.astuple, "epoch": EPOCH,
+        "delta": datetime.timedelta, "new": Struct.__new__, "Struct": Struct, "schema": schema,
+        "pair": tuple.__new__, "Pair": SchemaAndValue,
+    }  # fmt: skip
+    exec("\n".join(lines), names)
+    read: DirectReader = names["read"]
     return read
 
 

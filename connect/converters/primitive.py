@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import struct
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from connect.api.config_def import ConfigDef, Importance, Type
 from connect.api.converter import RawHeaders
@@ -25,6 +25,9 @@ from connect.api.data import (
 from connect.api.data import Type as SchemaType
 from connect.api.errors import ConfigError, DataError
 from connect.converters.base import BothConverter, converter_config
+
+# A tuple of a class without the detour through the class's own function.
+_new: Final[Any] = tuple.__new__
 
 
 class StringConverter(BothConverter):
@@ -69,7 +72,8 @@ class StringConverter(BothConverter):
     ) -> SchemaAndValue:
         # Like Java, bytes that are no text become U+FFFD; use ByteArrayConverter to keep them.
         text = None if value is None else value.decode(self._encoding, "replace")
-        return SchemaAndValue(OPTIONAL_STRING_SCHEMA, text)
+        found: SchemaAndValue = _new(SchemaAndValue, (OPTIONAL_STRING_SCHEMA, text))
+        return found
 
 
 class ByteArrayConverter(BothConverter):

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from connect.api.converter import Converter, HeaderConverter, RawHeaders
+from connect.api.data import SchemaAndValue
 from connect.api.errors import DataError
 from connect.api.predicate import Predicate
 from connect.api.records import ConnectRecord, Header, Headers, SinkRecord, SourceRecord
@@ -56,11 +57,27 @@ class OutgoingRecord(NamedTuple):
     timestamp: int | None
 
 
+# A tuple of a class without the detour through the class's own function.
+_new: Any = tuple.__new__
+
+
 class TrackedSinkRecord(SinkRecord):
     """A sink record that remembers what it was read from, for the dead letter topic."""
 
     __slots__ = ("raw",)
-    raw: RawRecord
+
+    def __init__(
+        self, raw: RawRecord, key: SchemaAndValue, value: SchemaAndValue, headers: Headers | None
+    ) -> None:
+        # Without a call of the base class: this is done for every record.
+        self.raw = raw
+        topic, partition, offset, self.timestamp, self.timestamp_type, _, _, _ = raw
+        self.topic = self.original_topic = topic
+        self.kafka_partition = self.original_kafka_partition = partition
+        self.kafka_offset = self.original_kafka_offset = offset
+        self.key_schema, self.key = key
+        self.value_schema, self.value = value
+        self._headers = headers
 
 
 def dead_letter_source(record: SinkRecord) -> RawRecord | None:
@@ -127,20 +144,31 @@ class SourcePipeline:
         self._value = value_converter
         self._header = header_converter
         self._errors = errors
+        self._write_key, self._write_value = (
+            key_converter.from_connect_data,
+            value_converter.from_connect_data,
+        )
 
     def process(self, record: SourceRecord) -> OutgoingRecord | None:
         """ConnectError when an error is not tolerated."""
         try:
-            transformed = self._chain.straight(record)
-            if transformed is None:
-                return None
-            headers = self._headers(transformed)
-            topic = transformed.topic
-            key = self._key.from_connect_data(topic, transformed.key_schema, transformed.key, headers)
-            value = self._value.from_connect_data(topic, transformed.value_schema, transformed.value, headers)
-            return OutgoingRecord(
-                topic, transformed.kafka_partition, key, value, headers, _timestamp(transformed)
+            changed: ConnectRecord = record
+            if self._chain.stages:
+                transformed = self._chain.straight(record)
+                if transformed is None:
+                    return None
+                changed = transformed
+            headers = [] if changed._headers is None else self._headers(changed)
+            topic = changed.topic
+            key = self._write_key(topic, changed.key_schema, changed.key, headers)
+            value = self._write_value(topic, changed.value_schema, changed.value, headers)
+            timestamp = changed.timestamp
+            if timestamp is not None and timestamp < 0:
+                _refuse_timestamp(timestamp)
+            outgoing: OutgoingRecord = _new(
+                OutgoingRecord, (topic, changed.kafka_partition, key, value, headers, timestamp)
             )
+            return outgoing
         except Exception:
             return self._process_carefully(record)
 
@@ -194,8 +222,12 @@ class SourcePipeline:
 def _timestamp(record: ConnectRecord) -> int | None:
     timestamp = record.timestamp
     if timestamp is not None and timestamp < 0:
-        raise DataError(f"Invalid record timestamp {timestamp}")
+        _refuse_timestamp(timestamp)
     return timestamp
+
+
+def _refuse_timestamp(timestamp: int) -> None:
+    raise DataError(f"Invalid record timestamp {timestamp}")
 
 
 class SinkPipeline:
@@ -212,32 +244,18 @@ class SinkPipeline:
         self._value = value_converter
         self._header = header_converter
         self._errors = errors
+        self._read_key, self._read_value = key_converter.to_connect_data, value_converter.to_connect_data
 
     def process(self, raw: RawRecord) -> SinkRecord | None:
         """ConnectError when an error is not tolerated."""
+        topic, headers = raw[0], raw[7]
         try:
-            key = self._key.to_connect_data(raw.topic, raw.key, raw.headers)
-            value = self._value.to_connect_data(raw.topic, raw.value, raw.headers)
-            record = self._record(raw, key, value, self._headers(raw) if raw.headers else None)
-            return self._chain.straight(record)  # type: ignore[return-value]
+            key = self._read_key(topic, raw[5], headers)
+            value = self._read_value(topic, raw[6], headers)
+            record = TrackedSinkRecord(raw, key, value, self._headers(raw) if headers else None)
+            return self._chain.straight(record) if self._chain.stages else record  # type: ignore[return-value]
         except Exception:
             return self._process_carefully(raw)
-
-    def _record(self, raw: RawRecord, key: Any, value: Any, headers: Headers | None) -> TrackedSinkRecord:
-        record = TrackedSinkRecord(
-            raw.topic,
-            raw.partition,
-            key.schema,
-            key.value,
-            value.schema,
-            value.value,
-            raw.offset,
-            raw.timestamp,
-            raw.timestamp_type,
-            headers,
-        )
-        record.raw = raw
-        return record
 
     def _process_carefully(self, raw: RawRecord) -> SinkRecord | None:
         context = ProcessingContext(raw)
@@ -262,7 +280,9 @@ class SinkPipeline:
         )
         if context.failed:
             return None
-        record = self._chain.careful(context, self._record(raw, key, value, headers))
+        assert key is not None
+        assert value is not None
+        record = self._chain.careful(context, TrackedSinkRecord(raw, key, value, headers))
         return record if isinstance(record, SinkRecord) else None
 
     def _headers(self, raw: RawRecord) -> Headers:

@@ -33,6 +33,9 @@ from connect.runtime.tasks import TaskListener, WorkerTask, monotonic_ms, now_ms
 
 log = logging.getLogger(__name__)
 
+# A tuple of a class without the detour through the class's own function.
+_new: Final[Any] = tuple.__new__
+
 _POLL_S: Final = 0.5
 _RETRY_WAIT_MS: Final = 5000
 
@@ -295,12 +298,10 @@ class SinkWorkerTask(WorkerTask):
         messages = [first]
         if self.settings.max_poll_records > 1:
             messages += self.consumer.consume(self.settings.max_poll_records - 1, 0)
-        return [message for message in messages if self._is_record(message)]
+        return [message for message in messages if (error := message.error()) is None or self._passes(error)]
 
-    def _is_record(self, message: Message) -> bool:
-        error = message.error()
-        if error is None:
-            return True
+    def _passes(self, error: KafkaError) -> bool:
+        """False: it is no record. ConnectError when the consumer cannot go on."""
         code = error.code()
         if code in (
             KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -318,14 +319,24 @@ class SinkWorkerTask(WorkerTask):
             return
         process = self.settings.pipeline.process
         self.metrics.polled += len(messages)
-        batch = self._batch
+        batch, tracked = self._batch, self._tracked
+        place: TopicPartition | None = None
+        read = 0
         for message in messages:
             raw = _raw(message)
             record = process(raw)
-            self._read[TopicPartition(raw.topic, raw.partition)] = raw.offset + 1
+            topic, partition, offset, _, _, _, _, _ = raw
+            if place is None or partition != place.partition or topic != place.topic:
+                if place is not None:
+                    self._read[place] = read
+                place = TopicPartition(topic, partition)
+            read = offset + 1
             if record is not None:
                 batch.append(record)
-                self._track(raw.topic)
+                if topic not in tracked:
+                    self._track(topic)
+        if place is not None:
+            self._read[place] = read
 
     def _track(self, topic: str) -> None:
         if not self.settings.track_topics or topic in self._tracked:
@@ -572,19 +583,24 @@ class SinkWorkerTask(WorkerTask):
 
 def _raw(message: Message) -> RawRecord:
     kind, timestamp = message.timestamp()
-    headers = message.headers() or []
-    key, value = message.key(), message.value()
-    return RawRecord(
-        message.topic() or "",
-        message.partition() or 0,
-        message.offset() or 0,
-        timestamp if kind else None,
-        # librdkafka: 0 = none, 1 = create time, 2 = log append time.
-        kind - 1,
-        key if key is None or isinstance(key, bytes) else str(key).encode(),
-        value if value is None or isinstance(value, bytes) else str(value).encode(),
-        _raw_headers(headers) if headers else [],
+    headers = message.headers()
+    key: Any = message.key()
+    value: Any = message.value()
+    found: RawRecord = _new(
+        RawRecord,
+        (
+            message.topic(),
+            message.partition(),
+            message.offset(),
+            timestamp if kind else None,
+            # librdkafka: 0 = none, 1 = create time, 2 = log append time.
+            kind - 1,
+            key,
+            value,
+            _raw_headers(headers) if headers else [],
+        ),
     )
+    return found
 
 
 def _raw_headers(headers: Any) -> RawHeaders:

@@ -12,7 +12,8 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -27,13 +28,15 @@ from connect.core.error_policy import KAFKA_PRODUCE, ErrorPolicy, ProcessingCont
 from connect.core.offsets import canonical
 from connect.core.pipeline import OutgoingRecord, SourcePipeline
 from connect.core.status import TopicStatus
-from connect.core.submitted_records import SubmittedRecord, SubmittedRecords
+from connect.core.submitted_records import Submitted, SubmittedRecords
 from connect.runtime.stores import OffsetStore, StatusStore
 from connect.runtime.tasks import TaskListener, WorkerTask, monotonic_ms, now_ms
 
 log = logging.getLogger(__name__)
 
 _BUFFER_WAIT_S: Final = 0.1
+# So many records are handed to the producer at a time: it sends them while the next ones are converted.
+_MOST_IN_RUN: Final = 500
 _FINAL_FLUSH_S: Final = 30.0
 
 
@@ -172,6 +175,73 @@ class SourceSettings(NamedTuple):
     configs: Callable[[], dict[str, str]]
 
 
+class _Run:
+    """Records of one batch that follow each other, have one source partition and go to one topic: they are
+    handed to the producer together and share their place among the offsets."""
+
+    __slots__ = (
+        "_reported",
+        "messages",
+        "offset",
+        "partition",
+        "stored_offset",
+        "submitted",
+        "together",
+        "topic",
+        "tracked",
+    )
+
+    def __init__(
+        self,
+        reported: Callable[[_Run, SourceRecord, KafkaError | None, Message], None],
+        partition: Mapping[str, Any] | None,
+    ) -> None:
+        self._reported = partial(reported, self)
+        self.partition = partition
+        self.topic: str | None = None
+        # Whether the producer takes the messages as a batch: it knows no headers, times or partitions there.
+        self.together = True
+        self.messages: list[dict[str, Any]] = []
+        # That of the last record; and of the last that had a partition or an offset.
+        self.offset: Mapping[str, Any] | None = None
+        self.stored_offset: tuple[Mapping[str, Any] | None] | None = None
+        self.submitted: Submitted | None = None
+        self.tracked = False
+
+    def takes(self, record: SourceRecord, outgoing: OutgoingRecord | None) -> bool:
+        partition = record.source_partition
+        if partition is not self.partition and partition != self.partition:
+            return False
+        return outgoing is None or (
+            (outgoing.topic == self.topic or self.topic is None)
+            and len(self.messages) < _MOST_IN_RUN
+            and (_goes_in_batch(outgoing) is self.together or not self.messages)
+        )
+
+    def add(self, record: SourceRecord, outgoing: OutgoingRecord | None) -> None:
+        """`outgoing` None: a transform has dropped the record, or an error has."""
+        self.offset = record.source_offset
+        if self.offset is not None or self.partition is not None:
+            self.stored_offset = (self.offset,)
+        if outgoing is None:
+            return
+        topic, partition, key, value, headers, timestamp = outgoing
+        message: dict[str, Any] = {"value": value, "key": key, "callback": partial(self._reported, record)}
+        if partition is not None:
+            message["partition"] = partition
+        if timestamp is not None:
+            message["timestamp"] = timestamp
+        if headers:
+            message["headers"] = headers
+        if not self.messages:
+            self.topic, self.together = topic, len(message) == 3
+        self.messages.append(message)
+
+
+def _goes_in_batch(outgoing: OutgoingRecord) -> bool:
+    return outgoing.timestamp is None and outgoing.partition is None and not outgoing.headers
+
+
 class SourceWorkerTask(WorkerTask):
     """At least once."""
 
@@ -263,74 +333,104 @@ class SourceWorkerTask(WorkerTask):
         return batch
 
     def _send_batch(self, batch: list[SourceRecord]) -> None:
-        process = self.settings.pipeline.process
-        for record in batch:
-            outgoing = process(record)
-            with self._lock:
-                submitted = self._submitted.submit(record.source_partition, record.source_offset)
-                if outgoing is None:
-                    self._submitted.ack(submitted)
-            if outgoing is None:
-                if self._wants_acks:
-                    self._acked.append((record, None))
-                continue
-            self.settings.topics.ensure(outgoing.topic)
-            self._send(record, outgoing, submitted)
+        for run in self._runs(batch):
+            self._hand_over(run)
             if self.stopping.is_set() and self.cancelled:
                 return
         self._batch_done()
 
-    def _send(self, record: SourceRecord, outgoing: OutgoingRecord, submitted: SubmittedRecord) -> None:
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is None:
-                self._delivered(record, submitted, message)
-            else:
-                self._not_delivered(record, submitted, error)
+    def _runs(self, batch: Sequence[SourceRecord]) -> Iterator[_Run]:
+        """The batch, converted. When a record cannot be, those before it still go out."""
+        process = self.settings.pipeline.process
+        run: _Run | None = None
+        try:
+            for record in batch:
+                outgoing = process(record)
+                if run is None or not run.takes(record, outgoing):
+                    if run is not None:
+                        yield run
+                    run = _Run(self._reported, record.source_partition)
+                run.add(record, outgoing)
+                if outgoing is None and self._wants_acks:
+                    self._acked.append((record, None))
+        except Exception:
+            if run is not None:
+                yield run
+            raise
+        if run is not None:
+            yield run
 
-        self._produce(outgoing, delivered)
-        self.metrics.active_now += 1
-        self.metrics.active.record(self.metrics.active_now)
+    def _hand_over(self, run: _Run) -> None:
+        with self._lock:
+            run.submitted = self._submitted.submit(run.partition, run.offset, len(run.messages))
+        if run.messages:
+            self._produce_run(run)
+            self.metrics.active.record(self.metrics.active_now)
 
-    def _produce(
-        self, outgoing: OutgoingRecord, delivered: Callable[[KafkaError | None, Message], None] | None
-    ) -> None:
-        producer = self.producer
-        assert producer is not None
-        extra: dict[str, Any] = {}
-        if outgoing.partition is not None:
-            extra["partition"] = outgoing.partition
-        if outgoing.timestamp is not None:
-            extra["timestamp"] = outgoing.timestamp
-        if outgoing.headers:
-            extra["headers"] = outgoing.headers
-        if delivered is not None:
-            extra["on_delivery"] = delivered
+    def _produce_run(self, run: _Run) -> None:
+        topic, waiting = run.topic, run.messages
+        assert topic is not None
+        assert self.producer is not None
+        self.settings.topics.ensure(topic)
+        with self._lock:
+            self.metrics.active_now += len(waiting)
+        if not run.together:
+            for message in waiting:
+                self._produce(topic, message)
+            return
         while True:
             try:
-                producer.produce(outgoing.topic, value=outgoing.value, key=outgoing.key, **extra)
+                if self.producer.produce_batch(topic, waiting) == len(waiting):
+                    return
+            except KafkaException as error:
+                raise _cannot_send(topic, error) from error
+            refused = [(message, message.pop("_error")) for message in waiting if "_error" in message]
+            for _, reason in refused:
+                if reason.code() != KafkaError._QUEUE_FULL:
+                    raise _cannot_send(topic, KafkaException(reason))
+            waiting = [message for message, _ in refused]
+            self._wait_for_room()
+
+    def _produce(self, topic: str, message: Mapping[str, Any]) -> None:
+        producer = self.producer
+        assert producer is not None
+        while True:
+            try:
+                producer.produce(topic, **message)
                 return
             except BufferError:
-                # The buffer is full: this is the back-pressure.
-                producer.poll(_BUFFER_WAIT_S)
-                if self.cancelled:
-                    raise ConnectError("The task was cancelled while it waited for the producer") from None
-                self._raise_send_error()
+                self._wait_for_room()
             except KafkaException as error:
-                raise ConnectError(
-                    f"Unrecoverable exception trying to send to topic {outgoing.topic}: {error}"
-                ) from error
+                raise _cannot_send(topic, error) from error
 
-    def _delivered(self, record: SourceRecord, submitted: SubmittedRecord, message: Message) -> None:
+    def _wait_for_room(self) -> None:
+        """The producer's buffer is full: this is the back-pressure."""
+        assert self.producer is not None
+        self.producer.poll(_BUFFER_WAIT_S)
+        if self.cancelled:
+            raise ConnectError("The task was cancelled while it waited for the producer") from None
+        self._raise_send_error()
+
+    def _reported(self, run: _Run, record: SourceRecord, error: KafkaError | None, message: Message) -> None:
+        """The producer's word on a record, in whichever thread polls it."""
+        assert run.submitted is not None
+        if error is not None:
+            self._not_delivered(record, run.submitted, error)
+            return
+        metrics = self.metrics
         with self._lock:
-            self._submitted.ack(submitted)
-        self.metrics.written += 1
-        self.metrics.active_now -= 1
+            self._submitted.ack(run.submitted)
+            metrics.written += 1
+            metrics.active_now -= 1
         if self._wants_acks:
             self._acked.append((record, _metadata(message)))
-        self._track(message.topic() or "")
+        if not run.tracked:
+            run.tracked = True
+            self._track(message.topic() or "")
 
-    def _not_delivered(self, record: SourceRecord, submitted: SubmittedRecord, error: KafkaError) -> None:
-        self.metrics.active_now -= 1
+    def _not_delivered(self, record: SourceRecord, submitted: Submitted, error: KafkaError) -> None:
+        with self._lock:
+            self.metrics.active_now -= 1
         if self.cancelled:
             return
         context = ProcessingContext(record, KAFKA_PRODUCE, "org.apache.kafka.clients.producer.KafkaProducer")
@@ -488,44 +588,44 @@ class ExactlyOnceSourceTask(SourceWorkerTask):
         self._last_end = monotonic_ms()
 
     def _send_batch(self, batch: list[SourceRecord]) -> None:
-        process = self.settings.pipeline.process
-        for record in batch:
-            outgoing = process(record)
-            if record.source_offset is not None or record.source_partition is not None:
-                self._offsets[canonical(record.source_partition)] = (
-                    record.source_partition,
-                    record.source_offset,
-                )
-            if outgoing is not None:
-                self.settings.topics.ensure(outgoing.topic)
-                self._begin()
-                self._produce(outgoing, self._delivery(record))
-                self._records_in_transaction += 1
-            elif self._wants_acks:
-                self._acked.append((record, None))
-            if self._boundaries is not None:
+        if self._boundaries is None:
+            for run in self._runs(batch):
+                self._hand_over(run)
+        else:
+            for record in batch:
+                for run in self._runs([record]):
+                    self._hand_over(run)
                 if self._boundaries.commits_after(record):
                     self._commit_transaction()
                 elif self._boundaries.aborts_after(record):
                     self._abort_transaction()
         self._batch_done()
 
-    def _delivery(self, record: SourceRecord) -> Callable[[KafkaError | None, Message], None]:
-        def delivered(error: KafkaError | None, message: Message) -> None:
-            if error is not None:
-                if error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
-                    return  # Dropped with the transaction that was aborted.
-                if self._send_error is None and not self.cancelled:
-                    self._send_error = ConnectError(
-                        f"Unrecoverable exception from producer send callback: {error}"
-                    )
-                return
-            self.metrics.written += 1
-            if self._wants_acks:
-                self._acked.append((record, _metadata(message)))
-            self._track(message.topic() or "")
+    def _hand_over(self, run: _Run) -> None:
+        if run.stored_offset is not None:
+            self._offsets[canonical(run.partition)] = (run.partition, *run.stored_offset)
+        if run.messages:
+            self._begin()
+            self._produce_run(run)
+            self._records_in_transaction += len(run.messages)
 
-        return delivered
+    def _reported(self, run: _Run, record: SourceRecord, error: KafkaError | None, message: Message) -> None:
+        with self._lock:
+            self.metrics.active_now -= 1
+        if error is not None:
+            if error.code() in (KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT):
+                return  # Dropped with the transaction that was aborted.
+            if self._send_error is None and not self.cancelled:
+                self._send_error = ConnectError(
+                    f"Unrecoverable exception from producer send callback: {error}"
+                )
+            return
+        self.metrics.written += 1
+        if self._wants_acks:
+            self._acked.append((record, _metadata(message)))
+        if not run.tracked:
+            run.tracked = True
+            self._track(message.topic() or "")
 
     def _batch_done(self) -> None:
         boundary = self._transactions.boundary
@@ -595,6 +695,10 @@ class ExactlyOnceSourceTask(SourceWorkerTask):
             self.producer.abort_transaction(_FINAL_FLUSH_S)
             self._open = False
         self._serve_acknowledgements()
+
+
+def _cannot_send(topic: str, error: KafkaException) -> ConnectError:
+    return ConnectError(f"Unrecoverable exception trying to send to topic {topic}: {error}")
 
 
 def _metadata(message: Message) -> RecordMetadata:

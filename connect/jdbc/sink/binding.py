@@ -23,6 +23,7 @@ from connect.jdbc.types import INTEGER_TYPES, Column, SqlType
 Bind = Callable[[Any], Any]
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_WALL_EPOCH = datetime.datetime(1970, 1, 1)
 _EPOCH_DATE = datetime.date(1970, 1, 1)
 _INTEGERS = (Type.INT8, Type.INT16, Type.INT32, Type.INT64)
 _FLOATS = (Type.FLOAT32, Type.FLOAT64)
@@ -272,8 +273,11 @@ def _utc(value: datetime.datetime) -> datetime.datetime:
 def _utc_wall(value: datetime.datetime | None) -> datetime.datetime | None:
     if value is None:
         return None
-    if value.tzinfo is datetime.UTC or value.tzinfo is None:
-        return value.replace(tzinfo=None)
+    zone = value.tzinfo
+    if zone is datetime.UTC:
+        return _WALL_EPOCH + (value - _EPOCH)  # Quicker than replace.
+    if zone is None:
+        return value
     return value.astimezone(datetime.UTC).replace(tzinfo=None)
 
 

@@ -80,6 +80,28 @@ class TableBuffer:
         self._owners[key] = group
         group.rows[key] = (row, record)
 
+    def add_all(self, plan: RowPlan, rows: Sequence[Row], records: Sequence[SinkRecord]) -> None:
+        """`add`, for rows of one plan."""
+        if not self.keyed:
+            batch = self._plain.get(plan)
+            if batch is None:
+                batch = self._plain[plan] = Batch(plan, self.mode, [], [])
+            batch.rows += rows
+            batch.records += records
+            return
+        group = self._groups.get(plan)
+        if self.mode == "insert" or len(self._groups) != (group is not None):
+            for row, record in zip(rows, records, strict=True):
+                self.add(plan, row, record)
+            return
+        if group is None:
+            group = self._groups[plan] = _Group(plan)
+            plan.index = 1
+        # All keys there are belong to this group: the last row of each counts.
+        keys = list(map(plan.key_of, rows))
+        self._owners.update(dict.fromkeys(keys, group))
+        group.rows.update(zip(keys, zip(rows, records, strict=True), strict=True))
+
     def add_delete(self, plan: RowPlan, row: Row, record: SinkRecord) -> None:
         key = plan.key_of(row)
         self._owners.pop(key, None)

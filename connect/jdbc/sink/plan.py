@@ -142,6 +142,7 @@ class RowPlan:
 
     __slots__ = (
         "_binds",
+        "_many",
         "_pick",
         "columns",
         "index",
@@ -175,6 +176,8 @@ class RowPlan:
                 bind = binder.bind(schema, column)
             if bind is not None:
                 self._binds.append((at, bind))
+        # Made when it is needed: False until then, None where rows are made one by one.
+        self._many: Callable[[Sequence[SinkRecord]], list[Row]] | bool | None = False
         self.key_of: Callable[[Row], Any] = (
             itemgetter(0)
             if self.key_count == 1
@@ -218,6 +221,46 @@ class RowPlan:
             if row[at] is None:
                 raise DataError(f"the primary key field {self.shape.fields[at].name!r} is null")
         return row
+
+    def rows(self, records: Sequence[SinkRecord]) -> list[Row] | None:
+        """The rows of records whose topic, schemas and kinds of key and value are those of the first, all at
+        once; None when they have to be made one by one, because one of them does not fit or the shape is
+        not a usual one. `row` is the plain twin."""
+        many = self._many
+        if many is False:
+            many = self._many = self._rows_function(records[0])
+        if not callable(many):
+            return None
+        try:
+            rows = many(records)
+        except Exception:  # `row` says which record it is, and why.
+            return None
+        for at in range(self.key_count):
+            if None in [row[at] for row in rows]:
+                return None
+        return rows
+
+    def _rows_function(self, record: SinkRecord) -> Callable[[Sequence[SinkRecord]], list[Row]] | None:
+        """Put together as text, so that a row costs one expression."""
+        shape, key = self.shape, record.key
+        if type(record.value) is not Struct or (shape.uses_key and isinstance(key, dict)):
+            return None
+        width = len(record.value.values())
+        after = ["record.topic", "record.kafka_partition", "record.kafka_offset"] if shape.uses_kafka else []
+        if shape.uses_key:
+            after = [f"k[{at}]" for at in range(len(key.values()))] if type(key) is Struct else ["k"]
+        binds = dict(self._binds)
+        names: dict[str, Any] = {f"b{at}": bind for at, bind in binds.items()}
+        parts = []
+        for at, place in enumerate(shape.places):
+            value = f"v[{place}]" if place < width else after[place - width]
+            parts.append(f"b{at}({value}), " if at in binds else f"{value}, ")
+        loops = "for record in records for v in (record.value._values,)"
+        if shape.uses_key:
+            loops += " for k in (record.key._values,)" if type(key) is Struct else " for k in (record.key,)"
+        exec(f"def rows(records):\n    return [({''.join(parts)}) {loops}]", names)
+        function: Callable[[Sequence[SinkRecord]], list[Row]] = names["rows"]
+        return function
 
 
 def _picker(places: list[int]) -> Callable[[Sequence[Any]], Row]:

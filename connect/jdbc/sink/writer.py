@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from connect.api.data import Schema
+from connect.api.data import Schema, Struct
 from connect.api.errors import ConnectError
 from connect.api.records import SinkRecord
 from connect.api.sink import TopicPartition
@@ -119,36 +119,32 @@ class Writer:
         mode = settings.insert_mode
         keyed = mode == "upsert" or settings.delete_enabled
         tables: dict[TableId, TableBuffer] = {}
-        topic = key_schema = value_schema = object()
-        plan: RowPlan | None = None
-        buffer: TableBuffer | None = None
-        for record in records:
-            try:
-                if record.value is None:
-                    if not settings.delete_enabled:
-                        self.skipped_tombstones += 1
-                        continue
-                    plan = None
-                    deleting = self._plan(record)
-                    self._buffer(tables, deleting.table, mode, keyed).add_delete(
-                        deleting, deleting.row(record), record
-                    )
+        at = 0
+        while at < len(records):
+            run = _alike(records, at)
+            at += len(run)
+            if len(run) > 1:
+                try:
+                    plan = self._plan(run[0])
+                    rows = plan.rows(run)
+                except (ConnectError, IdentifierError):
+                    rows = None
+                if rows is not None:
+                    self._buffer(tables, plan.table, mode, keyed).add_all(plan, rows, run)
                     continue
-                if (
-                    plan is None
-                    or record.value_schema is not value_schema
-                    or record.key_schema is not key_schema
-                    or record.topic != topic
-                    or plan.shape.schemaless
-                ):
-                    plan = self._plan(record)
-                    topic, key_schema, value_schema = record.topic, record.key_schema, record.value_schema
-                    buffer = self._buffer(tables, plan.table, mode, keyed)
-                assert buffer is not None
-                buffer.add(plan, plan.row(record), record)
-            except (ConnectError, IdentifierError) as error:
-                plan = None
-                bad.append((record, error))
+            for record in run:
+                try:
+                    if record.value is not None:
+                        plan = self._plan(record)
+                        self._buffer(tables, plan.table, mode, keyed).add(plan, plan.row(record), record)
+                    elif settings.delete_enabled:
+                        plan = self._plan(record)
+                        buffer = self._buffer(tables, plan.table, mode, keyed)
+                        buffer.add_delete(plan, plan.row(record), record)
+                    else:
+                        self.skipped_tombstones += 1
+                except (ConnectError, IdentifierError) as error:
+                    bad.append((record, error))
         return [batch for table in tables.values() for batch in table.batches(settings.batch_size)]
 
     def _buffer(
@@ -239,6 +235,26 @@ class Writer:
                 half = len(part.rows) // 2
                 waiting.append(Batch(part.plan, part.mode, part.rows[half:], part.records[half:]))
                 waiting.append(Batch(part.plan, part.mode, part.rows[:half], part.records[:half]))
+
+
+def _alike(records: Sequence[SinkRecord], at: int) -> Sequence[SinkRecord]:
+    """The records from there on that are structs of the first one's topic and schemas: they have one plan.
+    Of any other kind of record one alone."""
+    first = records[at]
+    if type(first.value) is not Struct:
+        return records[at : at + 1]
+    topic, key_schema, value_schema = first.topic, first.key_schema, first.value_schema
+    end = at + 1
+    for end in range(at + 1, len(records)):
+        record = records[end]
+        if (
+            record.value_schema is not value_schema
+            or record.key_schema is not key_schema
+            or type(record.value) is not Struct
+            or record.topic != topic
+        ):
+            return records[at:end]
+    return records[at:]
 
 
 def _next_offsets(records: Sequence[SinkRecord]) -> dict[TopicPartition, int]:

@@ -43,6 +43,7 @@ PIECE = 10_000
 WAIT_FOR_WRITERS_MS = 100
 
 Row = Sequence[Any]
+_LONG = 1 << 63
 
 
 class Querier:
@@ -377,31 +378,35 @@ class Querier:
             return []
         records: list[SourceRecord] = []
         partition, topic, mode = self._partition, self.topic, self._settings.mode
-        schema, key_schema = reader.schema, reader.key_schema
-        position = self.position
+        schema, key_schema, read, place = reader.schema, reader.key_schema, reader.read, self._incrementing_at
+        position, zone = self.position, self._zone
         offset: dict[str, Any] | None = None if mode == "bulk" else position.as_map() or None
+        key = number = None
         row: Row = ()
         try:
             for at, row in enumerate(rows):
-                value = reader.read(row)
+                value = read(row)
                 if mode == "incrementing":
-                    position = Position(_whole(row[self._incrementing_at]))
-                    offset = {"incrementing": position.incrementing}
+                    number = row[place]
+                    if type(number) is not int or not -_LONG <= number < _LONG:
+                        number = _whole(number)
+                    offset = {"incrementing": number}
                 elif mode == "timestamp+incrementing":
-                    micros = to_micros(instant(connection.wall_value(row[-1]), self._zone))
-                    position = Position(_whole(row[self._incrementing_at]), micros)
+                    micros = to_micros(instant(connection.wall_value(row[-1]), zone))
+                    position = Position(_whole(row[place]), micros)
                     offset = position.as_map()
                 elif mode == "timestamp":
                     following = rows[at + 1] if at + 1 < len(rows) else self._rows[0] if self._rows else None
                     if following is None or following[-1] != row[-1]:
-                        micros = to_micros(instant(connection.wall_value(row[-1]), self._zone))
+                        micros = to_micros(instant(connection.wall_value(row[-1]), zone))
                         position = Position(None, micros)
                         offset = position.as_map()
-                key = reader.key(value) if key_schema is not None else None
+                if key_schema is not None:
+                    key = reader.key(value)
                 records.append(SourceRecord(partition, offset, topic, None, key_schema, key, schema, value))
         except (DataError, DatabaseError, ValueError, OverflowError) as error:
             raise ConnectError(f"{self}, the row {_shown(reader, row)}: {error}") from error
-        self.position = position
+        self.position = Position(number) if mode == "incrementing" else position
         return records
 
 
@@ -409,7 +414,7 @@ def _whole(value: Any) -> int:
     number = int(value)
     if number != value:
         raise DataError(f"the incrementing value {value} is no whole number")
-    if not -(1 << 63) <= number < 1 << 63:
+    if not -_LONG <= number < _LONG:
         raise DataError(f"the incrementing value {number} is beyond a long")
     return number
 
