@@ -7,6 +7,7 @@ import decimal
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -345,3 +346,39 @@ def test_schemas_that_take_turns_are_read() -> None:
         row = Struct(schema).put(schema.fields[0].name, n)
         written = converter.from_connect_data("t", schema, row)
         assert converter.to_connect_data("t", written) == SchemaAndValue(schema, row)
+
+
+_values = st.tuples(
+    st.none() | st.integers(-128, 127),
+    st.none() | st.integers(-(1 << 31), (1 << 31) - 1),
+    st.none() | st.integers(-(1 << 63), (1 << 63) - 1),
+    st.none() | st.floats() | st.integers(-5, 5),
+    st.none() | st.text(max_size=5),
+    st.none()
+    | st.datetimes(timezones=st.sampled_from([None, datetime.UTC, datetime.timezone(datetime.timedelta(hours=-7))])),
+    st.none() | st.booleans(),
+)  # fmt: skip
+
+
+@given(_values)
+def test_plain_structs_are_written_alike_both_ways(values: tuple[Any, ...]) -> None:
+    """The function that is put together for a schema writes what the writers of its fields write."""
+
+    def careful() -> Any:
+        converter = json_converter(schemas__enable="false")
+        fields = zip(PLAIN_ROW.fields, values, strict=True)
+        try:
+            return msgspec.json.encode(
+                {field.name: converter._writer(field.schema)(value) for field, value in fields}
+            )
+        except DataError:
+            return DataError
+
+    def quick() -> Any:
+        converter = json_converter(schemas__enable="false")
+        try:
+            return converter.from_connect_data("t", PLAIN_ROW, Struct.of(PLAIN_ROW, list(values)))
+        except DataError:
+            return DataError
+
+    assert quick() == careful()

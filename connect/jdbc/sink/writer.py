@@ -156,10 +156,13 @@ class Writer:
         return found
 
     def _plan(self, record: SinkRecord) -> RowPlan:
-        key, value = record.key, record.value
+        value = record.value
+        key, key_schema = record.key, record.key_schema
+        if self._settings.pk_mode != "record_key":  # Whatever the key is, the row does not have it.
+            key = key_schema = None
         shape_key: _ShapeKey = (
             record.topic,
-            record.key_schema,
+            key_schema,
             record.value_schema if value is not None else None,
             tuple(value) if type(value) is dict else type(value),
             tuple(key) if type(key) is dict else type(key),
@@ -238,12 +241,13 @@ class Writer:
 
 
 def _alike(records: Sequence[SinkRecord], at: int) -> Sequence[SinkRecord]:
-    """The records from there on that are structs of the first one's topic and schemas: they have one plan.
-    Of any other kind of record one alone."""
+    """The records from there on that are structs of the first one's topic, schemas and kind of key: they have
+    one plan. Of any other kind of record one alone."""
     first = records[at]
     if type(first.value) is not Struct:
         return records[at : at + 1]
     topic, key_schema, value_schema = first.topic, first.key_schema, first.value_schema
+    key_type = type(first.key)
     end = at + 1
     for end in range(at + 1, len(records)):
         record = records[end]
@@ -251,6 +255,7 @@ def _alike(records: Sequence[SinkRecord], at: int) -> Sequence[SinkRecord]:
             record.value_schema is not value_schema
             or record.key_schema is not key_schema
             or type(record.value) is not Struct
+            or type(record.key) is not key_type
             or record.topic != topic
         ):
             return records[at:end]
