@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from connect.api.converter import RawHeaders
 from connect.api.errors import ConnectError, RetriableError
 from connect.api.records import SourceRecord
 from connect.api.source import RecordMetadata, SourceTask
@@ -26,7 +27,7 @@ from connect.core.config_state import TaskId
 from connect.core.connector_config import TopicCreationGroup
 from connect.core.error_policy import KAFKA_PRODUCE, ErrorPolicy, ProcessingContext
 from connect.core.offsets import canonical
-from connect.core.pipeline import OutgoingRecord, SourcePipeline
+from connect.core.pipeline import SourcePipeline
 from connect.core.status import TopicStatus
 from connect.core.submitted_records import Submitted, SubmittedRecords
 from connect.runtime.stores import OffsetStore, StatusStore
@@ -180,10 +181,10 @@ class _Run:
     handed to the producer together and share their place among the offsets."""
 
     __slots__ = (
-        "_reported",
         "messages",
         "offset",
         "partition",
+        "reported",
         "stored_offset",
         "submitted",
         "together",
@@ -196,7 +197,7 @@ class _Run:
         reported: Callable[[_Run, SourceRecord, KafkaError | None, Message], None],
         partition: Mapping[str, Any] | None,
     ) -> None:
-        self._reported = partial(reported, self)
+        self.reported = partial(reported, self)
         self.partition = partition
         self.topic: str | None = None
         # Whether the producer takes the messages as a batch: it knows no headers, times or partitions there.
@@ -207,39 +208,6 @@ class _Run:
         self.stored_offset: tuple[Mapping[str, Any] | None] | None = None
         self.submitted: Submitted | None = None
         self.tracked = False
-
-    def takes(self, record: SourceRecord, outgoing: OutgoingRecord | None) -> bool:
-        partition = record.source_partition
-        if partition is not self.partition and partition != self.partition:
-            return False
-        return outgoing is None or (
-            (outgoing.topic == self.topic or self.topic is None)
-            and len(self.messages) < _MOST_IN_RUN
-            and (_goes_in_batch(outgoing) is self.together or not self.messages)
-        )
-
-    def add(self, record: SourceRecord, outgoing: OutgoingRecord | None) -> None:
-        """`outgoing` None: a transform has dropped the record, or an error has."""
-        self.offset = record.source_offset
-        if self.offset is not None or self.partition is not None:
-            self.stored_offset = (self.offset,)
-        if outgoing is None:
-            return
-        topic, partition, key, value, headers, timestamp = outgoing
-        message: dict[str, Any] = {"value": value, "key": key, "callback": partial(self._reported, record)}
-        if partition is not None:
-            message["partition"] = partition
-        if timestamp is not None:
-            message["timestamp"] = timestamp
-        if headers:
-            message["headers"] = headers
-        if not self.messages:
-            self.topic, self.together = topic, len(message) == 3
-        self.messages.append(message)
-
-
-def _goes_in_batch(outgoing: OutgoingRecord) -> bool:
-    return outgoing.timestamp is None and outgoing.partition is None and not outgoing.headers
 
 
 class SourceWorkerTask(WorkerTask):
@@ -346,13 +314,32 @@ class SourceWorkerTask(WorkerTask):
         try:
             for record in batch:
                 outgoing = process(record)
-                if run is None or not run.takes(record, outgoing):
+                source = record.source_partition
+                if run is None or (source is not run.partition and source != run.partition):
                     if run is not None:
                         yield run
-                    run = _Run(self._reported, record.source_partition)
-                run.add(record, outgoing)
-                if outgoing is None and self._wants_acks:
+                    run = _Run(self._reported, source)
+                if outgoing is not None:
+                    topic, partition, key, value, headers, timestamp = outgoing
+                    together = partition is None and timestamp is None and not headers
+                    if (
+                        run.topic != topic
+                        or run.together is not together
+                        or len(run.messages) >= _MOST_IN_RUN
+                    ):
+                        if run.messages:
+                            yield run
+                            run = _Run(self._reported, source)
+                        run.topic, run.together = topic, together
+                    message = {"value": value, "key": key, "callback": partial(run.reported, record)}
+                    if not together:
+                        message |= _details(partition, headers, timestamp)
+                    run.messages.append(message)
+                elif self._wants_acks:
                     self._acked.append((record, None))
+                run.offset = record.source_offset
+                if source is not None or run.offset is not None:
+                    run.stored_offset = (run.offset,)
         except Exception:
             if run is not None:
                 yield run
@@ -695,6 +682,12 @@ class ExactlyOnceSourceTask(SourceWorkerTask):
             self.producer.abort_transaction(_FINAL_FLUSH_S)
             self._open = False
         self._serve_acknowledgements()
+
+
+def _details(partition: int | None, headers: RawHeaders, timestamp: int | None) -> dict[str, Any]:
+    """What a message has besides its key and value."""
+    given = {"partition": partition, "headers": headers or None, "timestamp": timestamp}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _cannot_send(topic: str, error: KafkaException) -> ConnectError:

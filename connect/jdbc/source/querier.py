@@ -371,26 +371,48 @@ class Querier:
             self._more()  # So that it is known whether the last row is the last of its timestamp.
         return rows
 
+    def _numbered(self, reader: RowReader, rows: list[tuple[Any, ...]]) -> list[SourceRecord] | None:
+        """The records of incrementing mode, all at once; None when a row needs a closer look."""
+        place, partition, topic = self._incrementing_at, self._partition, self.topic
+        numbers = [row[place] for row in rows]
+        if set(map(type, numbers)) != {int} or min(numbers) < -_LONG or max(numbers) >= _LONG:
+            return None
+        try:
+            values = reader.read_all(rows)
+        except (DataError, ValueError, TypeError, ArithmeticError):
+            return None
+        schema, key_schema, key = reader.schema, reader.key_schema, reader.key
+        self.position = Position(numbers[-1])
+        return [
+            SourceRecord(
+                partition, {"incrementing": number}, topic, None, key_schema,
+                None if key_schema is None else key(value), schema, value,
+            )
+            for number, value in zip(numbers, values, strict=True)
+        ]  # fmt: skip
+
     def _records(self, connection: Connection, rows: list[tuple[Any, ...]]) -> list[SourceRecord]:
         reader = self._reader
         assert reader is not None
         if not rows:
             return []
+        if self._settings.mode == "incrementing":
+            quick = self._numbered(reader, rows)
+            if quick is not None:
+                return quick
         records: list[SourceRecord] = []
         partition, topic, mode = self._partition, self.topic, self._settings.mode
         schema, key_schema, read, place = reader.schema, reader.key_schema, reader.read, self._incrementing_at
         position, zone = self.position, self._zone
         offset: dict[str, Any] | None = None if mode == "bulk" else position.as_map() or None
-        key = number = None
+        key = None
         row: Row = ()
         try:
             for at, row in enumerate(rows):
                 value = read(row)
                 if mode == "incrementing":
-                    number = row[place]
-                    if type(number) is not int or not -_LONG <= number < _LONG:
-                        number = _whole(number)
-                    offset = {"incrementing": number}
+                    position = Position(_whole(row[place]))
+                    offset = {"incrementing": position.incrementing}
                 elif mode == "timestamp+incrementing":
                     micros = to_micros(instant(connection.wall_value(row[-1]), zone))
                     position = Position(_whole(row[place]), micros)
@@ -406,7 +428,7 @@ class Querier:
                 records.append(SourceRecord(partition, offset, topic, None, key_schema, key, schema, value))
         except (DataError, DatabaseError, ValueError, OverflowError) as error:
             raise ConnectError(f"{self}, the row {_shown(reader, row)}: {error}") from error
-        self.position = Position(number) if mode == "incrementing" else position
+        self.position = position
         return records
 
 

@@ -61,6 +61,7 @@ class RowReader:
             raise ConnectError(f"{name or 'the query'} has no column that can be read")
         self.schema = builder.build()
         self._width = len(self.columns)
+        self._all: Callable[[Sequence[Sequence[Any]]], list[Struct]] | None = None
         self._set_key(name, columns, settings)
 
     def _set_key(self, name: str | None, columns: Sequence[Column], settings: SourceSettings) -> None:
@@ -106,6 +107,28 @@ class RowReader:
                         f"{error or 'no such value'}"
                     ) from None
         return Struct.of(self.schema, values)
+
+    def read_all(self, rows: Sequence[Sequence[Any]]) -> list[Struct]:
+        """The same for many rows. An error means that one of them does not fit: `read` says which."""
+        if self._all is None:
+            self._all = self._rows_function()
+        return self._all(rows)
+
+    def _rows_function(self) -> Callable[[Sequence[Sequence[Any]]], list[Struct]]:
+        """Put together as text; `read` is the plain twin."""
+        lines = ["def read(rows):", "    found = []", "    for row in rows:"]
+        lines.append(
+            f"        values = list(row) if len(row) == {self._width} else list(row[:{self._width}])"
+        )
+        for at, _, _ in self._converts:
+            lines.append(f"        if values[{at}] is not None: values[{at}] = c{at}(values[{at}])")
+        lines += ["        struct = new(Struct)", "        struct.schema, struct._values = schema, values"]
+        lines += ["        found.append(struct)", "    return found"]
+        names: dict[str, Any] = {f"c{at}": convert for at, convert, _ in self._converts}
+        names |= {"new": Struct.__new__, "Struct": Struct, "schema": self.schema}
+        exec("\n".join(lines), names)
+        read: Callable[[Sequence[Sequence[Any]]], list[Struct]] = names["read"]
+        return read
 
     def key(self, value: Struct) -> Any:
         if self.key_schema is None:
