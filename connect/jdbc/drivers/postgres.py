@@ -1,4 +1,4 @@
-"""PostgreSQL by psycopg 3: COPY for writes, a server-side cursor for reads.
+"""PostgreSQL by psycopg 3: COPY for writes, a server-side cursor for reads, one piece ahead.
 
 Rows are inserted by COPY, in binary form when every column's type is one of `_BINARY_TYPES`, else as text,
 which the server reads by the column's own type. An upsert is a COPY into a temporary table and one INSERT
@@ -8,7 +8,8 @@ which the server reads by the column's own type. An upsert is a COPY into a temp
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -118,11 +119,27 @@ class PostgresConnection(Connection):
                 cursor.execute(self.prepare(sql).encode(), parameters)
             else:
                 cursor.execute(sql.encode())
-            while True:
-                rows = cursor.fetchmany(fetch_size)
-                if not rows:
-                    return
+            rows = cursor.fetchmany(fetch_size)
+            if len(rows) == fetch_size:
+                # The server looks for the next rows while these are used.
+                with ThreadPoolExecutor(1, thread_name_prefix="rows-ahead") as ahead:
+                    while len(rows) == fetch_size:
+                        following = ahead.submit(cursor.fetchmany, fetch_size)
+                        try:
+                            yield rows
+                        except GeneratorExit:
+                            self._give_up(following)
+                            raise
+                        rows = following.result()
+            if rows:
                 yield rows
+
+    def _give_up(self, following: Future[list[tuple[Any, ...]]]) -> None:
+        """Ends a fetch that nobody waits for any more, and the transaction with it."""
+        while not following.done():
+            with suppress(psycopg.Error):
+                self._connection.cancel_safe(timeout=5)
+            wait([following], 0.1)
 
     def commit(self) -> None:
         with self._errors():

@@ -864,3 +864,15 @@ def test_stop_ends_a_poll_soon(sqlite: TestDatabase) -> None:
     source.poll()
     assert time.monotonic() - started < 0.9
     source.stop()
+
+
+def test_a_fetch_that_takes_long_does_not_hold_up_the_end(postgres: TestDatabase) -> None:
+    """The next rows are fetched while those before are used; at the end nobody waits for them."""
+    source = Source({
+        **postgres.config(), "mode": "bulk", "batch.max.rows": "3",
+        "query": "SELECT n, pg_sleep(CASE WHEN n > 3 THEN 60 ELSE 0 END)::text AS slept FROM generate_series(1, 9) n",
+    })  # fmt: skip
+    assert column(source.read(3), "n") == [1, 2, 3]
+    begun = time.monotonic()
+    source.stop()
+    assert time.monotonic() - begun < 30
