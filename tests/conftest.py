@@ -12,10 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests import facilities
 from tests.processes import KafkaProcess, KafkaTools, PybrokerProcess, Server
+
+# How long an example takes says something of the machine's load, not of the code.
+hypothesis.settings.register_profile("any load", deadline=None)
+hypothesis.settings.load_profile("any load")
 
 # The broker that most client tests share is as Kafka comes, but deleted files go soon, so that a long run
 # does not fill the disk, and a new group does not wait for more members.
