@@ -53,10 +53,12 @@ checker: setup
 chaos: setup
 	PYBROKER_CHAOS_ROWS=$${PYBROKER_CHAOS_ROWS:-1000000} $(BIN)/python -m pytest tests/connect/jdbc/test_chaos.py -s
 
-# Crashes of the log at every change it makes to a simulated disk, with fresh seeds: make sim SECONDS=600
+# Crashes of the log at every change it makes to a simulated disk, and whole simulated clusters, each so long with
+# fresh seeds: make sim SECONDS=600
 SECONDS ?= 60
 sim: setup
 	$(BIN)/python -m tests.sim --seconds $(SECONDS)
+	$(BIN)/python -m tests.sim cluster --seconds $(SECONDS)
 
 # Fetches the reference broker and the clients of other languages that the interop tests use.
 interop: setup

@@ -1,6 +1,8 @@
-"""`make sim`: the explorer with fresh seeds until the time is over.
+"""`make sim`: simulations with fresh seeds until the time is over.
 
-python -m tests.sim --seconds 600 [--seed N]      one seed: --seed N --seconds 0
+python -m tests.sim --seconds 600 [--seed N]             crashes of the log at every change of the disk
+python -m tests.sim cluster --seconds 600 [--seed N]     whole clusters
+One seed: --seed N --seconds 0.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ import argparse
 import sys
 import time
 
+from tests.sim import cluster
 from tests.sim.explorer import Counts, Explorer, Found
 from tests.sim.world import Step, make_steps
 
@@ -43,6 +46,8 @@ def shrunk(seed: int, steps: list[Step], fsync: bool, seconds: float) -> list[St
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["cluster"]:
+        return cluster.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None, help="the first one; by default the time of day")

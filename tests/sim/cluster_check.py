@@ -1,0 +1,249 @@
+"""What must hold in a simulated cluster, looked at while it runs and when it has come to rest.
+
+In: every step of every broker, what clients were told and read. Out: `Violation`. The numbers are those of the
+invariants of docs/testing.md.
+
+After each step (`Watch`): one leader in each epoch of a partition (I1); the high watermark never goes back while a
+replica leads in one epoch, and never passes the log end; the last stable offset never passes it (I2, I6); what the
+metadata says at an offset is the same on every node and after every restart (I10, I11).
+From clients (`Ledger`): what was acknowledged and what was read stays, each offset holds one value for ever (I5,
+I16); the anomalies of tests/checker.
+At rest (`check_rest`): replicas are identical below the high watermark (I3), an (offset, epoch) is one batch (I4),
+and what is kept in memory is what the log says (I7, I8, I9).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pybroker.metadata.image import MetadataImage
+from pybroker.records.batch import iter_headers, iter_records
+from tests.sim.cluster_clients import Key, Violation
+from tests.sim.cluster_node import Process
+from tests.sim.disk import SimDisk
+
+
+def digest(image: MetadataImage) -> int:
+    """A number for what an image says."""
+    text = repr(
+        (
+            sorted(image.features.items()),
+            sorted(image.topics.items()),
+            sorted(image.topics_by_id),
+            [(key, sorted(values.items())) for key, values in sorted(image.configs.items()) if values],
+            sorted(image.brokers.items()),
+            sorted(image.controllers.items()),
+            image.next_producer_id,
+            len(image.carried),
+        )
+    )
+    return zlib.crc32(text.encode())
+
+
+class _Seen:
+    """What was last seen of one process."""
+
+    __slots__ = ("bounds", "image", "partitions")
+
+    def __init__(self) -> None:
+        self.image: Any = None
+        self.partitions: list[Any] = []
+        # id of the partition -> (leader epoch, high watermark)
+        self.bounds: dict[int, tuple[int, int]] = {}
+
+
+class Watch:
+    """Looks at a process after each of its steps."""
+
+    def __init__(self) -> None:
+        self.steps = 0
+        self.images = 0
+        # Metadata offset -> digest of the image there.
+        self._digests: dict[int, tuple[int, int]] = {}
+        # (topic id, partition, leader epoch) -> node that leads in it.
+        self._leaders: dict[tuple[bytes, int, int], int] = {}
+        self._processes: dict[int, tuple[Process, _Seen]] = {}
+
+    def step(self, process: Process) -> None:
+        self.steps += 1
+        number = process.node.number
+        known = self._processes.get(number)
+        if known is None or known[0] is not process:
+            known = self._processes[number] = (process, _Seen())
+        seen = known[1]
+        context = process.broker._context
+        image = getattr(context, "metadata", None) if process.serving else None
+        if image is not None and image is not seen.image:
+            self._image(number, image, seen)
+            seen.partitions = [
+                partition
+                for topic in context.topics.values()
+                for partition in topic.partitions
+                if partition is not None
+            ]
+        bounds = seen.bounds
+        for partition in seen.partitions:
+            log = partition.log
+            high_watermark = log.high_watermark
+            if high_watermark > log.log_end_offset:
+                raise Violation(
+                    f"I2: node {number} {partition.topic}-{partition.partition}: high watermark {high_watermark} is "
+                    f"above the log end {log.log_end_offset}"
+                )
+            if not partition.is_leader:
+                continue
+            epoch = partition.leader_epoch
+            before = bounds.get(id(partition))
+            if before is None or before[0] != epoch:
+                where = partition.topic_id, partition.partition, epoch
+                leader = self._leaders.setdefault(where, number)
+                if leader != number:
+                    raise Violation(
+                        f"I1: nodes {leader} and {number} lead {partition.topic}-{partition.partition} in epoch {epoch}"
+                    )
+            elif high_watermark < before[1]:
+                raise Violation(
+                    f"I2: node {number} {partition.topic}-{partition.partition}: high watermark went from {before[1]} "
+                    f"to {high_watermark}"
+                )
+            bounds[id(partition)] = epoch, high_watermark
+
+    def _image(self, number: int, image: MetadataImage, seen: _Seen) -> None:
+        self.images += 1
+        if seen.image is not None and image.offset < seen.image.offset:
+            raise Violation(f"I10: the metadata of node {number} went from {seen.image.offset} to {image.offset}")
+        seen.image = image
+        found = digest(image)
+        known = self._digests.setdefault(image.offset, (found, number))
+        if known[0] != found:
+            raise Violation(f"I10: metadata at offset {image.offset} differs on nodes {known[1]} and {number}")
+
+
+@dataclass
+class Ledger:
+    """What clients know: (partition, offset) -> value, acknowledged or read."""
+
+    # Whether what was acknowledged, and what was read, has to survive all that happens in this run.
+    durable: bool = True
+    acked: dict[Key, dict[int, int]] = field(default_factory=dict)
+    read: dict[Key, dict[int, int]] = field(default_factory=dict)
+
+    def note_acked(self, key: Key, value: int, offset: int) -> None:
+        self._note(self.acked, key, offset, value, "acknowledged")
+
+    def note_read(self, key: Key, offset: int, value: int) -> None:
+        self._note(self.read, key, offset, value, "read")
+
+    def _note(self, table: dict[Key, dict[int, int]], key: Key, offset: int, value: int, what: str) -> None:
+        if not self.durable:
+            return
+        for known in (self.acked, self.read):
+            before = known.get(key, {}).get(offset)
+            if before is not None and before != value:
+                raise Violation(f"I5: {key} offset {offset}: {value} is {what}, and {before} was there before")
+        table.setdefault(key, {})[offset] = value
+
+    @property
+    def acked_count(self) -> int:
+        return sum(len(values) for values in self.acked.values())
+
+    @property
+    def read_count(self) -> int:
+        return sum(len(values) for values in self.read.values())
+
+
+def log_bytes(disk: SimDisk, topic: str, partition: int) -> list[bytes]:
+    """The segments of a log on a disk, in order; empty when there is none."""
+    found = disk.contents("/data")
+    prefix = f"/data/{topic}-{partition}/"
+    return [
+        found[name][0].ljust(found[name][1], b"\0")
+        for name in sorted(found)
+        if name.startswith(prefix) and name.endswith(".log")
+    ]
+
+
+def batches_of(segments: Iterable[bytes], end_offset: int) -> dict[int, tuple[int, bytes]]:
+    """Base offset -> (epoch, bytes) of the batches below an offset."""
+    found: dict[int, tuple[int, bytes]] = {}
+    for segment in segments:
+        for start, header in iter_headers(segment):
+            if header.base_offset >= end_offset:
+                break
+            found[header.base_offset] = header.leader_epoch, segment[start : start + header.size]
+    return found
+
+
+def check_rest(processes: list[Process], ledger: Ledger, keys: list[Key]) -> int:
+    """Everything has been healed and is at rest. Returns how many batches were compared."""
+    compared = 0
+    for key in keys:
+        known: dict[int, tuple[int, bytes]] = {}
+        holders = 0
+        for process in processes:
+            partition = process.broker._context.partition(*key)
+            if partition is None:
+                continue
+            holders += 1
+            if partition.high_watermark != partition.log_end_offset:
+                raise Violation(
+                    f"liveness: node {process.node.number} {key}: high watermark {partition.high_watermark}, log end "
+                    f"{partition.log_end_offset}"
+                )
+            found = batches_of(log_bytes(process.node.disk, *key), partition.high_watermark)
+            compared += len(found)
+            if not known:
+                known = found
+            elif known != found:
+                raise Violation(f"I3: {key}: the replicas differ at {_first_difference(known, found)}")
+        if not holders:
+            raise Violation(f"liveness: {key} is nowhere")
+        if ledger.durable:
+            values = {
+                record.offset: int(record.value or b"-1")
+                for _, data in known.values()
+                if not data[22] & 0x20
+                for record in iter_records(data)
+            }
+            for what, table in (("acknowledged", ledger.acked), ("read", ledger.read)):
+                for offset, value in table.get(key, {}).items():
+                    if values.get(offset) != value:
+                        raise Violation(
+                            f"I5: {key} offset {offset}: {value} was {what}, the log has {values.get(offset)}"
+                        )
+    return compared
+
+
+def _first_difference(one: dict[int, Any], other: dict[int, Any]) -> int:
+    return min(offset for offset in {*one, *other} if one.get(offset) != other.get(offset))
+
+
+def memory_of(process: Process, keys: list[Key]) -> dict[Any, Any]:
+    """What a broker keeps in memory about its logs, and could have computed from them."""
+    found: dict[Any, Any] = {}
+    for key in keys:
+        partition = process.broker._context.partition(*key)
+        if partition is None:
+            continue
+        log = partition.log
+        log.complete_producer_windows()
+        found[key] = {
+            "end": log.log_end_offset,
+            "producers": {
+                entry.producer_id: (
+                    entry.epoch,
+                    # Without the last timestamp: in a snapshot it is that of the producer, as in Kafka.
+                    [tuple(batch)[:4] for batch in entry.batches],
+                    entry.coordinator_epoch,
+                    entry.transaction_first_offset,
+                )
+                for entry in log.producers.entries.values()
+            },
+            # Leading again begins a new epoch at the end.
+            "epochs": [entry for entry in log.epochs.entries if entry[1] < log.log_end_offset],
+            "aborted": [tuple(entry) for entry in log.aborted_between(0, log.log_end_offset)],
+        }
+    return found

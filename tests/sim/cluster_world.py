@@ -1,0 +1,703 @@
+"""A whole simulated cluster: brokers, clients, what goes wrong, and what must hold all the same.
+
+In: a seed. Out: a `Result`, or `Failure` with what is needed to see it again. The seed draws which features and
+faults this run has (a swarm: no run has all of them), then the faults with their moments; each client draws its
+own operations. What must hold: the same seed and the same list of faults give the same trace, on every machine.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.checker.analysis import Analysis
+from tests.checker.history import FAIL, INFO, OK, Operation, Poll, Send
+from tests.sim.cluster_check import Ledger, Watch, check_rest, memory_of
+from tests.sim.cluster_clients import Admin, Consumer, Key, Lost, Producer, Session, Violation
+from tests.sim.cluster_net import Address, Network, Weather
+from tests.sim.cluster_node import PORT, Node, Process
+from tests.sim.cluster_time import Scheduler, Task
+
+# (milliseconds, kind, node, how long in milliseconds, a number for chances)
+Fault = tuple[int, str, int, int, int]
+
+# How long a cluster may take to serve everything again after everything is healed.
+LIVENESS_MS = 90_000
+_OPERATION_MS = 6_000
+
+
+@dataclass(frozen=True)
+class Options:
+    """What one run is made of."""
+
+    seed: int
+    nodes: int = 1
+    load_ms: int = 8_000
+    workers: int = 3
+    topics: int = 2
+    durability: str = "os"
+    transactions: float = 0.5
+    transaction_version: int = 2
+    offsets_in_transactions: bool = True
+    sessions: bool = True
+    segment_bytes: int = 0
+    compression: int = 0
+    churn: bool = False
+    client_crashes: bool = False
+    shared_id: bool = False
+    produce_version: int = 12
+    fetch_version: int = 17
+    faults: tuple[str, ...] = ("kill",)
+    fault_every_ms: int = 2_500
+    late_one_in: int = 200
+    disk_slow: bool = False
+    pause_between_ms: int = 60
+
+
+def options_of(seed: int, nodes: int = 1) -> Options:
+    """The swarm: what a seed has."""
+    rng = random.Random(f"options {seed}")
+    durability = rng.choice(("os", "fsync"))
+    possible = ["kill", "crash_kill", "pause", "cut", "cut_one_way", "drop", "slow_disk", "slow_link", "clock"]
+    if durability == "fsync":
+        possible += ["power", "crash_power"]
+    faults = tuple(kind for kind in possible if rng.random() < 0.4)
+    return Options(
+        seed,
+        nodes=nodes,
+        workers=rng.randint(1, 4),
+        topics=rng.randint(1, 2),
+        durability=durability,
+        transactions=rng.choice((0.0, 0.5, 1.0)),
+        transaction_version=rng.choice((1, 2, 2)),
+        offsets_in_transactions=rng.random() < 0.7,
+        sessions=rng.random() < 0.7,
+        segment_bytes=rng.choice((0, 0, 1_024, 4_096)),
+        compression=rng.choice((0, 0, 0, 1, 4)),
+        churn=rng.random() < 0.3,
+        client_crashes=rng.random() < 0.3,
+        shared_id=rng.random() < 0.15,
+        produce_version=rng.choice((9, 11, 12, 13)),
+        fetch_version=rng.choice((12, 13, 17)),
+        faults=faults,
+        fault_every_ms=rng.choice((700, 1_500, 3_000)),
+        late_one_in=rng.choice((20, 200, 2_000)),
+        disk_slow=rng.random() < 0.2,
+        pause_between_ms=rng.choice((5, 40, 150)),
+    )
+
+
+def faults_of(options: Options) -> list[Fault]:
+    """When what goes wrong."""
+    rng = random.Random(f"faults {options.seed}")
+    found: list[Fault] = []
+    if not options.faults:
+        return found
+    at = 300.0
+    while True:
+        at += rng.expovariate(1.0) * options.fault_every_ms
+        if at >= options.load_ms:
+            return found
+        kind = rng.choice(options.faults)
+        length = rng.choice((100, 600, 2_500))
+        found.append((int(at), kind, rng.randint(1, options.nodes), length, rng.getrandbits(30)))
+
+
+@dataclass
+class Result:
+    """What was done in one run."""
+
+    trace: int
+    virtual_ms: float
+    events: int
+    steps: int
+    operations: dict[str, int]
+    faults: dict[str, int]
+    acked: int
+    read: int
+    compared: int
+    images: int
+    requests: int
+    slowest_recovery_ms: float
+
+
+class Failure(Exception):
+    """Something that must not happen has happened."""
+
+    def __init__(self, options: Options, faults: list[Fault], error: BaseException, recent: list[str]) -> None:
+        super().__init__(f"seed {options.seed}, {options.nodes} nodes: {error}")
+        self.options = options
+        self.faults = faults
+        self.error = error
+        self.recent = recent
+
+
+@dataclass
+class _Group:
+    """The offsets that one worker committed: the sure ones, and those of which nobody knows."""
+
+    name: str
+    sure: dict[Key, int] = field(default_factory=dict)
+    maybe: dict[Key, set[int]] = field(default_factory=dict)
+
+
+class World:
+    """One run."""
+
+    def __init__(self, options: Options, faults: list[Fault] | None = None, *, keep_all: bool = False) -> None:
+        self.options = options
+        self.faults = faults_of(options) if faults is None else faults
+        self.scheduler = Scheduler()
+        if keep_all:
+            self.scheduler.keep_all = []
+        self.seed = str(options.seed)
+        self.network = Network(
+            self.scheduler,
+            random.Random(f"network {options.seed}"),
+            Weather(late_one_in=options.late_one_in),
+        )
+        self.watch = Watch()
+        self.nodes = [
+            Node(
+                self.scheduler,
+                self.network,
+                number,
+                self._properties(number),
+                self.seed,
+                self.watch.step,
+            )
+            for number in range(1, options.nodes + 1)
+        ]
+        if options.disk_slow:
+            for node in self.nodes:
+                node.disk_ms = (2.0, 15.0)
+        self.bootstrap: list[Address] = [(node.host, PORT) for node in self.nodes]
+        self.keys: list[Key] = [(f"t{topic}", partition) for topic in range(options.topics) for partition in (0, 1)]
+        self.ledger = Ledger()
+        self.operations: list[Operation] = []
+        self.counts: dict[str, int] = {}
+        self.sessions: list[Session] = []
+        self.groups: list[_Group] = []
+        self.loading = True
+        self._value = 0
+        self._worker_number = 0
+        self._workers: dict[int, tuple[Session, Task]] = {}
+        # Churned topics -> whether they must be there (None: nobody knows).
+        self.churned: dict[str, bool | None] = {}
+
+    def _properties(self, number: int) -> dict[str, str]:
+        options = self.options
+        return {
+            "node.id": str(number),
+            "process.roles": "broker,controller",
+            "log.dirs": "/data",
+            "listeners": f"PLAINTEXT://10.0.0.{number}:{PORT}",
+            "pybroker.durability": options.durability,
+            "auto.create.topics.enable": "false",
+            "offsets.topic.num.partitions": "2",
+            "offsets.topic.replication.factor": str(min(options.nodes, 3)),
+            "transaction.state.log.num.partitions": "2",
+            "transaction.state.log.replication.factor": str(min(options.nodes, 3)),
+            "transaction.state.log.min.isr": str(min(options.nodes, 2)),
+            "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
+            "log.cleaner.dedupe.buffer.size": "2097152",
+            "log.cleaner.backoff.ms": "2000",
+            "log.flush.offset.checkpoint.interval.ms": "3000",
+        }
+
+    # --- running ---
+
+    def run(self) -> Result:
+        """All of it. Failure."""
+        try:
+            return self._run()
+        except Exception as error:
+            raise Failure(self.options, self.faults, error, list(self.scheduler.recent)) from error
+
+    def _run(self) -> Result:
+        scheduler = self.scheduler
+        for node in self.nodes:
+            node.start()
+        admin = Admin(self._session("admin"))
+        self._drive(self._create_topics(admin), 30_000, "topics cannot be created")
+        began_ms = scheduler.now_ms
+        for _ in range(self.options.workers):
+            self._start_worker()
+        churn = Task(self._churn(Admin(self._session("churn")))) if self.options.churn else None
+        for fault in self.faults:
+            scheduler.after(fault[0], lambda fault=fault: self._fault(fault))  # type: ignore[misc]
+        if self.options.client_crashes:
+            scheduler.after(1_000.0, self._crash_client)
+        scheduler.run_until(began_ms + self.options.load_ms)
+        self.loading = False
+        scheduler.note("all is healed")
+        self._heal()
+        healed_ms = scheduler.now_ms
+        deadline_ms = healed_ms + LIVENESS_MS
+        tasks = [task for _, task in self._workers.values()] + ([churn] if churn is not None else [])
+        while not all(task.finished.done for task in tasks):
+            if scheduler.now_ms > deadline_ms:
+                raise Violation("liveness: operations do not end")
+            scheduler.run_until(scheduler.now_ms + 50.0)
+        self._drive(self._final_phase(), deadline_ms - scheduler.now_ms, "not everything is readable")
+        recovery_ms = scheduler.now_ms - healed_ms
+        self._drive(self._final_groups(admin), 30_000, "offsets cannot be read")
+        compared = self._check()
+        scheduler.note(f"disks {[node.disk.trace for node in self.nodes]}")
+        return Result(
+            trace=scheduler.trace,
+            virtual_ms=scheduler.now_ms,
+            events=scheduler.events,
+            steps=self.watch.steps,
+            operations=self._operation_counts(),
+            faults=dict(self.counts),
+            acked=self.ledger.acked_count,
+            read=self.ledger.read_count,
+            compared=compared,
+            images=self.watch.images,
+            requests=sum(session.calls for session in self.sessions),
+            slowest_recovery_ms=recovery_ms,
+        )
+
+    def _operation_counts(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for operation in self.operations:
+            name = f"{operation.kind} {operation.outcome}"
+            found[name] = found.get(name, 0) + 1
+        return found
+
+    def _drive(self, coroutine: Any, limit_ms: float, problem: str) -> None:
+        """Run until a coroutine has ended."""
+        task = Task(coroutine)
+        end_ms = self.scheduler.now_ms + limit_ms
+        while not task.finished.done:
+            if self.scheduler.now_ms > end_ms:
+                raise Violation(f"liveness: {problem} within {limit_ms:.0f} ms")
+            self.scheduler.run_until(self.scheduler.now_ms + 20.0)
+
+    def _session(self, name: str) -> Session:
+        session = Session(self.scheduler, self.network, name, self.bootstrap, self.seed)
+        self.sessions.append(session)
+        return session
+
+    async def _create_topics(self, admin: Admin) -> None:
+        options = self.options
+        configs = {"min.insync.replicas": str(min(options.nodes, 2))}
+        if options.segment_bytes:
+            configs["internal.segment.bytes"] = str(options.segment_bytes)
+        for topic in range(options.topics):
+            if not await admin.create(f"t{topic}", 2, min(options.nodes, 3), 30_000.0, configs):
+                raise Violation("liveness: a topic cannot be created")
+
+    # --- faults ---
+
+    def _fault(self, fault: Fault) -> None:
+        _, kind, number, length, chance = fault
+        node = self.nodes[number - 1]
+        scheduler = self.scheduler
+        self.counts[kind] = self.counts.get(kind, 0) + 1
+        scheduler.note(f"fault {kind} {number} {length}")
+        rng = random.Random(chance)
+        if kind in ("kill", "power"):
+            if kind == "kill":
+                node.kill()
+            else:
+                node.lose_power()
+            scheduler.after(length, node.start)
+        elif kind in ("crash_kill", "crash_power"):
+            node.crash_within(kind.removeprefix("crash_"), rng.choice((rng.randrange(8), rng.randrange(80))))
+            scheduler.after(length + 500.0, node.start)
+        elif kind == "pause":
+            node.pause()
+            scheduler.after(length, node.resume)
+        elif kind in ("cut", "cut_one_way"):
+            others = [other.host for other in self.nodes if other is not node]
+            others += [session.name for session in self.sessions]
+            chosen = [other for other in others if rng.random() < 0.6]
+            links = [(other, node.host) for other in chosen]
+            if kind == "cut":
+                links += [(node.host, other) for other in chosen]
+            elif rng.random() < 0.5:
+                links = [(destination, source) for source, destination in links]
+            for source, destination in links:
+                self.network.cut(source, destination)
+            # Healed one by one, in another order than they were cut.
+            rng.shuffle(links)
+            for index, (source, destination) in enumerate(links):
+                scheduler.after(
+                    length + index * 20.0, lambda a=source, b=destination: self.network.mend(a, b)  # type: ignore[misc]
+                )
+        elif kind == "drop":
+            for session, _ in self._workers.values():
+                for lane in ("produce", "fetch", "control"):
+                    if rng.random() < 0.5:
+                        session.drop((node.host, PORT), lane)
+        elif kind == "slow_disk":
+            before = node.disk_ms
+            node.disk_ms = (20.0, 150.0)
+            scheduler.after(length, lambda: setattr(node, "disk_ms", before))
+        elif kind == "slow_link":
+            for session in self.sessions:
+                if rng.random() < 0.5:
+                    self.network.slow_links[session.name, node.host] = rng.choice((10.0, 200.0))
+                    self.network.slow_links[node.host, session.name] = rng.choice((10.0, 200.0))
+            scheduler.after(length, self.network.slow_links.clear)
+        elif kind == "clock":
+            node.clock.skew_ms += rng.choice((-60_000, -500, 500, 5_000, 60_000))
+        else:
+            raise AssertionError(f"no such fault: {kind}")
+
+    def _heal(self) -> None:
+        self.network.heal()
+        for node in self.nodes:
+            node._crash = None
+            node.resume()
+            node.disk_ms = (0.1, 2.0)
+            node.start()
+        # What was planned as the end of a fault comes later, and finds it ended.
+
+    def _crash_client(self) -> None:
+        if not self.loading:
+            return
+        rng = self.network.rng
+        number = rng.choice(sorted(self._workers))
+        session, task = self._workers.pop(number)
+        self.scheduler.note(f"client {session.name} dies")
+        self.counts["client"] = self.counts.get("client", 0) + 1
+        session.end()
+        task.cancel()
+        self._start_worker()
+        self.scheduler.after(rng.random() * 4_000.0, self._crash_client)
+
+    # --- the load ---
+
+    def _start_worker(self) -> None:
+        self._worker_number += 1
+        number = self._worker_number
+        session = self._session(f"w{number}")
+        self._workers[number] = session, Task(Worker(self, session, number).run())
+
+    def next_value(self) -> int:
+        self._value += 1
+        return self._value
+
+    async def _churn(self, admin: Admin) -> None:
+        """Topics come and go."""
+        rng = admin.session.rng
+        number = 0
+        while self.loading:
+            await admin.session.sleep(rng.random() * 600.0)
+            name = f"churn-{number}"
+            deadline_ms = admin.session.now_ms + 4_000.0
+            if self.churned.get(name):
+                if rng.random() < 0.5:
+                    self.churned[name] = None
+                    if await admin.delete(name, deadline_ms):
+                        self.churned[name] = False
+                        number += 1
+            elif name in self.churned:
+                number += 1
+            else:
+                self.churned[name] = None
+                if await admin.create(name, rng.randint(1, 3), min(self.options.nodes, 3), deadline_ms):
+                    self.churned[name] = True
+
+    # --- the end ---
+
+    async def _final_phase(self) -> None:
+        """Read everything from the beginning, until nothing is open and all of it was read."""
+        session = self._session("final")
+        consumer = Consumer(session, committed=True, version=self.options.fetch_version)
+        consumer.assign({key: 0 for key in self.keys})
+        operation = Operation(0, "poll", OK, keys=tuple(range(len(self.keys))), final=True)
+        self.operations.append(operation)
+        everything: dict[Key, list[tuple[int, int]]] = {key: [] for key in self.keys}
+        while True:
+            found = await consumer.poll(50)
+            for key, values in found.items():
+                everything[key] += values
+                for offset, value in values:
+                    self.ledger.note_read(key, offset, value)
+            if all(
+                consumer.high_watermarks.get(key, -1) == consumer.last_stable.get(key) == consumer.positions[key]
+                for key in self.keys
+            ):
+                break
+        operation.steps.append(Poll({self.keys.index(key): values for key, values in everything.items() if values}))
+        admin = Admin(session)
+        for name, expected in self.churned.items():
+            there = await admin.exists(name)
+            while there is None:
+                there = await admin.exists(name)
+            if expected is not None and there != expected:
+                raise Violation(f"topic {name} is {'there' if there else 'gone'}, which was answered otherwise")
+
+    async def _final_groups(self, admin: Admin) -> None:
+        for group in self.groups:
+            keys = sorted({*group.sure, *group.maybe})
+            if not keys:
+                continue
+            found = await admin.group_offsets(group.name, keys, self.scheduler.now_ms + 25_000.0)
+            if found is None:
+                raise Violation(f"liveness: the offsets of {group.name} cannot be read")
+            for key in keys:
+                allowed = {group.sure.get(key, -1), *group.maybe.get(key, ())}
+                if found[key] not in allowed:
+                    raise Violation(f"I13: {group.name} has {found[key]} for {key}, not one of {sorted(allowed)}")
+
+    def _check(self) -> int:
+        processes = [node.process for node in self.nodes if node.process is not None]
+        compared = check_rest(processes, self.ledger, self.keys)
+        found = Analysis(self.operations, complete=True).run()
+        if found:
+            raise Violation(f"history: { {name: what[:3] for name, what in found.items()} }")
+        if self.options.seed % 2 == 0:
+            self._check_restart(processes)
+        return compared
+
+    def _check_restart(self, processes: list[Process]) -> None:
+        """A broker that starts on a copy of the disk, without what is only a help, knows the same."""
+        internal = [(topic, index) for topic in ("__consumer_offsets", "__transaction_state") for index in (0, 1)]
+        keys = self.keys + internal
+        for process in processes:
+            node = process.node
+            before = memory_of(process, keys)
+            disk = node.disk.after_kill(random.Random(self.seed))
+            if self.options.seed % 4 == 0:
+                for name in disk.contents("/data"):
+                    topic_partition = name.split("/")[2]
+                    if not topic_partition.startswith("__cluster") and name.endswith(
+                        (".snapshot", ".index", ".timeindex")
+                    ):
+                        disk.remove(name)
+            again = Node(self.scheduler, self.network, node.number, node.properties, self.seed, lambda _: None)
+            again.disk = disk
+            second = Process(again)
+            second.broker.start()
+            after = memory_of(second, keys)
+            for key in keys:
+                for name in ("end", "producers", "epochs", "aborted"):
+                    one, other = (found.get(key, {}).get(name) for found in (before, after))
+                    if one != other:
+                        raise Violation(f"I7-I9: node {node.number} {key}: {name} {one}, after a restart {other}")
+
+
+class Worker:
+    """One client with a producer and a consumer, after the published workload of Jepsen's Kafka tests."""
+
+    def __init__(self, world: World, session: Session, number: int) -> None:
+        self.world = world
+        self.session = session
+        self.number = number
+        self.rng = session.rng
+        options = world.options
+        self.transactional = self.rng.random() < options.transactions
+        identifier = None
+        if self.transactional:
+            shared = options.shared_id and number % 2 == 0
+            identifier = "shared" if shared else f"id{number}"
+        self.producer = Producer(
+            session,
+            transactional_id=identifier,
+            transaction_version=options.transaction_version,
+            timeout_ms=4_000,
+            codec_number=options.compression,
+            version=options.produce_version,
+        )
+        self.producer.on_ack = self._acked
+        self.consumer = Consumer(session, sessions=options.sessions, version=options.fetch_version)
+        self.group = _Group(f"group-{number}")
+        world.groups.append(self.group)
+        self.assigned: list[Key] = []
+        self._ready = False
+        # Offsets of sends whose operation has not ended.
+        self._sends: dict[int, Send] = {}
+
+    def _acked(self, key: Key, value: int, offset: int, sent_ms: float) -> None:
+        self._sends[value].offset = offset
+        self.world.ledger.note_acked(key, value, offset)
+
+    def _key(self, key: Key) -> int:
+        return self.world.keys.index(key)
+
+    async def run(self) -> None:
+        world, rng = self.world, self.rng
+        while world.loading:
+            await self.session.sleep(rng.expovariate(1.0) * world.options.pause_between_ms)
+            if not self._ready:
+                try:
+                    self._ready = await self.producer.init(self.session.now_ms + 3_000.0)
+                except Lost:
+                    continue
+                if not self._ready:
+                    continue
+            if not self.assigned or rng.random() < 1 / 64:
+                self._assign()
+            elif self.transactional:
+                await self._transaction()
+            elif rng.random() < 0.5:
+                await self._send()
+            else:
+                await self._poll()
+
+    def _operation(self, kind: str, outcome: str) -> Operation:
+        operation = Operation(self.number, kind, outcome, start=self.session.now_ms)
+        self.world.operations.append(operation)
+        return operation
+
+    def _assign(self) -> None:
+        rng, world = self.rng, self.world
+        chosen = sorted(rng.sample(world.keys, rng.randint(1, len(world.keys))))
+        carried = [key for key in chosen if key in self.assigned]
+        self.consumer.assign({key: self.consumer.positions[key] if key in carried else 0 for key in chosen})
+        self.assigned = chosen
+        operation = self._operation("assign", OK)
+        operation.keys = tuple(map(self._key, chosen))
+        operation.carried = tuple(map(self._key, carried))
+
+    def _wanted(self, operation: Operation) -> list[tuple[Key, list[int]]]:
+        """What to send: some batches, with values that nobody else has."""
+        rng = self.rng
+        wanted = []
+        for _ in range(rng.choice((1, 1, 2, 4))):
+            key = rng.choice(self.world.keys)
+            values = [self.world.next_value() for _ in range(rng.choice((1, 1, 3)))]
+            wanted.append((key, values))
+            for value in values:
+                step = self._sends[value] = Send(self._key(key), value)
+                operation.steps.append(step)
+        return wanted
+
+    async def _send(self) -> None:
+        operation = self._operation("send", INFO)
+        try:
+            batches = await self.producer.send(self._wanted(operation), self.session.now_ms + _OPERATION_MS)
+        except Lost as lost:
+            operation.error = str(lost)
+            self._ready = False
+        else:
+            if all(batch.acked for batch in batches):
+                operation.outcome = OK
+            else:
+                # Sequences would have a gap.
+                self._ready = False
+        operation.end = self.session.now_ms
+
+    async def _poll(self) -> None:
+        operation = self._operation("poll", OK)
+        operation.steps.append(await self._read())
+        operation.end = self.session.now_ms
+
+    async def _read(self) -> Poll:
+        found = await self.consumer.poll(self.rng.choice((0, 50, 100)))
+        for key, values in found.items():
+            for offset, value in values:
+                self.world.ledger.note_read(key, offset, value)
+        return Poll({self._key(key): values for key, values in found.items() if values})
+
+    async def _transaction(self) -> None:
+        # Until the commit is asked for it surely does not happen.
+        operation = self._operation("txn", FAIL)
+        before = dict(self.consumer.positions)
+        deadline_ms = self.session.now_ms + _OPERATION_MS
+        try:
+            await self._transact(operation, deadline_ms)
+        except Lost as lost:
+            operation.error = str(lost)
+            self._ready = False
+        operation.end = self.session.now_ms
+        if operation.outcome != OK:
+            self.consumer.assign(before)
+
+    async def _transact(self, operation: Operation, deadline_ms: float) -> None:
+        rng, producer = self.rng, self.producer
+        polled = False
+        for _ in range(rng.randint(1, 4)):
+            if rng.random() < 0.6:
+                batches = await producer.send(self._wanted(operation), deadline_ms)
+                if not all(batch.acked for batch in batches):
+                    self._ready = False
+                    return
+            else:
+                operation.steps.append(await self._read())
+                polled = True
+        offsets: dict[Key, int] = {}
+        if polled and self.world.options.offsets_in_transactions:
+            offsets = dict(self.consumer.positions)
+            if not await producer.commit_offsets(self.group.name, offsets, deadline_ms):
+                self._ready = False
+                return
+        commit = rng.random() > 1 / 8
+
+        def sent() -> None:
+            if commit:
+                operation.outcome = INFO
+                for key, offset in offsets.items():
+                    self.group.maybe.setdefault(key, set()).add(offset)
+
+        try:
+            ended = await producer.end(commit, deadline_ms, sent)
+        except Lost:
+            # The first answer was a refusal.
+            operation.outcome = FAIL
+            raise
+        if not ended or (producer.suspect and producer.transaction_version < 2):
+            self._ready = False
+        if not ended:
+            return
+        if commit:
+            operation.outcome = OK
+            for key, offset in offsets.items():
+                self.group.sure[key] = offset
+                self.group.maybe[key] = set()
+
+
+def run(options: Options, faults: list[Fault] | None = None) -> Result:
+    return World(options, faults).run()
+
+
+def fails(options: Options, faults: list[Fault]) -> Failure | None:
+    try:
+        run(options, faults)
+    except Failure as failure:
+        return failure
+    return None
+
+
+def shrunk(failure: Failure, tries: int = 200) -> Failure:
+    """A shorter list of faults, and fewer features, that still fail."""
+    best = failure
+    size = max(len(best.faults) // 2, 1)
+    while size and tries > 0:
+        for start in range(0, len(best.faults), size):
+            tries -= 1
+            found = fails(best.options, best.faults[:start] + best.faults[start + size :])
+            if found is not None:
+                best = found
+                break
+            if tries <= 0:
+                return best
+        else:
+            size //= 2
+    simpler: list[dict[str, Any]] = [
+        {"workers": 1},
+        {"workers": 2},
+        {"topics": 1},
+        {"client_crashes": False},
+        {"churn": False},
+        {"segment_bytes": 0},
+        {"compression": 0},
+        {"shared_id": False},
+        {"transactions": 0.0},
+        {"load_ms": 4_000},
+        {"disk_slow": False},
+    ]
+    for change in simpler:
+        found = fails(replace(best.options, **change), best.faults)
+        if found is not None:
+            best = found
+    return best
+
+
+__all__ = ["Failure", "Options", "Result", "World", "faults_of", "options_of", "run", "shrunk"]
