@@ -79,7 +79,9 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim cluster", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None, help="the first one; by default the time of day")
-    parser.add_argument("--nodes", type=int, default=None, help="brokers; by default one size after the other")
+    parser.add_argument(
+        "--nodes", type=int, default=None, help="brokers; by default one size after the other"
+    )
     parser.add_argument("--stride", type=int, default=1, help="only every so many seeds, to share them out")
     options = parser.parse_args(arguments)
     seed = first = int(time.time()) if options.seed is None else options.seed
@@ -93,7 +95,10 @@ def main(arguments: Sequence[str]) -> int:
                 totals.add(run_seed(seed, nodes))
             except Failure as failure:
                 print(f"\n{describe(failure)}", flush=True)
-                print(f"again: python -m tests.sim cluster --seed {seed} --nodes {nodes} --seconds 0", flush=True)
+                print(
+                    f"again: python -m tests.sim cluster --seed {seed} --nodes {nodes} --seconds 0",
+                    flush=True,
+                )
                 if options.seconds:
                     print(f"\nshorter:\n{describe(shrunk(failure))}", flush=True)
                 return 1
@@ -101,5 +106,7 @@ def main(arguments: Sequence[str]) -> int:
         if time.monotonic() >= end:
             cpu = time.process_time() - cpu
             print(f"seeds {first} to {seed - options.stride}: {totals}, {cpu:.0f} s of CPU, all sound")
-            print(f"operations {dict(sorted(totals.operations.items()))}\nfaults {dict(sorted(totals.faults.items()))}")
+            print(
+                f"operations {dict(sorted(totals.operations.items()))}\nfaults {dict(sorted(totals.faults.items()))}"
+            )
             return 0

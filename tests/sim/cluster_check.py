@@ -114,12 +114,16 @@ class Watch:
     def _image(self, number: int, image: MetadataImage, seen: _Seen) -> None:
         self.images += 1
         if seen.image is not None and image.offset < seen.image.offset:
-            raise Violation(f"I10: the metadata of node {number} went from {seen.image.offset} to {image.offset}")
+            raise Violation(
+                f"I10: the metadata of node {number} went from {seen.image.offset} to {image.offset}"
+            )
         seen.image = image
         found = digest(image)
         known = self._digests.setdefault(image.offset, (found, number))
         if known[0] != found:
-            raise Violation(f"I10: metadata at offset {image.offset} differs on nodes {known[1]} and {number}")
+            raise Violation(
+                f"I10: metadata at offset {image.offset} differs on nodes {known[1]} and {number}"
+            )
 
 
 @dataclass
@@ -143,7 +147,9 @@ class Ledger:
         for known in (self.acked, self.read):
             before = known.get(key, {}).get(offset)
             if before is not None and before != value:
-                raise Violation(f"I5: {key} offset {offset}: {value} is {what}, and {before} was there before")
+                raise Violation(
+                    f"I5: {key} offset {offset}: {value} is {what}, and {before} was there before"
+                )
         table.setdefault(key, {})[offset] = value
 
     @property

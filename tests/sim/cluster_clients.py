@@ -36,7 +36,6 @@ from tests.sim.cluster_net import Address, Caller, Network
 from tests.sim.cluster_node import WALL_MS
 from tests.sim.cluster_time import Future, Scheduler, gather, sleep
 
-REQUEST_TIMEOUT_MS = 4_000
 Key = tuple[str, int]
 
 _E = ErrorCode
@@ -93,6 +92,7 @@ class Session:
         self._bootstrap = bootstrap
         self._callers: dict[tuple[Address, str], Caller] = {}
         self._correlation = 0
+        self.request_timeout_ms = 4_000.0
         self.brokers: dict[int, Address] = {}
         self.leaders: dict[Key, tuple[int, int]] = {}
         self.topic_ids: dict[str, bytes] = {}
@@ -115,7 +115,7 @@ class Session:
         return self.sleep(30.0 + 120.0 * self.rng.random())
 
     def call(
-        self, address: Address, message: Any, version: int, lane: str = "", timeout_ms: float = REQUEST_TIMEOUT_MS
+        self, address: Address, message: Any, version: int, lane: str = "", timeout_ms: float | None = None
     ) -> Future:
         """A response, or None: no connection, or no answer in time. Calls of one lane share a connection."""
         caller = self._callers.get((address, lane))
@@ -138,13 +138,15 @@ class Session:
                 return
             found, position = parse_response_header(reply, key, version)
             if found != correlation:
-                raise Violation(f"{self.name}: the answer to request {correlation} has correlation id {found}")
+                raise Violation(
+                    f"{self.name}: the answer to request {correlation} has correlation id {found}"
+                )
             response, end = codec.decode(codec.response_class(key), version, reply, position)
             if end != len(reply):
                 raise Violation(f"{type(response).__name__} has {len(reply) - end} bytes too many")
             future.set(response)
 
-        caller.send(frame, timeout_ms, done)
+        caller.send(frame, self.request_timeout_ms if timeout_ms is None else timeout_ms, done)
         return future
 
     def drop(self, address: Address, lane: str = "") -> None:
@@ -250,7 +252,6 @@ class Producer:
         transactional_id: str | None = None,
         transaction_version: int = 2,
         timeout_ms: int = 10_000,
-        may_forget: bool = False,
         codec_number: int = 0,
         version: int = 12,
     ) -> None:
@@ -259,8 +260,6 @@ class Producer:
         self.transactional_id = transactional_id
         self.transaction_version = transaction_version
         self.timeout_ms = timeout_ms
-        # Acknowledged batches may be lost in this run, so sequences may have gaps.
-        self.may_forget = may_forget
         self.codec_number = codec_number
         self.version = version
         self.producer_id = -1
@@ -433,9 +432,7 @@ class Producer:
             failed.add(batch.key)
             if code in STALE:
                 session.forget_leader(batch.key)
-            elif code in FENCED and self.transactional_id is not None:
-                raise Lost(_name(code))
-            elif code in (_E.OUT_OF_ORDER_SEQUENCE_NUMBER, _E.UNKNOWN_PRODUCER_ID) and self.may_forget:
+            elif self.transactional_id is not None and code in FENCED:
                 raise Lost(_name(code))
             elif code not in AGAIN:
                 raise Violation(
@@ -515,7 +512,9 @@ class Producer:
         by_topic: dict[str, list[txn_offset_commit.TxnOffsetCommitRequestPartition]] = {}
         for (topic, partition), offset in offsets.items():
             by_topic.setdefault(topic, []).append(
-                txn_offset_commit.TxnOffsetCommitRequestPartition(partition_index=partition, committed_offset=offset)
+                txn_offset_commit.TxnOffsetCommitRequestPartition(
+                    partition_index=partition, committed_offset=offset
+                )
             )
         commit = txn_offset_commit.TxnOffsetCommitRequest(
             transactional_id=self.transactional_id,
@@ -566,7 +565,9 @@ class Producer:
             )
             sent()
             tries += 1
-            response = await session.call(address, request, 5 if self.transaction_version >= 2 else 3, "control")
+            response = await session.call(
+                address, request, 5 if self.transaction_version >= 2 else 3, "control"
+            )
             if response is not None and not response.error_code:
                 if self.transaction_version >= 2:
                     if (response.producer_id, response.producer_epoch) != (self.producer_id, self.epoch):
@@ -584,7 +585,13 @@ class Consumer:
     """Reads assigned partitions from positions, with a fetch session for each broker."""
 
     def __init__(
-        self, session: Session, *, committed: bool = True, sessions: bool = True, version: int = 17, max_bytes: int = 1 << 16
+        self,
+        session: Session,
+        *,
+        committed: bool = True,
+        sessions: bool = True,
+        version: int = 17,
+        max_bytes: int = 1 << 16,
     ) -> None:
         self.session = session
         self.committed = committed
@@ -685,7 +692,12 @@ class Consumer:
         if response.error_code:
             expect(
                 response.error_code,
-                AGAIN | {_E.FETCH_SESSION_ID_NOT_FOUND, _E.INVALID_FETCH_SESSION_EPOCH, _E.FETCH_SESSION_TOPIC_ID_ERROR},
+                AGAIN
+                | {
+                    _E.FETCH_SESSION_ID_NOT_FOUND,
+                    _E.INVALID_FETCH_SESSION_EPOCH,
+                    _E.FETCH_SESSION_TOPIC_ID_ERROR,
+                },
                 "Fetch",
             )
             self._sessions.pop(address, None)
@@ -743,7 +755,9 @@ class Consumer:
         data = bytes(answer.records or b"")
         values = found.setdefault(key, [])
         position = self.positions[key]
-        aborted = sorted((entry.first_offset, entry.producer_id) for entry in answer.aborted_transactions or ())
+        aborted = sorted(
+            (entry.first_offset, entry.producer_id) for entry in answer.aborted_transactions or ()
+        )
         active: set[int] = set()
         for start, header in iter_headers(data):
             if start + header.size > len(data):
@@ -754,7 +768,9 @@ class Consumer:
             if header.next_offset > bound:
                 raise Violation(f"{key}: {header.last_offset} was given, the bound is {bound}")
             if header.leader_epoch < self._epochs.get(key, -1) and header.base_offset >= position:
-                raise Violation(f"{key}: epoch {header.leader_epoch} at {header.base_offset} after a later one")
+                raise Violation(
+                    f"{key}: epoch {header.leader_epoch} at {header.base_offset} after a later one"
+                )
             self._epochs[key] = max(header.leader_epoch, self._epochs.get(key, -1))
             while aborted and aborted[0][0] <= header.last_offset:
                 active.add(aborted.pop(0)[1])
@@ -812,9 +828,16 @@ class Admin:
 
     def __init__(self, session: Session) -> None:
         self.session = session
+        # Topics of which a request went unanswered: it may still come, and undo what was answered later.
+        self.uncertain: set[str] = set()
 
     async def create(
-        self, name: str, partitions: int, replicas: int, deadline_ms: float, configs: dict[str, str] | None = None
+        self,
+        name: str,
+        partitions: int,
+        replicas: int,
+        deadline_ms: float,
+        configs: dict[str, str] | None = None,
     ) -> bool:
         session = self.session
         request = create_topics.CreateTopicsRequest(
@@ -838,6 +861,8 @@ class Admin:
                 if code in (0, _E.TOPIC_ALREADY_EXISTS):
                     return True
                 expect(code, AGAIN | {_E.NOT_CONTROLLER, _E.INVALID_REPLICATION_FACTOR}, "CreateTopics")
+            else:
+                self.uncertain.add(name)
             await session.refresh([])
             await session.backoff()
         return False
@@ -854,6 +879,8 @@ class Admin:
                 if code in (0, _E.UNKNOWN_TOPIC_OR_PARTITION):
                     return True
                 expect(code, AGAIN | {_E.NOT_CONTROLLER}, "DeleteTopics")
+            else:
+                self.uncertain.add(name)
             await session.backoff()
         return False
 

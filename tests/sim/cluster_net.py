@@ -279,7 +279,9 @@ class Caller:
         self._connecting = False
         if end is None or not end.open:
             self._failures += 1
-            backoff_ms = min(50.0 * 2 ** min(self._failures, 5), 1_000.0) * (0.8 + 0.4 * self.network.rng.random())
+            backoff_ms = min(50.0 * 2 ** min(self._failures, 5), 1_000.0) * (
+                0.8 + 0.4 * self.network.rng.random()
+            )
             self._not_before_ms = self.network.scheduler.now_ms + backoff_ms
             self._fail()
             return
@@ -309,7 +311,11 @@ class Caller:
             self._fail()
 
     def _timed_out(self, number: int) -> None:
-        if self._outstanding and self._outstanding[0][1] <= number <= self._outstanding[-1][1] and self._alive():
+        if (
+            self._outstanding
+            and self._outstanding[0][1] <= number <= self._outstanding[-1][1]
+            and self._alive()
+        ):
             self.close()
 
     def close(self) -> None:
