@@ -93,54 +93,45 @@ class ConfigControl:
         self._loggers = loggers
 
     def alter_incrementally(
-        self, image: MetadataImage, request: IncrementalAlterConfigsRequest
+        self, image: MetadataImage, request: IncrementalAlterConfigsRequest, *, from_client: bool = True
     ) -> Decision[IncrementalAlterConfigsResponse]:
-        changes = [
-            _Change(
-                resource.resource_type,
-                resource.resource_name,
-                [_Entry(config.name, config.config_operation, config.value) for config in resource.configs],
-                False,
-            )
-            for resource in request.resources
-        ]
-        records, answers = self._decide(image, changes, validate_only=request.validate_only)
-        responses = [
-            AlterConfigsResourceResponse(
-                error_code=answer.code,
-                error_message=answer.message,
-                resource_type=change.resource_type,
-                resource_name=change.name,
-            )
-            for change, answer in zip(changes, answers, strict=True)
-        ]
+        """`from_client`: of this broker. Else another broker has looked at it, or nobody has to."""
+        changes = _incremental_changes(request)
+        records, answers = self._decide(image, changes, request.validate_only, from_client)
+        responses = [_incremental_result(*pair) for pair in zip(changes, answers, strict=True)]
         return Decision(records, IncrementalAlterConfigsResponse(responses=responses))
 
-    def replace(self, image: MetadataImage, request: AlterConfigsRequest) -> Decision[AlterConfigsResponse]:
-        changes = [
-            _Change(
-                resource.resource_type,
-                resource.resource_name,
-                [_Entry(config.name, SET, config.value) for config in resource.configs],
-                True,
-            )
-            for resource in request.resources
-        ]
-        records, answers = self._decide(image, changes, validate_only=request.validate_only)
-        responses = [
-            FullResult(
-                error_code=answer.code,
-                error_message=answer.message,
-                resource_type=change.resource_type,
-                resource_name=change.name,
-            )
-            for change, answer in zip(changes, answers, strict=True)
-        ]
+    def replace(
+        self, image: MetadataImage, request: AlterConfigsRequest, *, from_client: bool = True
+    ) -> Decision[AlterConfigsResponse]:
+        changes = _full_changes(request)
+        records, answers = self._decide(image, changes, request.validate_only, from_client)
+        responses = [_full_result(*pair) for pair in zip(changes, answers, strict=True)]
         return Decision(records, AlterConfigsResponse(responses=responses))
 
-    def _decide(
-        self, image: MetadataImage, changes: Sequence[_Change], *, validate_only: bool
-    ) -> tuple[list[Message], list[_Answer]]:
+    def answer_here(
+        self, image: MetadataImage, request: IncrementalAlterConfigsRequest
+    ) -> list[AlterConfigsResourceResponse | None]:
+        """What this broker answers by itself, resource by resource; None: the controller is to be asked."""
+        changes = _incremental_changes(request)
+        answers = self._gate_all(image, changes, request.validate_only, from_client=True)
+        return [
+            None if answer is None else _incremental_result(change, answer)
+            for change, answer in zip(changes, answers, strict=True)
+        ]
+
+    def answer_full_here(self, image: MetadataImage, request: AlterConfigsRequest) -> list[FullResult | None]:
+        """As `answer_here`."""
+        changes = _full_changes(request)
+        answers = self._gate_all(image, changes, request.validate_only, from_client=True)
+        return [
+            None if answer is None else _full_result(change, answer)
+            for change, answer in zip(changes, answers, strict=True)
+        ]
+
+    def _gate_all(
+        self, image: MetadataImage, changes: Sequence[_Change], validate_only: bool, from_client: bool
+    ) -> list[_Answer | None]:
         seen: dict[tuple[int, str], int] = {}
         for change in changes:
             key = (change.resource_type, change.name)
@@ -151,7 +142,13 @@ class ConfigControl:
                 message = "Each resource must appear at most once."
                 answers.append(_Answer(ErrorCode.INVALID_REQUEST, message))
             else:
-                answers.append(self._gate(image, change, validate_only=validate_only))
+                answers.append(self._gate(image, change, validate_only, from_client))
+        return answers
+
+    def _decide(
+        self, image: MetadataImage, changes: Sequence[_Change], validate_only: bool, from_client: bool
+    ) -> tuple[list[Message], list[_Answer]]:
+        answers = self._gate_all(image, changes, validate_only, from_client)
         if any(
             answer is None and not SET <= entry.operation <= SUBTRACT
             for change, answer in zip(changes, answers, strict=True)
@@ -174,16 +171,20 @@ class ConfigControl:
 
     # The broker's gate
 
-    def _gate(self, image: MetadataImage, change: _Change, *, validate_only: bool) -> _Answer | None:
+    def _gate(
+        self, image: MetadataImage, change: _Change, validate_only: bool, from_client: bool
+    ) -> _Answer | None:
         """The answer, when the broker itself can give it; None when the controller is to decide."""
         try:
             _check_entries(change.entries)
             if change.resource_type == BROKER_LOGGER_RESOURCE and not change.replace_all:
                 return self._alter_loggers(change, validate_only=validate_only)
             if change.resource_type == BROKER_RESOURCE:
-                if change.name:
-                    self._check_node_id(change.name, "Unexpected broker id, expected {}, but received {}")
-                self._check_broker_change(image, change)
+                # The settings of another broker are that broker's to judge.
+                if from_client:
+                    if change.name:
+                        self._check_node_id(change.name, "Unexpected broker id, expected {}, but received {}")
+                    self._check_broker_change(image, change)
             elif change.resource_type not in (TOPIC_RESOURCE, CLIENT_METRICS_RESOURCE, GROUP_RESOURCE):
                 raise ApiError(ErrorCode.INVALID_REQUEST, f"Unknown resource type {change.resource_type}")
         except ApiError as error:
@@ -345,6 +346,48 @@ def _list_value(default: str | None, stored: str | None, operation: int, value: 
     else:
         parts = [part for part in parts if part not in operands]
     return ",".join(parts)
+
+
+def _incremental_changes(request: IncrementalAlterConfigsRequest) -> list[_Change]:
+    return [
+        _Change(
+            resource.resource_type,
+            resource.resource_name,
+            [_Entry(config.name, config.config_operation, config.value) for config in resource.configs],
+            False,
+        )
+        for resource in request.resources
+    ]
+
+
+def _full_changes(request: AlterConfigsRequest) -> list[_Change]:
+    return [
+        _Change(
+            resource.resource_type,
+            resource.resource_name,
+            [_Entry(config.name, SET, config.value) for config in resource.configs],
+            True,
+        )
+        for resource in request.resources
+    ]
+
+
+def _incremental_result(change: _Change, answer: _Answer) -> AlterConfigsResourceResponse:
+    return AlterConfigsResourceResponse(
+        error_code=answer.code,
+        error_message=answer.message,
+        resource_type=change.resource_type,
+        resource_name=change.name,
+    )
+
+
+def _full_result(change: _Change, answer: _Answer) -> FullResult:
+    return FullResult(
+        error_code=answer.code,
+        error_message=answer.message,
+        resource_type=change.resource_type,
+        resource_name=change.name,
+    )
 
 
 def _check_entries(entries: Sequence[_Entry]) -> None:

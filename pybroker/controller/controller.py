@@ -112,7 +112,7 @@ class Controller:
         self._rng = rng
         self._broker_settings = BrokerSettings(config)
         self._topics = TopicControl(self._broker_settings, rng)
-        self._configs = configs.ConfigControl(self._broker_settings, ProcessLoggers())
+        self.configs = configs.ConfigControl(self._broker_settings, ProcessLoggers())
         self._own: ControllerImage | None = None
         # The state with everything that this leader has appended, committed or not.
         self._latest = empty_image(quorum.options.cluster_id)
@@ -219,17 +219,20 @@ class Controller:
         )
 
     def incremental_alter_configs(
-        self, request: IncrementalAlterConfigsRequest, version: int = 1
+        self, request: IncrementalAlterConfigsRequest, version: int = 1, *, from_client: bool = True
     ) -> Deferred[IncrementalAlterConfigsResponse]:
+        """`from_client`: of the broker in this process, which has a say in it."""
         return self._submit(
-            lambda image: self._configs.alter_incrementally(image, request),
+            lambda image: self.configs.alter_incrementally(image, request, from_client=from_client),
             lambda code, message=None: configs.refuse_incremental(request, code, message),
             entries=len(request.resources),
         )
 
-    def alter_configs(self, request: AlterConfigsRequest, version: int = 2) -> Deferred[AlterConfigsResponse]:
+    def alter_configs(
+        self, request: AlterConfigsRequest, version: int = 2, *, from_client: bool = True
+    ) -> Deferred[AlterConfigsResponse]:
         return self._submit(
-            lambda image: self._configs.replace(image, request),
+            lambda image: self.configs.replace(image, request, from_client=from_client),
             lambda code, message=None: configs.refuse_replace(request, code, message),
             entries=len(request.resources),
         )

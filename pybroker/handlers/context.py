@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pybroker.common.timers import TimerQueue
     from pybroker.controller import Controller
     from pybroker.controller.quorum import MetadataQuorum
+    from pybroker.controller_channel import ControllerChannel
     from pybroker.coordinator.host import CoordinatorHost
     from pybroker.groups.shard import GroupShard
     from pybroker.handlers.fetch_sessions import FetchSessionCache
@@ -165,6 +166,7 @@ class Context:
         "clock",
         "config",
         "controller",
+        "controller_channel",
         "endpoints",
         "fetch_sessions",
         "groups",
@@ -186,6 +188,7 @@ class Context:
     metadata: MetadataImage
     """The newest image that this broker acts on; a request is answered from one image."""
     controller: Controller
+    controller_channel: ControllerChannel
     quorum: MetadataQuorum
     logs: LogManager
     timers: TimerQueue

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from pybroker.common.files import Buffer
 from pybroker.wire import codec
-from pybroker.wire.api_keys import is_served, module_name
+from pybroker.wire.api_keys import FORWARDABLE, is_served, module_name
 
 Decode = Callable[[memoryview, int, int], Any]
 """(frame, position of the body, most array elements)"""
@@ -81,10 +81,15 @@ def route(api_key: int, version: int, *, controller: bool = False) -> Route | No
             lambda frame, position, most: fetch_request.decode(version, frame, position, most),
             lambda message: fetch_response.encode_parts(message, version),
         )
-    return Route(
+    served = Route(
         api_key,
         version,
         module,
         lambda frame, position, most: codec.decode_request(api_key, version, frame, position, most),
         lambda message: [codec.encode_response(message, version)],
     )
+    if not controller and api_key in FORWARDABLE:
+        from pybroker.handlers.forwarding import with_forwarding
+
+        served.handle = with_forwarding(api_key, module.handle)
+    return served

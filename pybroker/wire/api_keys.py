@@ -185,7 +185,7 @@ API_TABLE: Final[tuple[Api, ...]] = (
     Api(55, "DescribeQuorum", 0, 2, 0, True, controller=True),
     Api(56, "AlterPartition", 2, 3, 2, None, controller=False),
     Api(57, "UpdateFeatures", 0, 2, 0, True, controller=True),
-    Api(58, "Envelope", 0, 0, 0, None, controller=False),
+    Api(58, "Envelope", 0, 0, 0, None, controller=True),
     Api(59, "FetchSnapshot", 0, 1, 0, None, controller=False),
     Api(60, "DescribeCluster", 0, 2, 0, True, controller=False),
     Api(61, "DescribeProducers", 0, 0, 0, True),
@@ -224,6 +224,12 @@ API_TABLE: Final[tuple[Api, ...]] = (
 )
 
 BY_KEY: Final[dict[int, Api]] = {api.key: api for api in API_TABLE}
+
+
+FORWARDABLE: Final = frozenset(
+    {19, 20, 30, 31, 33, 37, 38, 39, 40, 43, 44, 45, 46, 49, 51, 55, 57, 64, 80, 81}
+)
+"""What a broker has the active controller answer (KIP-590)."""
 
 
 class AdvertisedApi(NamedTuple):
