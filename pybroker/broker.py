@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from pybroker.common.clock import Clock
 from pybroker.common.config import BrokerConfig, log_config_from
-from pybroker.common.deferred import Deferred
+from pybroker.common.deferred import Deferred, resolved
 from pybroker.common.effects import BlockingCall, Effect
 from pybroker.common.errors import (
     ConfigError,
@@ -33,9 +33,9 @@ from pybroker.common.peers import Peers
 from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
 from pybroker.controller.metadata_log import open_metadata_log
-from pybroker.controller.producer_ids import ProducerIdBlock
 from pybroker.controller.quorum import MetadataQuorum, QuorumOptions
 from pybroker.controller.topic_names import CONSUMER_OFFSETS, TRANSACTION_STATE
+from pybroker.controller_channel import ControllerChannel
 from pybroker.coordinator.host import CoordinatorHost, HostEnvironment, HostSettings
 from pybroker.groups.shard import GroupShard
 from pybroker.handlers import registry
@@ -44,7 +44,8 @@ from pybroker.handlers.fetch_sessions import FetchSessionCache
 from pybroker.handlers.telemetry import ClientTelemetry
 from pybroker.inter_broker import InterBroker, inter_broker_listener
 from pybroker.large_requests import LargeRequests
-from pybroker.log import LogConfig, LogManager
+from pybroker.lifecycle import BrokerLifecycle, BrokerState
+from pybroker.log import LogConfig, LogManager, meta_properties
 from pybroker.log.cleaner.cleaner import CleanerSettings, CleaningPass
 from pybroker.log.cleaner.cleaning import CleaningResult
 from pybroker.log.manager import METADATA_TOPIC, LogDirectory
@@ -54,16 +55,26 @@ from pybroker.metadata.features import SUPPORTED_FEATURES, TRANSACTION_VERSION
 from pybroker.metadata.image import (
     BROKER_RESOURCE,
     TOPIC_RESOURCE,
+    EndpointImage,
     MetadataImage,
     TopicImage,
 )
+from pybroker.raft.node import QuorumSettings
+from pybroker.raft.voters import Voter, VoterSet
 from pybroker.records.validation import WalkPolicy
 from pybroker.replication.partition import Partition
+from pybroker.replication.replicas import ReplicaEnvironment, ReplicaManager
+from pybroker.topic_creation import TopicCreation
 from pybroker.transactions.coordinator import TransactionCoordinator
 from pybroker.wire import codec
-from pybroker.wire.client import PeerClient
+from pybroker.wire.client import PeerClient, api_key_of
 from pybroker.wire.headers import RequestHeader, parse_request_header, response_header
 from pybroker.wire.limits import MAX_DECODED_OBJECTS, MAX_WHOLE_REQUEST_OBJECTS, SMALL_REQUEST_OBJECTS
+from pybroker.wire.message import Message
+from pybroker.wire.messages.allocate_producer_ids import (
+    AllocateProducerIdsRequest,
+    AllocateProducerIdsResponse,
+)
 from pybroker.wire.messages.broker_registration import (
     BrokerRegistrationRequest,
     Feature,
@@ -142,10 +153,23 @@ class Broker:
         self._calls: list[Effect] = []
         # What topics with the same overrides share, by their overrides.
         self._log_configs: dict[tuple[tuple[str, str | None], ...], LogConfig] = {}
-        # Topics whose logs could not be made (a full disk): tried again with the ticks.
-        self._incomplete: dict[str, TopicImage] = {}
         self._next_tick_ms = 0.0
-        self._registered_epoch = -1
+        self.loaded: Deferred[Exception | None] = Deferred()
+        """Resolved when listeners may be opened to clients, or with what prevented that."""
+        self.ready: Deferred[Exception | None] = Deferred()
+        """Resolved when this broker was unfenced for the first time, or with what prevented that."""
+        self.waits_to_serve = False
+        """Whether the owner calls `serving` when its listeners are open; else that is done at once."""
+        self._starting = False
+        self._is_loaded = False
+        self._has_left = False
+        # Of the broker role.
+        self._replicas: ReplicaManager | None = None
+        self._lifecycle: BrokerLifecycle | None = None
+        # What this broker asks of the controller in its own process comes with this.
+        self._own_connection = Connection(
+            "", 0, "", WalkPolicy(self._walk_mode), clock.wall_ms, self._controller_routes
+        )
         context = self._context = Context()
         context.broker_id = config.node_id
         context.clock = clock
@@ -160,6 +184,12 @@ class Broker:
         context.producer_ids = ProducerIds(self._allocate_producer_ids)
         context.auto_create_topics = self._create_topics
         self._large = LargeRequests(clock, self.timers, self._run_blocking)
+        self._creation = TopicCreation(
+            config,
+            image=lambda: context.metadata,
+            is_whole_cluster=lambda: self._is_whole_cluster(context.quorum),
+            ask=lambda message, version: context.controller_channel.request(message, version),
+        )
         inter_broker = self._inter_broker = InterBroker(
             context, inter_broker_listener(config), config["request.timeout.ms"]
         )
@@ -201,7 +231,7 @@ class Broker:
         )
 
     def _create_topics(self, names: list[str]) -> None:
-        self._context.controller.auto_create_topics(names)
+        self._creation.create(names)
 
     # --- start and end ---
 
@@ -226,10 +256,11 @@ class Broker:
         return self._context.logs.cluster_id
 
     def start(self) -> None:
-        """Lock and load the directories, recover what needs it, take the lead. Blocks.
+        """Lock the directories, take part in the quorum; load, register and serve as soon as the metadata are
+        there. Blocks: until all of that is done where this node alone is the cluster.
 
         ConfigError when a directory is in use or belongs to another node; StorageError when it refuses; then
-        nothing stays open or locked.
+        nothing stays open or locked. What fails later is the value of `loaded`.
         """
         try:
             self._start()
@@ -242,6 +273,8 @@ class Broker:
     def _start(self) -> None:
         config, context = self._static_config, self._context
         metadata_directory = config["metadata.log.dir"].rstrip("/") or "/"
+        if not config.is_alone:
+            self._check_formatted([*config.log_dirs, metadata_directory])
         logs = context.logs = LogManager(
             self._files,
             config.log_dirs,
@@ -264,17 +297,76 @@ class Broker:
             logs.cleaner.runner = self.run_cleaning_pass
         logs.cleaner.on_idle = self.on_cleaner_idle
         logs.cleaner.sliced = self.clean_in_slices
-        if self.peers is not None:
-            self._inter_broker.client = PeerClient(self.peers, f"broker-{self.node_id}")
         cluster_id = logs.open(self.node_id)
         logs.on_work = self._effects_wait
-        directory_ids = [_directory_id(directory) for directory in logs.log_directories]
-        quorum = context.quorum = MetadataQuorum(
+        quorum = context.quorum = self._make_quorum(logs, cluster_id)
+        context.controller = Controller(
+            ControllerSettings(endpoints=self._controller_images()),
+            quorum=quorum,
+            files=self._files,
+            rng=self._rng,
+            config=config,
+        )
+        context.metadata = quorum.image
+        channel = context.controller_channel = ControllerChannel(
+            serve=self._serve_controller,
+            leader=lambda: quorum.leader,
+            client=self._client("controller"),
+            clock=self.clock,
+            timers=self.timers,
+        )
+        quorum.on_leader(channel.leader_changed)
+        quorum.on_image(self._apply)
+        logs.on_directory_failed = self._directory_failed
+        if "broker" in config["process.roles"]:
+            self._make_broker(logs, cluster_id, channel)
+        quorum.start()
+        if self._lifecycle is not None and self._is_whole_cluster(quorum):
+            self._register_alone(self._lifecycle)
+        self._starting = True
+        quorum.on_caught_up(self._caught_up)
+        self._starting = False
+
+    def _check_formatted(self, directories: list[str]) -> None:
+        """Only a node that is alone may make up a cluster id."""
+        names = [f"{path}/{meta_properties.FILE_NAME}" for path in directories]
+        if not any(self._files.exists(name) for name in names):
+            raise ConfigError(
+                f"No readable meta.properties files found in {', '.join(dict.fromkeys(directories))}: "
+                "a node of several has to be formatted first, by `pybroker storage format`"
+            )
+
+    def _client(self, role: str) -> PeerClient | None:
+        if self.peers is None:
+            return None
+        client = PeerClient(self.peers, f"{role}-{self.node_id}")
+        client.report = lambda line: self.report(line)
+        return client
+
+    def _make_quorum(self, logs: LogManager, cluster_id: str) -> MetadataQuorum:
+        config = self._static_config
+        names = [name.upper() for name in config["controller.listener.names"]]
+        alone = config.is_alone and not self._controller_endpoints
+        return MetadataQuorum(
             QuorumOptions(
                 node_id=self.node_id,
                 cluster_id=cluster_id,
                 directory_id=_directory_id(logs.metadata_directory()),
-                standalone=True,
+                endpoints=tuple((name, host, port) for name, host, port in self._own_controllers()),
+                voters=VoterSet(
+                    Voter(voter_id, endpoints=((names[0], host, port),))
+                    for voter_id, (host, port) in config.quorum_voters().items()
+                ),
+                bootstrap=tuple(config.quorum_bootstrap_servers()),
+                standalone=config.is_alone,
+                node=QuorumSettings(
+                    election_timeout_ms=config["controller.quorum.election.timeout.ms"],
+                    election_backoff_max_ms=config["controller.quorum.election.backoff.max.ms"],
+                    fetch_timeout_ms=config["controller.quorum.fetch.timeout.ms"],
+                    request_timeout_ms=config["controller.quorum.request.timeout.ms"],
+                    retry_backoff_ms=config["controller.quorum.retry.backoff.ms"],
+                    listener=names[0],
+                ),
                 snapshot_bytes=config["metadata.log.max.record.bytes.between.snapshots"],
                 snapshot_interval_ms=config["metadata.log.max.snapshot.interval.ms"],
             ),
@@ -289,31 +381,93 @@ class Broker:
             rng=self._rng,
             timers=self.timers,
             run_blocking=self._run_blocking,
+            client=None if alone else self._client("raft"),
             report=lambda line: self.report(line),
         )
-        controller = context.controller = Controller(
-            ControllerSettings(),
-            quorum=quorum,
-            files=self._files,
+
+    def _own_controllers(self) -> list[tuple[str, str, int]]:
+        """(name, host, port) of the controller's listeners, the quorum's own first."""
+        endpoints = self._controller_endpoints
+        names = [name.upper() for name in self._static_config["controller.listener.names"]]
+        return [(name, *endpoints[name]) for name in names if name in endpoints]
+
+    def _controller_images(self) -> tuple[EndpointImage, ...]:
+        protocols = self._static_config.security_protocols()
+        return tuple(
+            EndpointImage(name, host, port, _SECURITY_PROTOCOL_NUMBERS[protocols.get(name, "PLAINTEXT")])
+            for name, host, port in self._own_controllers()
+        )
+
+    def _make_broker(self, logs: LogManager, cluster_id: str, channel: ControllerChannel) -> None:
+        """The rooms of the broker role."""
+        config, context = self._static_config, self._context
+        client = self._inter_broker.client = self._client("broker")
+        self._replicas = ReplicaManager(
+            ReplicaEnvironment(
+                node_id=self.node_id,
+                clock=self.clock,
+                timers=self.timers,
+                logs=logs,
+                config=lambda: context.config,
+                log_config=self._topic_log_config,
+                broker_epoch=lambda: self.broker_epoch,
+                client=client,
+                ask_controller=channel.request,
+                on_hosted=self._hosted,
+                on_role=self._role_changed,
+                report=lambda line: self.report(line),
+            )
+        )
+        logs.on_creatable = self._replicas.retry_incomplete
+        registration = self._registration(
+            cluster_id, [_directory_id(directory) for directory in logs.log_directories], logs.broker_epoch
+        )
+        life = self._lifecycle = BrokerLifecycle(
+            config,
+            ask=channel.request,
+            registration=lambda: registration,
+            metadata_offset=lambda: context.metadata.offset,
+            clock=self.clock,
+            timers=self.timers,
             rng=self._rng,
-            config=config,
         )
-        logs.on_directory_failed = self._directory_failed
-        logs.on_creatable = self._host_incomplete
-        previous_epoch = logs.broker_epoch
-        quorum.start()
-        registration = controller.register_broker(
-            self._registration(cluster_id, directory_ids, previous_epoch)
+        life.report = lambda line: self.report(line)
+        life.on_unfenced = self._unfenced
+        life.on_failed = lambda problem: self._start_failed(ConfigError(problem))
+
+    def _is_whole_cluster(self, quorum: MetadataQuorum) -> bool:
+        """Whether this node alone is the quorum, and no other broker is known to it."""
+        return (
+            quorum.is_active
+            and quorum.node.is_only_voter
+            and not quorum.image.brokers.keys() - {self.node_id}
         )
-        quorum.flush()
+
+    def _register_alone(self, life: BrokerLifecycle) -> None:
+        """Nobody has to be waited for: registered, unfenced and elected in one batch, durable on return."""
+        context = self._context
+        registration = context.controller.register_broker(life.request())
+        context.quorum.flush()
         if registration.value.error_code:
             raise ConfigError(
                 "the metadata log cannot be served by this broker: registration was refused with "
                 f"{ErrorCode(registration.value.error_code).name}; features of the log: "
-                f"{dict(controller.image.features)}, supported: {SUPPORTED_FEATURES}"
+                f"{dict(context.quorum.image.features)}, supported: {SUPPORTED_FEATURES}"
             )
-        self._registered_epoch = registration.value.broker_epoch
-        image = context.metadata = controller.image
+        life.adopt(registration.value.broker_epoch)
+
+    def _caught_up(self) -> None:
+        """The metadata are what the quorum agreed on: load what this broker has of them."""
+        try:
+            self._load()
+        except Exception as error:
+            if self._starting:
+                raise
+            self._start_failed(error)
+
+    def _load(self) -> None:
+        context = self._context
+        image = context.metadata = context.quorum.image
         if image.carried:
             kinds = sorted({type(record).__name__.removesuffix("Record") for record in image.carried})
             self.report(
@@ -321,19 +475,41 @@ class Broker:
                 + ", ".join(kinds)
             )
         self._configure(image)
+        replicas = self._replicas
+        if replicas is not None:
+            context.logs.load(lambda *log: replicas.log_config_of(image, *log))
+            for topic in image.topics.values():
+                self._know_topic(topic)
+            self._is_loaded = True
+            replicas.start(image)
+        self._is_loaded = True
+        if self._lifecycle is not None and not self._lifecycle.is_registered:
+            self._lifecycle.start()
+        if not self.loaded.done:
+            self.loaded.resolve(None)
+        if self._lifecycle is None or self._lifecycle.state is BrokerState.RUNNING:
+            self._unfenced()
+        elif not self.waits_to_serve:
+            self.serving()
 
-        def lookup(topic: str, partition: int, topic_id: bytes | None) -> LogConfig | None:
-            known = image.topics.get(topic)
-            if known is None or known.topic_id != topic_id or partition >= len(known.partitions):
-                return None
-            if self.node_id not in known.partitions[partition].replicas:
-                return None
-            return self._topic_log_config(image, topic)
+    def serving(self) -> None:
+        """Clients and other brokers are answered from now on: this broker may lead."""
+        if self._lifecycle is not None:
+            self._lifecycle.set_ready()
 
-        logs.load(lookup)
-        for topic in image.topics.values():
-            self._host(image, topic)
-        quorum.on_image(self._apply)
+    def _unfenced(self) -> None:
+        if not self.ready.done:
+            self.ready.resolve(None)
+
+    def _start_failed(self, error: Exception) -> None:
+        for outcome in (self.loaded, self.ready):
+            if not outcome.done:
+                outcome.resolve(error)
+
+    @property
+    def broker_epoch(self) -> int:
+        """The epoch of this broker's registration; -1 before, and without the role."""
+        return -1 if self._lifecycle is None else self._lifecycle.epoch
 
     def _registration(
         self, cluster_id: str, directory_ids: list[bytes], previous_epoch: int
@@ -361,13 +537,57 @@ class Broker:
             previous_broker_epoch=previous_epoch,
         )
 
+    def _serve_controller(self, message: Message, version: int) -> Deferred[Any] | None:
+        """A request of this node to the controller in this process; None while that is not the active one."""
+        if not self._context.controller.active:
+            return None
+        api_key = api_key_of(message)
+        routes = self._controller_routes
+        route = routes.get(api_key << 16 | version) or self._find_route(routes, api_key, version)
+        if route is None:
+            raise InvariantError(f"the controller does not serve key {api_key} in version {version}")
+        request = Request(api_key, version, f"broker-{self.node_id}", message, self._own_connection)
+        reply = route.handle(self._context, request)
+        return reply if isinstance(reply, Deferred) else resolved(reply)
+
+    def begin_shutdown(self) -> Deferred[None]:
+        """Have the leaders of this broker's partitions moved, then give up the lead of the quorum. To be
+        called, and waited for, while everything still serves."""
+        life = self._lifecycle
+        if life is None or self._is_whole_cluster(self._context.quorum):
+            self._leave()
+            return resolved(None)
+        if not self._static_config["controlled.shutdown.enable"]:
+            life.close()
+        stopped = life.begin_controlled_shutdown()
+        stopped.then(lambda _: self._leave())
+        return stopped
+
+    def _leave(self) -> None:
+        """No more requests to other nodes."""
+        if self._has_left:
+            return
+        self._has_left = True
+        if self._lifecycle is not None:
+            self._lifecycle.close()
+        if self._replicas is not None:
+            self._replicas.stop()
+        if not self._is_whole_cluster(self._context.quorum):
+            self._context.quorum.shut_down()
+
     def shutdown(self) -> None:
         """Sync and close everything and leave the clean-shutdown marker. Effects must have been completed."""
-        try:
-            self._context.controller.fence_broker(self._registered_epoch)
-        except StorageError as error:
-            self.report(f"the end of this broker is not on record: {error}")
-        self._context.logs.close(clean=True, broker_epoch=self._registered_epoch)
+        context = self._context
+        self._leave()
+        if self._is_whole_cluster(context.quorum):
+            try:
+                context.controller.fence_broker(self.broker_epoch)
+            except StorageError as error:
+                self.report(f"the end of this broker is not on record: {error}")
+        context.controller_channel.close()
+        context.quorum.close()
+        # Logs that were never loaded are left as they are.
+        context.logs.close(clean=self._is_loaded, broker_epoch=self.broker_epoch)
 
     # --- time and effects ---
 
@@ -380,7 +600,8 @@ class Broker:
         self._context.quorum.tick(now_ms)
         if self.clean_in_slices and self._context.logs.cleaner.busy:
             self._clean_slice()
-        self._host_incomplete()
+        if self._replicas is not None and self._is_loaded:
+            self._replicas.retry_incomplete()
 
     def take_effects(self) -> list[Effect]:
         """The blocking work to be done now; each is to be run and completed."""
@@ -412,10 +633,18 @@ class Broker:
             raise InvariantError(f"the last log directory failed: {path}")
 
     def _allocate_producer_ids(self, callback: Callable[[int, int], None]) -> None:
-        def arrived(block: ProducerIdBlock) -> None:
-            callback(block.start, block.length)
+        def arrived(response: AllocateProducerIdsResponse | None) -> None:
+            if response is None or response.error_code:
+                callback(-1, 0)
+            else:
+                callback(response.producer_id_start, response.producer_id_len)
 
-        self._context.controller.allocate_producer_ids().then(arrived)
+        controller = self._context.controller
+        if controller.active:
+            controller.allocate_producer_ids().then(lambda block: callback(block.start, block.length))
+            return
+        request = AllocateProducerIdsRequest(broker_id=self.node_id, broker_epoch=self.broker_epoch)
+        self._context.controller_channel.request(request, 0).then(arrived)
 
     def metrics_snapshot(self) -> Iterator[MetricFamily]:
         """Gauges as (name, "gauge", help, samples); a sample is (labels, value). Read on the loop thread."""
@@ -440,7 +669,7 @@ class Broker:
             "pybroker_partitions_missing",
             "gauge",
             "Partitions whose log could not be made yet.",
-            [({}, sum(len(topic.partitions) for topic in self._incomplete.values()))],
+            [({}, 0 if self._replicas is None else self._replicas.missing_count)],
         )
         for name, text, of_log in _LOG_GAUGES:
             yield f"pybroker_{name}", "gauge", text, per_log(of_log)
@@ -517,14 +746,19 @@ class Broker:
     def _apply(self, image: MetadataImage, delta: MetadataDelta) -> None:
         """Make this broker what the new image says. Called before the image's requests are answered."""
         self._context.metadata = image
-        for topic in delta.deleted_topics:
-            self._drop(topic)
+        if not self._is_loaded:
+            return
         if any(kind == BROKER_RESOURCE for kind, _ in delta.changed_configs):
             self._configure(image)
+        if self._replicas is None:
+            return
         for topic in delta.created_topics:
-            self._host(image, topic)
+            self._know_topic(topic)
         for change in delta.changed_topics:
-            self._host(image, change.new)
+            self._know_topic(change.new)
+        self._replicas.apply(image, delta)
+        for topic in delta.deleted_topics:
+            self._forget_topic(topic)
         for kind, name in delta.changed_configs:
             if kind == TOPIC_RESOURCE and name in self._context.topics:
                 self._configure_topic(image, self._context.topics[name])
@@ -565,58 +799,36 @@ class Broker:
             self._log_configs[key] = config
         return config
 
-    def _host(self, image: MetadataImage, topic: TopicImage) -> None:
-        """Have a log, and the lead where it is ours, for every partition of a topic that is held here."""
+    def _know_topic(self, topic: TopicImage) -> None:
+        """Have a place for every partition of a topic: what is not held here stays empty."""
         context = self._context
-        local = context.topics.get(topic.name)
-        if local is None or local.topic_id != topic.topic_id:
-            local = LocalTopic(topic.name, topic.topic_id)
-        config = self._topic_log_config(image, topic.name)
-        self._incomplete.pop(topic.name, None)
-        for index, wanted in enumerate(topic.partitions):
-            if index == len(local.partitions):
-                local.partitions.append(None)
-            partition = local.partitions[index]
-            if partition is None:
-                if self.node_id not in wanted.replicas:
-                    continue
-                try:
-                    log = context.logs.get_or_create(topic.name, index, topic.topic_id, config)
-                except StorageError as error:
-                    self.report(f"{topic.name}-{index}: {error}")
-                    self._incomplete[topic.name] = topic
-                    local.partitions += [None] * (len(topic.partitions) - len(local.partitions))
-                    break
-                partition = Partition(topic.name, index, topic.topic_id, log, self._durability)
-                local.partitions[index] = partition
-            if wanted.leader == self.node_id and partition.leader_epoch != wanted.leader_epoch:
-                partition.become_leader(wanted.leader_epoch)
-        context.topics[topic.name] = local
-        context.topics_by_id[topic.topic_id] = local
-        coordinator = self._coordinators.get(topic.name)
-        if coordinator is not None:
-            for index in range(len(local.partitions)):
-                coordinator.elect(index)
-
-    def _host_incomplete(self) -> None:
-        for topic in list(self._incomplete.values()):
-            self._host(self._context.metadata, topic)
-
-    def _drop(self, topic: TopicImage) -> None:
-        self._incomplete.pop(topic.name, None)
-        local = self._context.topics_by_id.pop(topic.topic_id, None)
+        local = context.topics_by_id.get(topic.topic_id)
         if local is None:
+            local = context.topics_by_id[topic.topic_id] = LocalTopic(topic.name, topic.topic_id)
+        local.partitions += [None] * (len(topic.partitions) - len(local.partitions))
+        context.topics[topic.name] = local
+
+    def _forget_topic(self, topic: TopicImage) -> None:
+        context = self._context
+        local = context.topics_by_id.pop(topic.topic_id, None)
+        if local is not None and context.topics.get(topic.name) is local:
+            del context.topics[topic.name]
+
+    def _hosted(self, topic: TopicImage, index: int, partition: Partition | None) -> None:
+        """A replica is here, or not any more."""
+        local = self._context.topics_by_id.get(topic.topic_id)
+        if local is not None:
+            local.partitions[index] = partition
+
+    def _role_changed(self, partition: Partition) -> None:
+        """A replica leads in a new epoch, or does not lead any more."""
+        coordinator = self._coordinators.get(partition.topic)
+        if coordinator is None:
             return
-        if self._context.topics.get(topic.name) is local:
-            del self._context.topics[topic.name]
-        for partition in local.partitions:
-            if partition is not None:
-                partition.become_offline(ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
-        coordinator = self._coordinators.get(topic.name)
-        if coordinator is not None:
-            for index in range(len(local.partitions)):
-                coordinator.resign(index)
-        self._context.logs.delete_topic(topic.name)
+        if partition.is_leader:
+            coordinator.elect(partition.partition)
+        else:
+            coordinator.resign(partition.partition)
 
     # --- connections ---
 
@@ -639,18 +851,13 @@ class Broker:
         """
         header = parse_request_header(frame)
         api_key, version, correlation_id = header.api_key, header.api_version, header.correlation_id
-        routes = connection.routes
-        route = routes.get(api_key << 16 | (version & 0xFFFF))
+        route = connection.routes.get(api_key << 16 | (version & 0xFFFF))
         if route is None:
-            # It may have to read the handler's code: that takes a descriptor like any other file.
-            environment = self._context.logs.environment
-            find = partial(registry.route, api_key, version, controller=routes.controller)
-            route = environment.with_descriptors(find)
+            route = self._find_route(connection.routes, api_key, version)
             if route is None:
                 if api_key == _API_VERSIONS:
                     return self._unsupported_api_versions(correlation_id)
                 raise ProtocolError(f"request with api key {api_key} and version {version} is not served")
-            routes[api_key << 16 | version] = route
         try:
             message = route.decode(frame, header.body_offset, SMALL_REQUEST_OBJECTS)
         except TooManyElements:
@@ -668,6 +875,15 @@ class Broker:
                 return reply.map(lambda late: self._encoded(route, correlation_id, late))
             reply = reply.value
         return self._encoded(route, correlation_id, reply)
+
+    def _find_route(self, routes: registry.Routes, api_key: int, version: int) -> registry.Route | None:
+        """The first request of its key and version; None when it is not served."""
+        # It may have to read the handler's code: that takes a descriptor like any other file.
+        find = partial(registry.route, api_key, version, controller=routes.controller)
+        route = self._context.logs.environment.with_descriptors(find)
+        if route is not None:
+            routes[api_key << 16 | version] = route
+        return route
 
     def _serve_large(
         self, route: registry.Route, header: RequestHeader, connection: Connection, frame: memoryview

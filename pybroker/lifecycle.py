@@ -147,6 +147,17 @@ class BrokerLifecycle:
         self._deadline_ms = self._heard_ms + self._config["initial.broker.registration.timeout.ms"]
         self._communicate()
 
+    def request(self) -> BrokerRegistrationRequest:
+        """The registration of this incarnation."""
+        return self._registration()
+
+    def adopt(self, epoch: int) -> None:
+        """This broker was registered and unfenced by other means."""
+        self.state = BrokerState.RUNNING
+        self.epoch = epoch
+        self._registered = self._ready = True
+        self._heard_ms = self._clock.monotonic_ms()
+
     def set_ready(self) -> None:
         """Everything is loaded: this broker may lead."""
         if not self._ready:

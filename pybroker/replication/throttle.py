@@ -21,6 +21,7 @@ LEADER_REPLICAS: Final = "leader.replication.throttled.replicas"
 FOLLOWER_REPLICAS: Final = "follower.replication.throttled.replicas"
 LEADER_RATE: Final = "leader.replication.throttled.rate"
 FOLLOWER_RATE: Final = "follower.replication.throttled.rate"
+_UNLIMITED: Final = (1 << 63) - 1
 
 
 class Rate:
@@ -77,8 +78,8 @@ class Throttle:
         self._following.clear()
         window_ms = 1000.0 * config["replication.quota.window.num"]
         window_ms *= config["replication.quota.window.size.seconds"]
-        self.leaders.configure(config[LEADER_RATE], window_ms)
-        self.followers.configure(config[FOLLOWER_RATE], window_ms)
+        self.leaders.configure(_rate(config, LEADER_RATE), window_ms)
+        self.followers.configure(_rate(config, FOLLOWER_RATE), window_ms)
 
     def is_leader_throttled(self, partition: Partition) -> bool:
         """Whether a follower that is out of sync gets nothing of a partition for now."""
@@ -118,3 +119,9 @@ def _throttled(value: str, node_id: int) -> frozenset[int] | None:
         if index.isdigit() and broker.isdigit() and int(broker) == node_id:
             found.add(int(index))
     return frozenset(found)
+
+
+def _rate(config: BrokerConfig, name: str) -> int:
+    """Bytes per second; these names are set dynamically only."""
+    text = config.dynamic_broker.get(name) or config.dynamic_default.get(name)
+    return int(text) if text else _UNLIMITED

@@ -29,6 +29,7 @@ from pybroker.server.listener import Listener, advertised_host, bind_sockets, fo
 if TYPE_CHECKING:
     from pybroker.common.clock import Clock
     from pybroker.common.config import BrokerConfig
+    from pybroker.common.deferred import Deferred
     from pybroker.common.files import FileSystem
     from pybroker.log.cleaner.cleaner import CleaningPass
     from pybroker.log.cleaner.cleaning import CleaningResult
@@ -59,6 +60,8 @@ class RunningBroker:
         # Completed by the first fatal error: the process must stop, without the marker of a clean end.
         self.fatal: BaseException | None = None
         self.ended = asyncio.Event()
+        # Set by an error while the end is waited for.
+        self._broken: asyncio.Event | None = None
         self._files = files
         self._in_memory = in_memory
         self._open_files = share_out(open_file_limit())
@@ -121,20 +124,45 @@ class RunningBroker:
             inline_effects=self._in_memory,
         )
         http_socket = self._bind_http()
+        broker.waits_to_serve = True
         broker.start()
         self._broker_started = True
         self._driver.start()
         for listener in self._controller_listeners:
             assert self._controller_gate is not None
             await listener.serve(self._controller_gate)
-        for listener in self._listeners:
-            await listener.serve(gate)
         if http_socket is not None:
             from pybroker.server.http import HttpResponder
 
             self._http = HttpResponder(loop, lambda: self._serving, self._render_metrics)
             self._http_server = await loop.create_server(self._http.make_protocol, sock=http_socket)
-        self._serving = True
+        # Where this node is not alone these wait for the quorum, and for the active controller.
+        if not await self._outcome(broker.loaded):
+            return
+        for listener in self._listeners:
+            await listener.serve(gate)
+        broker.serving()
+        self._serving = await self._outcome(broker.ready)
+
+    async def _outcome(self, deferred: Deferred[Exception | None]) -> bool:
+        """Wait for a step of the start, and raise what prevented it; False when told to end meanwhile."""
+        if not deferred.done:
+            arrived = asyncio.Event()
+            deferred.then(lambda _: arrived.set())
+            await self._first_of(arrived, self.ended)
+        if self.ended.is_set():
+            return False
+        if deferred.value is not None:
+            raise deferred.value
+        return True
+
+    async def _first_of(self, *events: asyncio.Event) -> None:
+        waiting = [asyncio.ensure_future(event.wait()) for event in events]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     def _make_broker(self) -> Any:
         from pybroker.broker import Broker
@@ -213,17 +241,21 @@ class RunningBroker:
             self.fatal = error
             logger.critical("invariant broken, stopping", exc_info=error)
         self.ended.set()
+        if self._broken is not None:
+            self._broken.set()
 
     @property
     def address(self) -> tuple[str, int]:
         """Where the first listener can be reached from here: the host it is bound to, and the real port."""
-        first = self._listeners[0]
+        first = (self._listeners or self._controller_listeners)[0]
         return advertised_host(first.host), first.port
 
     async def stop(self, drain_seconds: float = DRAIN_SECONDS) -> None:
         """Drain, flush, write the clean-shutdown marker (unless something is broken), release everything."""
         self._serving = False
         try:
+            if self._broker_started and self.fatal is None:
+                await self._leave_cluster()
             for listener in self._listeners:
                 listener.close()
             gate = self._gate
@@ -238,6 +270,16 @@ class RunningBroker:
                 self._stop_broker()
         finally:
             self._release()
+
+    async def _leave_cluster(self) -> None:
+        """Have the leaders moved to other brokers, where there are any; ends early when something breaks."""
+        left = self.broker.begin_shutdown()
+        if not left.done:
+            logger.info("controlled shutdown")
+            arrived, broken = asyncio.Event(), asyncio.Event()
+            left.then(lambda _: arrived.set())
+            self._broken = broken
+            await self._first_of(arrived, broken)
 
     def _stop_broker(self) -> None:
         self._broker_started = False

@@ -84,6 +84,9 @@ async def _run(config: BrokerConfig, in_memory: bool, ready_file: Path | None) -
             raise
         print(f"pybroker: cannot start: {error}", file=sys.stderr)
         return 1
+    if running.ended.is_set():
+        await running.stop()
+        return 0 if running.fatal is None else 1
     # What exists now stays: the collector need not look at it again. And requests make few cycles.
     gc.collect()
     gc.freeze()

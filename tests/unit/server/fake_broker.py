@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from struct import Struct
 
-from pybroker.common.deferred import Deferred
+from pybroker.common.deferred import Deferred, resolved
 from pybroker.common.errors import InvariantError, ProtocolError
 from pybroker.common.timers import TimerQueue
 
@@ -54,6 +54,13 @@ class FakeBroker:
         self.ports = {}
         self.node_id = 1
         self.cluster_id = "fake"
+        self.loaded = self.ready = resolved(None)
+
+    def serving(self):
+        """Nobody has to be told."""
+
+    def begin_shutdown(self):
+        return resolved(None)
 
     def connect(self, peer_host, peer_port, listener):
         state = FakeConnectionState(peer_host, peer_port, listener)
