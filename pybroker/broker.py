@@ -25,6 +25,7 @@ from pybroker.common.errors import (
     ErrorCode,
     InvariantError,
     ProtocolError,
+    PybrokerError,
     StorageError,
     TooManyElements,
 )
@@ -460,7 +461,7 @@ class Broker:
         """The metadata are what the quorum agreed on: load what this broker has of them."""
         try:
             self._load()
-        except Exception as error:
+        except (PybrokerError, OSError) as error:
             if self._starting:
                 raise
             self._start_failed(error)
