@@ -447,7 +447,7 @@ class Broker:
     def _register_alone(self, life: BrokerLifecycle) -> None:
         """Nobody has to be waited for: registered, unfenced and elected in one batch, durable on return."""
         context = self._context
-        registration = context.controller.register_broker(life.request())
+        registration = context.controller.register_own_broker(life.request())
         context.quorum.flush()
         if registration.value.error_code:
             raise ConfigError(

@@ -144,8 +144,10 @@ class ClusterControl:
     @property
     def next_due_ms(self) -> float:
         """When `take_due` is to be called next."""
-        due_ms = min(self._check_ms, self._unclean_ms)
-        return due_ms if self._balance_interval_ms is None else min(due_ms, self._balance_ms)
+        due_ms = self._unclean_ms
+        if self._balance_interval_ms is not None:
+            due_ms = min(due_ms, self._balance_ms)
+        return min(due_ms, self._check_ms) if self.sessions.watched else due_ms
 
     def take_due(self, now_ms: float) -> list[Decide]:
         """Decisions to be made now, in this order, each on the image that the one before has left."""

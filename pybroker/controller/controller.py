@@ -26,8 +26,22 @@ from pybroker.common.config.loggers import ProcessLoggers
 from pybroker.common.deferred import Deferred, resolved
 from pybroker.common.errors import ErrorCode, StorageError
 from pybroker.common.files import FileSystem
-from pybroker.controller import bootstrap, brokers, configs, features, producer_ids, topics
+from pybroker.common.timers import Timer
+from pybroker.controller import (
+    alter_partition,
+    bootstrap,
+    brokers,
+    configs,
+    directories,
+    elections,
+    features,
+    producer_ids,
+    reassignments,
+    topics,
+)
 from pybroker.controller.broker_settings import BrokerSettings
+from pybroker.controller.brokers import HeartbeatDecision
+from pybroker.controller.cluster_control import ClusterControl
 from pybroker.controller.decision import Decision
 from pybroker.controller.producer_ids import ProducerIdBlock
 from pybroker.controller.quorum import MetadataQuorum, log_parent
@@ -37,7 +51,21 @@ from pybroker.metadata.features import BOOTSTRAP_FEATURES, METADATA_VERSION, SUP
 from pybroker.metadata.image import ControllerImage, EndpointImage, MetadataImage, empty_image
 from pybroker.metadata.records import ImageBuilder, controller_record
 from pybroker.wire.message import Message
+from pybroker.wire.messages.allocate_producer_ids import (
+    AllocateProducerIdsRequest,
+    AllocateProducerIdsResponse,
+)
 from pybroker.wire.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
+from pybroker.wire.messages.alter_partition import AlterPartitionRequest, AlterPartitionResponse
+from pybroker.wire.messages.alter_partition_reassignments import (
+    AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsResponse,
+)
+from pybroker.wire.messages.assign_replicas_to_dirs import (
+    AssignReplicasToDirsRequest,
+    AssignReplicasToDirsResponse,
+)
+from pybroker.wire.messages.broker_heartbeat import BrokerHeartbeatRequest, BrokerHeartbeatResponse
 from pybroker.wire.messages.broker_registration import (
     BrokerRegistrationRequest,
     BrokerRegistrationResponse,
@@ -45,10 +73,16 @@ from pybroker.wire.messages.broker_registration import (
 from pybroker.wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsResponse
 from pybroker.wire.messages.create_topics import CreateTopicsRequest, CreateTopicsResponse
 from pybroker.wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicsResponse
+from pybroker.wire.messages.elect_leaders import ElectLeadersRequest, ElectLeadersResponse
 from pybroker.wire.messages.incremental_alter_configs import (
     IncrementalAlterConfigsRequest,
     IncrementalAlterConfigsResponse,
 )
+from pybroker.wire.messages.list_partition_reassignments import (
+    ListPartitionReassignmentsRequest,
+    ListPartitionReassignmentsResponse,
+)
+from pybroker.wire.messages.unregister_broker import UnregisterBrokerRequest, UnregisterBrokerResponse
 from pybroker.wire.messages.update_features import UpdateFeaturesRequest, UpdateFeaturesResponse
 from pybroker.wire.schemas.metadata_records import (
     AbortTransactionRecord,
@@ -62,6 +96,8 @@ R = TypeVar("R")
 MAX_ENTRIES: Final = 10_000
 """Kafka's limit for the records of one request, which is what as many entries would become."""
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
+MAX_BATCH_RECORDS: Final = 5_000
+"""Of a decision that need not be atomic."""
 _TRANSACTION_FRAME: Final = (BeginTransactionRecord, EndTransactionRecord, AbortTransactionRecord)
 _AUTO_CREATE_TIMEOUT_MS: Final = 30_000
 
@@ -113,6 +149,9 @@ class Controller:
         self._broker_settings = BrokerSettings(config)
         self._topics = TopicControl(self._broker_settings, rng)
         self.configs = configs.ConfigControl(self._broker_settings, ProcessLoggers())
+        local = self.node_id if "broker" in config["process.roles"] else None
+        self._cluster = ClusterControl(self._broker_settings, quorum.clock, local)
+        self._tick_timer: Timer | None = None
         self._own: ControllerImage | None = None
         # The state with everything that this leader has appended, committed or not.
         self._latest = empty_image(quorum.options.cluster_id)
@@ -135,9 +174,14 @@ class Controller:
         own = self.own_registration
         if self._latest.controllers.get(self.node_id) != own:
             self._commit([controller_record(own)])
+        self._cluster.gained(self._latest)
+        self._schedule_tick()
 
     def lost(self, code: ErrorCode) -> None:
         """Answer what waits with `code`, and forget what is not committed."""
+        if self._tick_timer is not None:
+            self._tick_timer.cancel()
+            self._tick_timer = None
         pending, self._pending = self._pending, deque()
         self._latest = self._quorum.image
         for entry in pending:
@@ -257,9 +301,45 @@ class Controller:
             lambda code, message=None: Decision([], ProducerIdBlock(-1, 0)),
         )
 
-    def register_broker(self, request: BrokerRegistrationRequest) -> Deferred[BrokerRegistrationResponse]:
-        """Register this broker's new incarnation. `previous_broker_epoch` is that of the clean-shutdown
-        marker: without a matching one every partition gets a new leader epoch."""
+    def allocate_producer_ids_for(
+        self, request: AllocateProducerIdsRequest
+    ) -> Deferred[AllocateProducerIdsResponse]:
+        """A block for any broker."""
+        return self._submit(lambda image: producer_ids.allocate_for(image, request), producer_ids.refuse)
+
+    # Requests about brokers
+
+    def register_broker(
+        self, request: BrokerRegistrationRequest, version: int
+    ) -> Deferred[BrokerRegistrationResponse]:
+        return self._submit(
+            lambda image: self._cluster.register(image, request, version, self._quorum.next_offset),
+            brokers.refuse_registration,
+        )
+
+    def broker_heartbeat(self, request: BrokerHeartbeatRequest) -> Deferred[BrokerHeartbeatResponse]:
+        decided: HeartbeatDecision | None = None
+
+        def decide(image: MetadataImage) -> Decision[BrokerHeartbeatResponse]:
+            nonlocal decided
+            decided = self._cluster.heartbeat(image, request)
+            return decided.decision
+
+        answer = self._submit(decide, brokers.refuse_heartbeat)
+        if decided is not None and self.active:
+            self._cluster.heartbeat_appended(request, decided, self._quorum.next_offset - 1)
+            self._schedule_tick()
+        return answer
+
+    def unregister_broker(self, request: UnregisterBrokerRequest) -> Deferred[UnregisterBrokerResponse]:
+        return self._submit(
+            lambda image: self._cluster.unregister(image, request), brokers.refuse_unregistration
+        )
+
+    def register_own_broker(self, request: BrokerRegistrationRequest) -> Deferred[BrokerRegistrationResponse]:
+        """Register the broker of this process with the controller that is the whole quorum, ready to serve in
+        one step. `previous_broker_epoch` is that of the clean-shutdown marker: without a matching one every
+        partition gets a new leader epoch."""
         return self._submit(
             lambda image: brokers.register_own(
                 image,
@@ -267,7 +347,7 @@ class Controller:
                 next_offset=self._quorum.next_offset,
                 config=self._broker_settings.of(image),
             ),
-            lambda code, message=None: brokers.refuse_registration(code),
+            brokers.refuse_registration,
         )
 
     def fence_broker(self, broker_epoch: int) -> None:
@@ -279,6 +359,63 @@ class Controller:
                 [BrokerRegistrationChangeRecord(broker_id=self.node_id, broker_epoch=broker_epoch, fenced=1)]
             )
             self._quorum.flush()
+
+    # Requests about partitions
+
+    def alter_partition(
+        self, request: AlterPartitionRequest, version: int
+    ) -> Deferred[AlterPartitionResponse]:
+        return self._submit(
+            lambda image: self._cluster.alter_partition(image, request, version), alter_partition.refuse
+        )
+
+    def elect_leaders(self, request: ElectLeadersRequest) -> Deferred[ElectLeadersResponse]:
+        return self._submit(
+            lambda image: self._cluster.elect_leaders(image, request),
+            lambda code, message=None: elections.refuse_election(request, code, message),
+            entries=sum(len(topic.partitions) for topic in request.topic_partitions or ()),
+        )
+
+    def alter_partition_reassignments(
+        self, request: AlterPartitionReassignmentsRequest
+    ) -> Deferred[AlterPartitionReassignmentsResponse]:
+        return self._submit(
+            lambda image: self._cluster.alter_reassignments(image, request),
+            reassignments.refuse_alter,
+            entries=sum(len(topic.partitions) for topic in request.topics),
+        )
+
+    def list_partition_reassignments(
+        self, request: ListPartitionReassignmentsRequest
+    ) -> Deferred[ListPartitionReassignmentsResponse]:
+        return self._submit(
+            lambda image: reassignments.list_ongoing(image, request), reassignments.refuse_list
+        )
+
+    def assign_replicas_to_dirs(
+        self, request: AssignReplicasToDirsRequest
+    ) -> Deferred[AssignReplicasToDirsResponse]:
+        return self._submit(
+            lambda image: self._cluster.assign_directories(image, request), directories.refuse
+        )
+
+    # Time
+
+    def _schedule_tick(self) -> None:
+        due_ms = self._cluster.next_due_ms
+        timer = self._tick_timer
+        if timer is not None:
+            if timer.callback is not None and timer.deadline_ms <= due_ms:
+                return
+            timer.cancel()
+        self._tick_timer = self._quorum.timers.schedule(due_ms, self._tick)
+
+    def _tick(self) -> None:
+        """Do what is due by time. What cannot be written now is found due again later."""
+        for decide in self._cluster.take_due(self._quorum.clock.monotonic_ms()):
+            self._submit(decide, _refuse_nothing)
+        if self.active:
+            self._schedule_tick()
 
     # Commit
 
@@ -299,7 +436,12 @@ class Controller:
         pending: _Pending[R] = _Pending(0, decision.response, refuse)
         if decision.records:
             try:
-                self._append(decision.records, pending)  # type: ignore[arg-type]
+                records = decision.records
+                if not decision.atomic:
+                    while len(records) > MAX_BATCH_RECORDS:
+                        self._commit(records[:MAX_BATCH_RECORDS])
+                        records = records[MAX_BATCH_RECORDS:]
+                self._append(records, pending)  # type: ignore[arg-type]
             except StorageError:
                 return resolved(refuse(ErrorCode.KAFKA_STORAGE_ERROR).response)
             except _BatchTooLarge as error:
@@ -344,3 +486,7 @@ class Controller:
 
 class _BatchTooLarge(Exception):
     """A decision does not fit into one batch, so it cannot be atomic."""
+
+
+def _refuse_nothing(code: int, message: str | None = None, /) -> Decision[None]:
+    return Decision([], None)

@@ -46,14 +46,22 @@ class BrokerSessions:
         self._sessions = {
             broker.broker_id: _Session(broker.epoch, now_ms)
             for broker in image.brokers.values()
-            if not broker.fenced
+            # An incarnation of the own broker from before this process is gone.
+            if not broker.fenced and broker.broker_id != self._local
         }
         self._checked_ms = now_ms
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is a session that may end by time."""
+        return len(self._sessions) > (self._local in self._sessions)
 
     def touch(self, broker_id: int, broker_epoch: int, now_ms: float) -> None:
         """A broker that is registered with this epoch was heard of."""
         session = self._sessions.get(broker_id)
         if session is None or session.broker_epoch != broker_epoch:
+            if not self.watched:
+                self._checked_ms = now_ms
             self._sessions[broker_id] = _Session(broker_epoch, now_ms)
         else:
             session.last_contact_ms = now_ms
@@ -65,7 +73,7 @@ class BrokerSessions:
         session = self._sessions.get(broker_id)
         if session is None or session.broker_epoch != broker_epoch:
             return False
-        return not self._is_over(session, now_ms)
+        return broker_id == self._local or not self._is_over(session, now_ms)
 
     def _is_over(self, session: _Session, now_ms: float) -> bool:
         return now_ms - session.last_contact_ms > self._timeout_ms

@@ -165,8 +165,9 @@ class MetadataQuorum:
         self.failure: BaseException | None = None
         """The disk of the metadata log has failed: this node takes no part any more."""
         self.log = log
+        self.clock = self._clock = clock
+        self.timers = timers
         self._files = files
-        self._clock = clock
         self._rng = rng
         self._timers = timers
         self._run_blocking = run_blocking

@@ -1,13 +1,14 @@
 """ListPartitionReassignments (key 46), version 0.
 
-Behaviour: a single node moves no replicas, so nothing is ever under way; unknown topics are no error.
+Behaviour: answered by the active controller; what does not move is left out, unknown topics are no error.
 """
 
 from __future__ import annotations
 
+from pybroker.common.deferred import Deferred
 from pybroker.handlers.context import Context, Request
 from pybroker.wire.messages.list_partition_reassignments import ListPartitionReassignmentsResponse
 
 
-def handle(context: Context, request: Request) -> ListPartitionReassignmentsResponse:
-    return ListPartitionReassignmentsResponse(error_message=None)
+def handle(context: Context, request: Request) -> Deferred[ListPartitionReassignmentsResponse]:
+    return context.controller.list_partition_reassignments(request.message)

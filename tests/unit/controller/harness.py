@@ -122,7 +122,7 @@ class Harness:
         """As a broker starts: the quorum leads, the broker registers, all of it is synced."""
         self.quorum.start()
         if register:
-            self.controller.register_broker(registration(previous_broker_epoch=previous_epoch))
+            self.controller.register_own_broker(registration(previous_broker_epoch=previous_epoch))
         self.quorum.flush()
 
     def take_effect(self):

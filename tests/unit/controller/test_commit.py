@@ -301,7 +301,7 @@ def test_log_and_snapshot_must_meet():
 def test_refused_registrations(fields, code):
     harness = Harness()
     before = harness.image.brokers[1]
-    answer = harness.controller.register_broker(registration(**fields)).value
+    answer = harness.controller.register_own_broker(registration(**fields)).value
     assert (answer.error_code, answer.broker_epoch) == (code, -1)
     assert harness.image.brokers[1] is before
 
@@ -309,7 +309,7 @@ def test_refused_registrations(fields, code):
 def test_without_a_registered_broker_no_topic():
     harness = Harness(register=False)
     assert harness.create(topic("a"))[0][1] == 38
-    assert harness.controller.register_broker(registration()).value.error_code == 0
+    assert harness.controller.register_own_broker(registration()).value.error_code == 0
     assert harness.create(topic("a"))[0][1] == 0
 
 

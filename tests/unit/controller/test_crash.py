@@ -62,7 +62,7 @@ class Metadata:
             ControllerSettings(), quorum=self.quorum, files=files, rng=rng, config=config
         )
         self.quorum.start()
-        self.controller.register_broker(registration())
+        self.controller.register_own_broker(registration())
         self.quorum.flush()
         self.work()
 
