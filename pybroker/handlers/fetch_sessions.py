@@ -56,11 +56,12 @@ class SessionPartition:
         if data.log_start_offset != self.log_start_offset:
             changed = True
             self.log_start_offset = data.log_start_offset
-        if data.error_code:
-            # An error is repeated until it is gone, and the good answer after it is always carried.
+        if data.error_code or data.diverging_epoch.epoch >= 0:
+            # An error is repeated until it is gone, and the good answer after it is always carried: nothing
+            # else of this one was taken.
             self.high_watermark = -1
             changed = True
-        return changed or data.diverging_epoch.epoch >= 0
+        return changed or data.preferred_read_replica >= 0
 
 
 class FetchSession:
@@ -212,8 +213,7 @@ class FetchSessionCache:
             session_id = self._rng.randrange(1, _SESSION_ID_END)
         partitions: OrderedDict[_Key, SessionPartition] = OrderedDict()
         for entry, data in results:
-            entry.high_watermark = data.high_watermark
-            entry.log_start_offset = data.log_start_offset
+            entry.changed_by(data)
             partitions[entry.key(by_id)] = entry
         session = FetchSession(session_id, by_id, partitions)
         session.last_used_ms = now_ms

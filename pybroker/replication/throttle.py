@@ -108,6 +108,12 @@ class Throttle:
         return indexes is None or partition.partition in indexes
 
 
+def _rate(config: BrokerConfig, name: str) -> int:
+    """Bytes per second; these names are dynamic only, and have no limit by default."""
+    text = config.dynamic_broker.get(name, config.dynamic_default.get(name))
+    return LONG_MAX if text is None else int(text)
+
+
 def _throttled(value: str, node_id: int) -> frozenset[int] | None:
     """The partitions of this broker in `partition:broker,...`; None for all of them (`*`)."""
     entries = [entry.strip() for entry in value.split(",") if entry.strip()]
