@@ -87,6 +87,7 @@ class LogDirectory:
         "background_under_way",
         "clean",
         "clean_offsets",
+        "cut",
         "directory_id",
         "due_removals",
         "full",
@@ -133,6 +134,8 @@ class LogDirectory:
         self.due_removals: list[str] = []
         # Names of the checkpoint files that the next background round writes; content last written.
         self.wanted_checkpoints: dict[str, None] = {}
+        # Logs that wait for the checkpoint of their lower recovery points (`PartitionLog.cut_unsaved`).
+        self.cut: dict[PartitionLog, None] = {}
         self.saved: dict[str, bytes] = {}
         # The logs that each of these files names on the disk. They know no topic ids, so a new log of a name
         # has to wait until an older one's offsets are gone.
@@ -160,6 +163,7 @@ class FlushRound:
 
     __slots__ = (
         "_checkpoints",
+        "_cuts",
         "_directory",
         "_logs",
         "_manager",
@@ -178,10 +182,13 @@ class FlushRound:
         sync_parent: bool,
         checkpoint_files: list[tuple[str, bytes, Set[tuple[str, int]]]],
         removals: list[str],
+        cuts: list[tuple[PartitionLog, int]],
         *,
         urgent: bool,
     ) -> None:
         self._urgent = urgent
+        # (log, its cut count): what the checkpoint of the recovery points settles.
+        self._cuts = cuts
         self._manager = manager
         self._directory = directory
         self._logs = logs
@@ -219,6 +226,7 @@ class FlushRound:
         """Take the outcome, on the loop thread."""
         if error is None and self._soft_error is None:
             self._directory.listed.update((name, keys) for name, _, keys in self._checkpoints)
+            self._manager.cuts_saved(self._directory, self._cuts)
         self._manager.round_completed(
             self._directory, self._logs, self._postponed, error, self._soft_error, self._urgent
         )
@@ -487,6 +495,7 @@ class LogManager:
         log.on_work = work
         log.on_disk_error = lambda error: self._disk_error(directory, error)
         log.on_log_start = lambda: directory.wanted_checkpoints.update({checkpoints.LOG_START: None})
+        log.on_cut = lambda: self._cut(directory, log)
         log.last_flush_ms = self.environment.clock.wall_ms()
         if directory.offline:
             log.blocked |= OFFLINE
@@ -575,6 +584,7 @@ class LogManager:
         del directory.logs[topic, partition]
         directory.urgent.pop(log, None)
         directory.background.pop(log, None)
+        directory.cut.pop(log, None)
         self._timed.pop(log, None)
         directory.clean_offsets.pop((topic, partition), None)
         for name, keys in directory.listed.items():
@@ -770,6 +780,22 @@ class LogManager:
         content = checkpoints.encode(offsets)
         return None if directory.saved.get(name) == content else (content, offsets.keys())
 
+    def _cut(self, directory: LogDirectory, log: PartitionLog) -> None:
+        """A log ends below its recovery point on the disk, which has to be lowered before it grows again."""
+        directory.cut[log] = None
+        directory.wanted_checkpoints[checkpoints.RECOVERY_POINT] = None
+        if directory.background_ready and not directory.notified:
+            self._notify(directory)
+
+    def cuts_saved(self, directory: LogDirectory, cuts: list[tuple[PartitionLog, int]]) -> None:
+        """The checkpoint of the recovery points has those of these logs, as of their cut counts."""
+        for log, count in cuts:
+            if log.cut_count == count and log in directory.cut:
+                del directory.cut[log]
+                log.cut_unsaved = False
+                if log.on_flush is not None:
+                    log.on_flush(log.recovery_point)
+
     # ---- flush rounds --------------------------------------------------------------------------------
 
     def _notify(self, directory: LogDirectory) -> None:
@@ -807,13 +833,18 @@ class LogManager:
         if sync_parent:
             directory.parent_dirty = False
         directory.urgent_under_way = True
-        return FlushRound(self, directory, logs, sync_parent, [], [], urgent=True)
+        return FlushRound(self, directory, logs, sync_parent, [], [], [], urgent=True)
 
     def _make_background_round(self, directory: LogDirectory) -> FlushRound | None:
         logs = self._take_logs(directory, directory.background, _BACKGROUND_LOGS, urgent=False)
         files: list[tuple[str, bytes, Set[tuple[str, int]]]] = []
+        cuts: list[tuple[PartitionLog, int]] = []
         for name in directory.wanted_checkpoints:
             found = self._checkpoint_content(directory, name)
+            if name == checkpoints.RECOVERY_POINT:
+                cuts = [(log, log.cut_count) for log in directory.cut]
+                if found is None:
+                    self.cuts_saved(directory, cuts)
             if found is not None:
                 files.append((name, *found))
                 directory.saved[name] = found[0]
@@ -825,7 +856,7 @@ class LogManager:
         sync_parent = directory.parent_dirty
         directory.parent_dirty = False
         directory.background_under_way = True
-        return FlushRound(self, directory, logs, sync_parent, files, removals, urgent=False)
+        return FlushRound(self, directory, logs, sync_parent, files, removals, cuts, urgent=False)
 
     def _take_logs(
         self, directory: LogDirectory, queue: dict[PartitionLog, None], limit: int, *, urgent: bool

@@ -125,6 +125,8 @@ class PartitionLog:
         "_unclosed",
         "blocked",
         "config",
+        "cut_count",
+        "cut_unsaved",
         "deleted",
         "directory",
         "environment",
@@ -133,6 +135,7 @@ class PartitionLog:
         "last_flush_ms",
         "log_end_offset",
         "log_start_offset",
+        "on_cut",
         "on_disk_error",
         "on_flush",
         "on_log_start",
@@ -185,6 +188,10 @@ class PartitionLog:
         self.syncing = False
         # The log was cut since that round began: what it synced says nothing of what there is now.
         self._cut_while_syncing = False
+        # How often the end was cut, and whether the recovery point on the disk may still be beyond the cut: a
+        # start would take what was written there since for sound.
+        self.cut_count = 0
+        self.cut_unsaved = False
         self._directory_dirty = False
         # The directory was made here; rounds of the manager know that by themselves.
         self._parent_dirty = False
@@ -198,6 +205,8 @@ class PartitionLog:
         self.on_disk_error: Callable[[OSError], None] | None = None
         # The directory failed, everything is refused from now on.
         self.on_offline: Callable[[], None] | None = None
+        # The recovery point went back: its checkpoint is to be written soon. Set by the manager.
+        self.on_cut: Callable[[], None] | None = None
         # The log start was raised by a request: its checkpoint is to be written soon. Set by the manager.
         self.on_log_start: Callable[[], None] | None = None
         self._unclosed: list[Segment] = []
@@ -1061,6 +1070,8 @@ class PartitionLog:
         """Bring everything derived into line with a log that ends at `offset` now."""
         self._directory_dirty = True
         self._cut_while_syncing = self.syncing
+        self.cut_count += 1
+        lowered = self.recovery_point > offset
         self.log_end_offset = offset
         self.log_start_offset = min(self.log_start_offset, offset)
         self.recovery_point = min(self.recovery_point, offset)
@@ -1069,6 +1080,9 @@ class PartitionLog:
         self.settled_end_offset = -1
         self.load_producer_state()
         self._want_work(False)
+        if lowered and self.on_cut is not None:
+            self.cut_unsaved = True
+            self.on_cut()
 
     # ---- producer state ------------------------------------------------------------------------------
 

@@ -23,7 +23,7 @@ from typing import Final, NamedTuple, Protocol
 
 from pybroker.common.errors import CorruptionError, ErrorCode, StorageError
 from pybroker.log.config import LONG_MAX, LogConfig
-from pybroker.log.partition_log import MAX_RELATIVE_OFFSET, ColdRead, LogRead, PartitionLog
+from pybroker.log.partition_log import MAX_RELATIVE_OFFSET, OFFLINE, ColdRead, LogRead, PartitionLog
 from pybroker.log.producer_state import ProducerBatch, ProducerEntry, Verification
 from pybroker.log.segment import Segment
 from pybroker.records.batch import (
@@ -822,8 +822,14 @@ class Partition:
 
     @property
     def may_fetch(self) -> bool:
-        """Whether the log end may be told to the leader: everything below counts."""
-        return self.is_follower and not self.log.offline and self.own_end_offset >= self.log.log_end_offset
+        """Whether the log end may be told to the leader: everything below counts, and more may follow."""
+        log = self.log
+        return (
+            self.is_follower
+            and not log.blocked & OFFLINE
+            and self.own_end_offset >= log.log_end_offset
+            and not log.cut_unsaved
+        )
 
     def append_from_leader(
         self, records: memoryview | bytes, *, high_watermark: int, log_start_offset: int

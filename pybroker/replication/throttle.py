@@ -21,7 +21,6 @@ LEADER_REPLICAS: Final = "leader.replication.throttled.replicas"
 FOLLOWER_REPLICAS: Final = "follower.replication.throttled.replicas"
 LEADER_RATE: Final = "leader.replication.throttled.rate"
 FOLLOWER_RATE: Final = "follower.replication.throttled.rate"
-_UNLIMITED: Final = (1 << 63) - 1
 
 
 class Rate:
@@ -125,9 +124,3 @@ def _throttled(value: str, node_id: int) -> frozenset[int] | None:
         if index.isdigit() and broker.isdigit() and int(broker) == node_id:
             found.add(int(index))
     return frozenset(found)
-
-
-def _rate(config: BrokerConfig, name: str) -> int:
-    """Bytes per second; these names are set dynamically only."""
-    text = config.dynamic_broker.get(name) or config.dynamic_default.get(name)
-    return int(text) if text else _UNLIMITED

@@ -37,8 +37,15 @@ from pybroker.handlers.context import Connection, Context, LocalTopic, Request
 from pybroker.handlers.fetch_sessions import FetchSessionCache
 from pybroker.log import LogConfig, LogManager
 from pybroker.metadata.delta import MetadataDelta, TopicChange
-from pybroker.metadata.image import BrokerImage, EndpointImage, MetadataImage, PartitionImage, TopicImage, empty_image
-from pybroker.records.batch import Record, build_batch, iter_headers, iter_records
+from pybroker.metadata.image import (
+    BrokerImage,
+    EndpointImage,
+    MetadataImage,
+    PartitionImage,
+    TopicImage,
+    empty_image,
+)
+from pybroker.records.batch import Record, build_batch, crc_matches, iter_headers, iter_records
 from pybroker.records.validation import WalkPolicy
 from pybroker.replication.replicas import ReplicaEnvironment, ReplicaManager
 from pybroker.wire import codec
@@ -85,7 +92,9 @@ class Client:
         self.world = world
         self.node = node
 
-    def call(self, channel: str, address: Any, message: Any, version: int, timeout_ms: float, done: Any) -> None:
+    def call(
+        self, channel: str, address: Any, message: Any, version: int, timeout_ms: float, done: Any
+    ) -> None:
         frame = codec.encode(message, version)
         self.world.calls.append(Call(self.node, address[1], api_key_of(message), version, frame, done))
 
@@ -125,6 +134,7 @@ class Node:
             self.log_config,
             ballast_bytes=0,
             high_watermark_checkpoint_interval_ms=500,
+            checkpoint_interval_ms=300,
             report=lambda line: world.note(f"{node_id}: {line}"),
         )
         self.logs.open(node_id)
@@ -323,7 +333,9 @@ class World:
         if new._replace(partition_epoch=old.partition_epoch) == old:
             return
         self.wanted = new
-        self.note(f"controller: isr {isr} elr {elr} leader {leader} epoch {leader_epoch}/{new.partition_epoch}")
+        self.note(
+            f"controller: isr {isr} elr {elr} leader {leader} epoch {leader_epoch}/{new.partition_epoch}"
+        )
         if leader >= 0 and leader_epoch != old.leader_epoch:
             self.elections += 1
             self._check_has_all(leader, "elected")
@@ -597,8 +609,10 @@ class World:
         assert log is not None
         data = bytes_of(log, log.log_start_offset, log.log_end_offset)
         end = log.log_start_offset
-        for _, header in iter_headers(data):
+        for position, header in iter_headers(data):
             end = header.next_offset
+            if not crc_matches(data, position):
+                raise Violation(f"{node.node_id}: starts with a broken batch at {header.base_offset}")
         if end != log.log_end_offset:
             raise Violation(f"{node.node_id}: batches up to {end} in a log that ends at {log.log_end_offset}")
 
@@ -737,7 +751,9 @@ def walk(seed: int, length: int = 300) -> World:
     )
     # A few of the troubles at a time.
     weights = {
-        name: 0 if name in ("lose", "fence", "clean", "kill", "power", "blackout") and rng.random() < 0.4 else weight
+        name: 0
+        if name in ("lose", "fence", "clean", "kill", "power", "blackout") and rng.random() < 0.4
+        else weight
         for name, weight in WEIGHTS.items()
     }
     names, chances = list(weights), list(weights.values())
@@ -758,7 +774,8 @@ def main() -> None:
     import sys
     import traceback
 
-    first, count = (int(text) for text in (*sys.argv[1:3], "0", "100")[: 2 if len(sys.argv) > 2 else 2])
+    first = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 100
     bad = acked = elections = 0
     for seed in range(first, first + count):
         try:

@@ -134,6 +134,8 @@ class LogCleaner:
         self._task: CleaningPass | None = None
         self._steps: Generator[int, None, CleaningResult] | None = None
         self._log: PartitionLog | None = None
+        # Of that log, when the pass began.
+        self._cut_count = 0
         self._directory: LogDirectory | None = None
         self._effects: list[Effect] = []
         # Why a log is left alone, by log: until the next start.
@@ -191,6 +193,7 @@ class LogCleaner:
             return False
         log = chosen.log
         self._log = log
+        self._cut_count = log.cut_count
         self._directory = self._manager.directory_of(log.topic, log.partition)
         try:
             job = self._job(chosen)
@@ -328,8 +331,9 @@ class LogCleaner:
         self._call(to_swap, lambda error: self._swapped(result, error))
 
     def _still_there(self, log: PartitionLog, result: CleaningResult) -> bool:
-        """Whether the log still has every segment that was cleaned (retention may have taken some)."""
-        if log.deleted or log.offline:
+        """Whether the log still has every segment that was cleaned (retention may have taken some, and a
+        follower's log may have been cut and have others of that name)."""
+        if log.deleted or log.offline or log.cut_count != self._cut_count:
             return False
         present = {segment.base_offset for segment in log.segments[:-1]}
         return all(base in present for segment in result.segments for base in segment.sources)

@@ -1,0 +1,24 @@
+"""Replication under faults: random walks, and the zoo of its bugs, each caught by the walk that is named."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.sim.replication import walk
+from tests.sim.replication_zoo import ZOO, catches
+
+# More with PYBROKER_REPLICATION_WALKS (about 60 ms of a core each).
+WALKS = int(os.environ.get("PYBROKER_REPLICATION_WALKS", "12"))
+
+
+@pytest.mark.parametrize("first", range(0, WALKS, 4))
+def test_walks(first):
+    acknowledged = sum(len(walk(seed).acked) for seed in range(first, min(first + 4, WALKS)))
+    assert acknowledged
+
+
+@pytest.mark.parametrize("name", ("high_watermark_ignores_followers", "truncation_by_high_watermark"))
+def test_bug_is_caught(name):
+    assert catches(name, ZOO[name][1])
