@@ -19,6 +19,6 @@ def test_walks(first):
     assert acknowledged
 
 
-@pytest.mark.parametrize("name", ("high_watermark_ignores_followers", "truncation_by_high_watermark"))
+@pytest.mark.parametrize("name", ["high_watermark_ignores_followers", "truncation_by_high_watermark"])
 def test_bug_is_caught(name):
     assert catches(name, ZOO[name][1])
