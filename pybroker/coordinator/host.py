@@ -618,7 +618,15 @@ class CoordinatorHost(Generic[S]):
         """Everything is replayed: serve once it is committed, which the start of a leader makes it soon."""
 
         def committed(error: ErrorCode) -> None:
-            if not error and self._hosted.get(hosted.index) is hosted:
+            # With too few replicas in sync it is committed all the same.
+            committed = error in (ErrorCode.NONE, ErrorCode.NOT_ENOUGH_REPLICAS_AFTER_APPEND)
+            if not committed or self._hosted.get(hosted.index) is not hosted:
+                return
+            if hosted.position < hosted.partition.log_end_offset:
+                # A marker came meanwhile.
+                self._loading.append(hosted)
+                self._arm_loader()
+            else:
                 self._activate(hosted)
 
         hosted.partition.on_high_watermark(hosted.position, committed)

@@ -183,6 +183,30 @@ def batches_of(segments: Iterable[bytes], end_offset: int) -> dict[int, tuple[in
     return found
 
 
+def unsettled(processes: list[Process], keys: list[Key], replicas: int) -> str:
+    """What has not come to rest yet; empty when all replicas are in sync and know it."""
+    for key in keys:
+        partitions = [
+            (process.node.number, partition)
+            for process in processes
+            if (partition := process.broker._context.partition(*key)) is not None
+        ]
+        if len(partitions) != replicas:
+            return f"{key} is on {len(partitions)} nodes"
+        if sum(partition.is_leader for _, partition in partitions) != 1:
+            return f"{key} has leaders {[number for number, partition in partitions if partition.is_leader]}"
+        ends = {
+            number: (partition.high_watermark, partition.log_end_offset) for number, partition in partitions
+        }
+        if len({offset for pair in ends.values() for offset in pair}) != 1:
+            return f"{key}: node -> (high watermark, log end) is {ends}"
+        for process in processes:
+            image = process.broker._context.metadata.topics[key[0]].partitions[key[1]]
+            if len(image.isr) != replicas or image.leader < 0:
+                return f"{key} on node {process.node.number}: ISR {image.isr}, leader {image.leader}"
+    return ""
+
+
 def check_rest(processes: list[Process], ledger: Ledger, keys: list[Key]) -> int:
     """Everything has been healed and is at rest. Returns how many batches were compared."""
     compared = 0
@@ -194,11 +218,6 @@ def check_rest(processes: list[Process], ledger: Ledger, keys: list[Key]) -> int
             if partition is None:
                 continue
             holders += 1
-            if partition.high_watermark != partition.log_end_offset:
-                raise Violation(
-                    f"liveness: node {process.node.number} {key}: high watermark {partition.high_watermark}, log end "
-                    f"{partition.log_end_offset}"
-                )
             found = batches_of(log_bytes(process.node.disk, *key), partition.high_watermark)
             compared += len(found)
             if not known:

@@ -21,12 +21,18 @@ from pybroker.common.deferred import Deferred
 from pybroker.common.effects import Effect
 from pybroker.common.errors import InvariantError, ProtocolError
 from pybroker.common.files import Buffer
+from pybroker.controller.formatting import Format, format_directories
 from pybroker.handlers.produce_lane import run as run_lane
+from pybroker.metadata.releases import LATEST_RELEASE, initial_features, release_level
 from tests.sim.cluster_net import Address, Caller, End, Network
 from tests.sim.cluster_time import Scheduler
 from tests.sim.disk import Crash, SimDisk
 
 PORT = 9092
+CONTROLLER_PORT = 9093
+# The listeners of a node; the second one only where there are several nodes.
+LISTENERS = {"PLAINTEXT": PORT, "CONTROLLER": CONTROLLER_PORT}
+CLUSTER_ID = "4L6g3nShT-eMCtK--X86sw"
 WALL_MS = 1_700_000_000_000
 _TICK_MS = 250.0
 _FRAME_LIMIT = 100 << 20
@@ -80,6 +86,7 @@ class Node:
         self.rng = random.Random(f"node {number} {seed}")
         self.clock = NodeClock(scheduler)
         self.disk = SimDisk(f"{number} {seed}", clock=self.clock)  # type: ignore[arg-type]
+        self.format()
         # (shortest, mean above it) milliseconds of an effect.
         self.disk_ms = (0.1, 2.0)
         self.on_step = on_step
@@ -87,6 +94,15 @@ class Node:
         self.starts = 0
         # When it crashes within a write: "kill" or "power", after so many changes of the disk.
         self._crash: tuple[str, int] | None = None
+
+    def format(self) -> None:
+        """As `pybroker storage format`, where there are several nodes."""
+        config = BrokerConfig.from_properties(self.properties)
+        if not config.is_alone:
+            features = initial_features(release_level(LATEST_RELEASE), {})
+            wanted = Format(CLUSTER_ID, self.number, ["/data"], "/data", features)
+            for _ in format_directories(self.disk, self.rng, WALL_MS, wanted):
+                pass
 
     @property
     def running(self) -> bool:
@@ -136,6 +152,7 @@ class Node:
         """The machine is replaced by one with an empty disk."""
         self.kill()
         self._replace(SimDisk(self.rng.getrandbits(32), clock=self.clock))  # type: ignore[arg-type]
+        self.format()
 
     def crash_within(self, kind: str, changes: int) -> None:
         """Kill or lose power at the change of the disk that comes after so many more."""
@@ -188,9 +205,14 @@ class Process:
         self._queues: dict[str, deque[Effect]] = {}
         rng = random.Random(f"broker {node.number} {node.starts} {node.seed}")
         config = BrokerConfig.from_properties(node.properties)
-        self.broker = Broker(config, node.disk, node.clock, rng)
-        self.broker.report = self._report
-        self.broker.set_listener_port("PLAINTEXT", node.host, PORT)
+        self._alone = config.is_alone
+        broker = self.broker = Broker(config, node.disk, node.clock, rng)
+        broker.report = self._report
+        broker.waits_to_serve = True
+        for name in LISTENERS if not self._alone else ("PLAINTEXT",):
+            broker.set_listener_port(name, node.host, LISTENERS[name])
+        if not self._alone:
+            broker.peers = self
 
     def _report(self, line: str) -> None:
         self.node.scheduler.note(f"node {self.node.number} reports: {line}")
@@ -232,7 +254,6 @@ class Process:
         self.later(self.node.rng.random() * 200.0, self._start)
 
     def _start(self) -> None:
-        node = self.node
         broker = self.broker
         broker.start()
         broker.timers.on_earlier = self._arm
@@ -242,16 +263,33 @@ class Process:
             self._arm(deadline_ms)
         self._effects_wait()
         self._tick()
+        if not self._alone:
+            self._listen("CONTROLLER")
+        broker.loaded.then(self._loaded)
+
+    def _loaded(self, problem: Exception | None) -> None:
+        if not self.alive:
+            return
+        node = self.node
+        if problem is not None:
+            raise BrokenInside(f"node {node.number} cannot start: {problem!r}") from problem
         self.serving = True
-        node.network.listeners[node.host, PORT] = self._accept
+        self._listen("PLAINTEXT")
         node.scheduler.note(f"node {node.number} serves")
+        self.broker.serving()
+
+    def _listen(self, listener: str) -> None:
+        self.node.network.listeners[self.node.host, LISTENERS[listener]] = lambda end: self._accept(
+            end, listener
+        )
 
     def die(self, *, power: bool) -> None:
         """The end, from outside."""
         self.alive = False
         self.serving = False
         self._held.clear()
-        self.node.network.listeners.pop((self.node.host, PORT), None)
+        for port in LISTENERS.values():
+            self.node.network.listeners.pop((self.node.host, port), None)
         for connection in self._connections:
             if power:
                 connection.end.vanish()
@@ -268,9 +306,12 @@ class Process:
     def _arm(self, deadline_ms: float) -> None:
         if deadline_ms < self._armed_ms:
             self._armed_ms = deadline_ms
-            self.later(math.ceil(self.node.clock.delay_ms(deadline_ms)), self._fire)
+            self.later(math.ceil(self.node.clock.delay_ms(deadline_ms)), lambda: self._fire(deadline_ms))
 
-    def _fire(self) -> None:
+    def _fire(self, armed_ms: float) -> None:
+        if armed_ms != self._armed_ms:
+            # An earlier one took its place.
+            return
         self._armed_ms = math.inf
         timers = self.broker.timers
         timers.advance(self.node.clock.monotonic_ms())
@@ -324,9 +365,9 @@ class Process:
 
     # --- clients ---
 
-    def _accept(self, end: End) -> None:
+    def _accept(self, end: End, listener: str) -> None:
         def accepted() -> None:
-            self._connections[ServerConnection(self, end)] = None
+            self._connections[ServerConnection(self, end, listener)] = None
 
         if self.paused:
             # The kernel has accepted; what arrives is kept.
@@ -376,10 +417,10 @@ class Process:
 class ServerConnection:
     """What `pybroker.server.connection` is for the broker: frames in, replies in their order."""
 
-    def __init__(self, process: Process, end: End) -> None:
+    def __init__(self, process: Process, end: End, listener: str) -> None:
         self.process = process
         self.end = end
-        self.state = process.broker.connect(end.peer[0], end.peer[1], "PLAINTEXT")
+        self.state = process.broker.connect(end.peer[0], end.peer[1], listener)
         self._frames: deque[bytes] = deque()
         # Replies in the order of their requests: [reply or None, whether it is there, serial].
         self._pending: deque[list[Any]] = deque()
