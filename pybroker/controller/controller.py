@@ -381,7 +381,7 @@ class Controller:
     ) -> Deferred[AlterPartitionReassignmentsResponse]:
         return self._submit(
             lambda image: self._cluster.alter_reassignments(image, request),
-            reassignments.refuse_alter,
+            lambda code, message=None: reassignments.refuse_alter(request, code, message),
             entries=sum(len(topic.partitions) for topic in request.topics),
         )
 

@@ -41,6 +41,10 @@ def elect(
 ) -> Decision[ElectLeadersResponse]:
     """KIP-183 and KIP-460. Of all partitions (null) those that need no election are left out."""
     kind = request.election_type
+    if request.topic_partitions is not None and not request.topic_partitions:
+        return Decision([], ElectLeadersResponse())
+    if request.timeout <= 0:
+        return refuse_election(request, ErrorCode.REQUEST_TIMED_OUT)
     if kind not in _ELECTIONS:
         return refuse_election(request, ErrorCode.INVALID_REQUEST, f"Unknown election type {kind}")
     changes = PartitionChanges(image, config)

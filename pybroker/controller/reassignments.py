@@ -37,6 +37,8 @@ def alter(
 ) -> Decision[AlterPartitionReassignmentsResponse]:
     if not request.topics:
         return Decision([], AlterPartitionReassignmentsResponse())
+    if request.timeout <= 0:
+        return refuse_alter(request, ErrorCode.REQUEST_TIMED_OUT)
     changes = PartitionChanges(image, config)
     may_resize = request.allow_replication_factor_change
     responses: list[ReassignableTopicResponse] = []
@@ -95,7 +97,7 @@ def _alter_one(
 def _cancel(changes: PartitionChanges, topic: TopicImage, index: int, partition: PartitionImage) -> None:
     """Back to the replicas from before. The ISR may only consist of those that were to come."""
     if not reassigning(partition):
-        raise ApiError(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS, "No partition reassignment is in progress.")
+        raise ApiError(ErrorCode.NO_REASSIGNMENT_IN_PROGRESS)
     adding = set(partition.adding_replicas)
     replicas = [replica for replica in partition.replicas if replica not in adding]
     isr = [replica for replica in partition.isr if replica not in adding]
@@ -124,8 +126,25 @@ def _cancel(changes: PartitionChanges, topic: TopicImage, index: int, partition:
     )
 
 
-def refuse_alter(code: int, message: str | None = None) -> Decision[AlterPartitionReassignmentsResponse]:
-    return Decision([], AlterPartitionReassignmentsResponse(error_code=code, error_message=message))
+def refuse_alter(
+    request: AlterPartitionReassignmentsRequest, code: int, message: str | None = None
+) -> Decision[AlterPartitionReassignmentsResponse]:
+    responses = [
+        ReassignableTopicResponse(
+            name=asked.name,
+            partitions=[
+                ReassignablePartitionResponse(
+                    partition_index=entry.partition_index, error_code=code, error_message=message
+                )
+                for entry in asked.partitions
+            ],
+        )
+        for asked in request.topics
+    ]
+    return Decision(
+        [],
+        AlterPartitionReassignmentsResponse(error_code=code, error_message=message, responses=responses),
+    )
 
 
 def list_ongoing(

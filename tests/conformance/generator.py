@@ -18,7 +18,7 @@ from tests.conformance.symbols import ProducerId, Records, SessionId, TopicId
 from tests.protocol import schema
 from tests.protocol.raw import Batch, compress, record
 
-KEYS = (0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 44, 46, 57, 60, 71, 72, 74, 75)
+KEYS = (0, 1, 2, 3, 18, 19, 20, 21, 22, 23, 32, 33, 35, 37, 43, 44, 45, 46, 57, 60, 64, 71, 72, 74, 75)
 # Key: versions. Metadata is not asked for more often than others although clients do.
 ALL_VERSIONS = {row.key: range(row.min_version, row.max_version + 1) for row in API_TABLE}
 VERSIONS = {key: ALL_VERSIONS[key] for key in KEYS}
@@ -175,10 +175,13 @@ class Generator:
             33: self.alter_configs,
             35: self.describe_log_dirs,
             37: self.create_partitions,
+            43: self.elect_leaders,
             44: self.incremental_alter_configs,
+            45: self.alter_reassignments,
             46: self.list_reassignments,
             57: self.update_features,
             60: self.describe_cluster,
+            64: self.unregister_broker,
             71: self.telemetry_subscriptions,
             72: self.push_telemetry,
             74: self.list_config_resources,
@@ -613,6 +616,40 @@ class Generator:
                 for name in dict.fromkeys(self.distinct_names())
             ]
         }
+
+    def elect_leaders(self, version: int) -> dict[str, Any]:
+        topics = [
+            {"topic": name, "partitions": self.several(lambda name=name: self.partition(name))}
+            for name in self.distinct_names()
+        ]
+        return {
+            "election_type": self.pick(0, 0, 1, 2, -1),
+            "topic_partitions": self.pick(None, [], topics, topics, topics),
+            "timeout": self.mostly(5000, 0, probability=0.8),
+        }
+
+    def alter_reassignments(self, version: int) -> dict[str, Any]:
+        replicas = [[NODE_ID], [NODE_ID], [], [2], [NODE_ID, NODE_ID], [NODE_ID, 2], [-1], None]
+        return {
+            "timeout": self.mostly(5000, 0, probability=0.8),
+            "allow_replication_factor_change": self.chance(0.5),
+            "topics": [
+                {
+                    "name": name,
+                    "partitions": self.several(
+                        lambda name=name: {
+                            "partition_index": self.partition(name),
+                            "replicas": self.pick(*replicas),
+                        }
+                    ),
+                }
+                for name in self.distinct_names()
+            ],
+        }
+
+    def unregister_broker(self, version: int) -> dict[str, Any]:
+        # The only broker without its registration would answer nothing more.
+        return {"broker_id": self.pick(0, 2, -1, 2**31 - 1)}
 
     def list_reassignments(self, version: int) -> dict[str, Any]:
         topics = [

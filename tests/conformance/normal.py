@@ -91,6 +91,7 @@ _UNORDERED = {
     "groups": ("group_id", "group"),
     "members": ("member_id",),
     "topic_partitions": ("topic_id",),
+    "replica_election_results": ("topic",),
     "results_by_topic_v3_and_below": ("name",),
     "results_by_partition": ("partition_index",),
     "results_by_transaction": ("transactional_id",),
