@@ -59,6 +59,12 @@ def _fetch(item: str) -> str:
     return f"python -m tools.interop fetch {item}"
 
 
+def _network_namespaces() -> bool:
+    from tests.cluster import network
+
+    return network.works()
+
+
 FACILITIES: dict[str, Facility] = {
     "java": Facility(_programs("java", "javac"), "apt-get install -y default-jdk-headless"),
     "kafka": Facility(
@@ -83,6 +89,7 @@ FACILITIES: dict[str, Facility] = {
         _both(_programs("node"), _fetched("node-rdkafka-tests")),
         f"apt-get install -y nodejs npm libnode-dev && {_fetch('node-rdkafka-tests')}",
     ),
+    "netns": Facility(_network_namespaces, "run as root, with the package iproute2"),
     "postgresql": Facility(_servers("initdb", "postgres"), "apt-get install -y postgresql"),
     "mariadb": Facility(_servers("mariadb-install-db", "mariadbd"), "apt-get install -y mariadb-server"),
     "jdbc-drivers": Facility(
