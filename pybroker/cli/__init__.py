@@ -11,6 +11,7 @@ from pybroker.version import VERSION
 
 # command name: module in this package, which has a click command of the same name; what it does
 _COMMANDS: Final = {
+    "cluster": ("cluster", "Run several brokers on this machine."),
     "connect": ("connect", "Run a Connect worker: source and sink connectors."),
     "dump-log": ("dump_log", "Print what is in log segments, indexes and snapshots."),
     "start": ("start", "Run a broker."),
