@@ -151,7 +151,6 @@ class Cluster:
                 self,
                 number,
                 {
-                    "pybroker.several.nodes": "true",
                     "process.roles": role,
                     "node.id": str(number),
                     "controller.listener.names": "CONTROLLER",

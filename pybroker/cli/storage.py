@@ -258,4 +258,4 @@ def _load(path: Path) -> BrokerConfig:
         properties = parse_properties(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 text ({error.reason})") from error
-    return BrokerConfig.from_properties({**properties, "pybroker.several.nodes": "true"})
+    return BrokerConfig.from_properties(properties)

@@ -174,7 +174,6 @@ class LocalCluster:
         if node.node_id <= voters:
             listeners.append(f"CONTROLLER://{HOST}:{node.ports.controller}")
         return {
-            "pybroker.several.nodes": "true",
             "process.roles": "broker,controller" if node.node_id <= voters else "broker",
             "node.id": str(node.node_id),
             "listeners": ",".join(listeners),

@@ -82,7 +82,6 @@ class Node(Server):
         listeners = [f"PLAINTEXT://{self.bootstrap}"] * self.is_broker
         listeners += [f"CONTROLLER://{self.host}:{self.controller_port}"] * self.is_controller
         return {
-            "pybroker.several.nodes": "true",
             "process.roles": self.roles,
             "node.id": str(self.node_id),
             "listeners": ",".join(listeners),

@@ -270,26 +270,15 @@ class BrokerConfig:
 
     def _check_quorum(self) -> None:
         every = self._parse_listeners("listeners")
-        alone = self.is_alone
         for rule in broken_quorum_rules(
             self.__getitem__,
             voters=self.quorum_voters(),
             listener_names=[listener.name for listener in every],
             advertised_controllers=self.advertised_controller_listeners(),
             protocols=self.security_protocols(),
-            alone=alone,
+            alone=self.is_alone,
         ):
             self._refuse(rule)
-        if not alone and not self["pybroker.several.nodes"]:
-            shown = ", ".join(
-                f"{name}={format_value(self._values[name])}"
-                for name in ("process.roles", VOTERS, BOOTSTRAP)
-                if self._values[name]
-            )
-            raise ConfigError(
-                f"Invalid configuration {shown}: this would be one node of several; only one node that is "
-                "both broker and controller is supported so far"
-            )
 
     def _refuse(self, rule: BrokenRule) -> NoReturn:
         settings = ", ".join(

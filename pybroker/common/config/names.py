@@ -17,7 +17,6 @@ BROKER_INTERNAL_KEYS: Final = parse_table(broker_table.INTERNAL, internal=True)
 DYNAMIC_ONLY_KEYS: Final = parse_table(broker_table.DYNAMIC_ONLY)
 AUTHORIZER_KEYS: Final = parse_table(broker_table.AUTHORIZER)
 PYBROKER_KEYS: Final = parse_table(pybroker_table.PYBROKER)
-PYBROKER_INTERNAL_KEYS: Final = parse_table(pybroker_table.INTERNAL, internal=True)
 TOPIC_KEYS: Final = parse_table(resource_tables.TOPIC, synonyms=True)
 TOPIC_INTERNAL_KEYS: Final = parse_table(resource_tables.TOPIC_INTERNAL, internal=True, synonyms=True)
 GROUP_KEYS: Final = parse_table(resource_tables.GROUP, synonyms=True)
@@ -25,7 +24,7 @@ CLIENT_METRICS_KEYS: Final = parse_table(resource_tables.CLIENT_METRICS, synonym
 
 # Kafka's names: what its own definition of the broker's configuration holds.
 KAFKA_KEYS: Final = {**BROKER_KEYS, **BROKER_INTERNAL_KEYS}
-STATIC_KEYS: Final = {**KAFKA_KEYS, **PYBROKER_KEYS, **PYBROKER_INTERNAL_KEYS}
+STATIC_KEYS: Final = {**KAFKA_KEYS, **PYBROKER_KEYS}
 ALL_TOPIC_KEYS: Final = {**TOPIC_KEYS, **TOPIC_INTERNAL_KEYS}
 
 # Honoured by a single node of Kafka, and not by this broker so far.

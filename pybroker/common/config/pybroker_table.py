@@ -28,8 +28,3 @@ pybroker.request.bytes.in.flight.max long 67108864 >=1048576 ro 1
 pybroker.unsent.response.max.bytes long 100663296 >=1048576 ro 1
   Bytes of replies that peers have not taken; above half of it fetches wait and idle readers are closed.
 """
-
-INTERNAL = """\
-pybroker.several.nodes bool false - ro 1
-  Lets this be one node of several. Not finished.
-"""

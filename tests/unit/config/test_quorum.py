@@ -13,7 +13,7 @@ BOTH = "PLAINTEXT://:9092,CONTROLLER://:9093"
 
 def load(**properties: str) -> BrokerConfig:
     named = {name.replace("_", "."): value for name, value in properties.items()}
-    return BrokerConfig.from_properties({"pybroker.several.nodes": "true", "listeners": BOTH} | named)
+    return BrokerConfig.from_properties({"listeners": BOTH} | named)
 
 
 def refusal(**properties: str) -> str:
@@ -52,7 +52,7 @@ def test_bootstrap_servers():
     ],
 )
 def test_a_node_that_names_nobody_else_is_alone(properties):
-    assert load(pybroker_several_nodes="false", **properties).is_alone
+    assert load(**properties).is_alone
 
 
 @pytest.mark.parametrize(
@@ -69,11 +69,8 @@ def test_a_node_that_names_nobody_else_is_alone(properties):
         {"process_roles": "broker", "listeners": "PLAINTEXT://:9092", "controller_quorum_voters": "2@a:1"},
     ],
 )
-def test_several_nodes_are_refused_so_far(properties):
+def test_a_node_that_names_others_is_not_alone(properties):
     assert not load(**properties).is_alone
-    message = refusal(pybroker_several_nodes="false", **properties)
-    assert "one node of several" in message
-    assert any(value in message for value in properties.values())
 
 
 def test_where_the_controller_listens_and_what_others_are_told():
