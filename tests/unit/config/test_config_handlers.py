@@ -15,7 +15,6 @@ from pybroker.handlers import (
     describe_log_dirs,
     get_telemetry_subscriptions,
     list_config_resources,
-    list_partition_reassignments,
     push_telemetry,
 )
 from pybroker.handlers.context import Connection, Request
@@ -30,7 +29,6 @@ from pybroker.wire.messages.describe_configs import DescribeConfigsRequest, Desc
 from pybroker.wire.messages.describe_log_dirs import DescribableLogDirTopic, DescribeLogDirsRequest
 from pybroker.wire.messages.get_telemetry_subscriptions import GetTelemetrySubscriptionsRequest
 from pybroker.wire.messages.list_config_resources import ListConfigResourcesRequest
-from pybroker.wire.messages.list_partition_reassignments import ListPartitionReassignmentsRequest
 from pybroker.wire.messages.push_telemetry import PushTelemetryRequest
 
 
@@ -257,11 +255,6 @@ class TestDescribeCluster:
         response = ask(describe_cluster, context, DescribeClusterRequest(endpoint_type=endpoint_type), 2)
         assert (response.error_code, response.error_message) == (code, message)
         assert (response.cluster_id, response.controller_id, response.brokers) == ("", -1, [])
-
-
-def test_no_reassignment_is_under_way(context):
-    response = ask(list_partition_reassignments, context, ListPartitionReassignmentsRequest(topics=None), 0)
-    assert (response.error_code, response.error_message, response.topics) == (0, None, [])
 
 
 class TestTelemetry:
