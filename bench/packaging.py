@@ -160,14 +160,15 @@ def table(results: dict[str, dict[str, list[float]]]) -> str:
     return "\n".join(lines)
 
 
-def write(text: str) -> None:
+def write_part(begin: str, end: str, text: str) -> None:
+    """Put a text between two marks of README.md, or at its end where they are not there yet."""
     old = README.read_text()
-    if BEGIN in old:
-        head, rest = old.split(BEGIN)
-        tail = rest.split(END)[1]
+    if begin in old:
+        head, rest = old.split(begin)
+        tail = rest.split(end)[1]
     else:
         head, tail = old.rstrip("\n") + "\n\n", "\n"
-    README.write_text(f"{head}{BEGIN}\n\n{text}\n\n{END}{tail}")
+    README.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
 
 
 def main() -> int:
@@ -228,7 +229,7 @@ def main() -> int:
         table(results),
     ]
     if options.write:
-        write("\n".join(lines))
+        write_part(BEGIN, END, "\n".join(lines))
         print(f"written to {README}")
     return 0
 

@@ -94,11 +94,16 @@ def confluent(bootstrap: str, rank: str, group: str, kind: str) -> None:
 
 
 def kafka_python(bootstrap: str, rank: str, group: str, kind: str) -> None:
+    # This program is run as a file: its folder is where these are.
+    import kafka_python_joins
+    import kafka_python_metadata
     from kafka import ConsumerRebalanceListener, KafkaConsumer
     from kafka.coordinator.assignors.range import RangePartitionAssignor
     from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
     from kafka.errors import KafkaError
 
+    kafka_python_joins.install()
+    kafka_python_metadata.install()
     owner = Ownership(group)
 
     class Listener(ConsumerRebalanceListener):  # type: ignore[misc]

@@ -42,9 +42,8 @@ QUICK = {
 }
 STRATEGIES = ("range", "roundrobin", "cooperative-sticky", "static", "consumer")
 GROUPS = {
-    # Not kafka_python: about one start in ten of two of its members at once does not come to rest; not explained yet.
     "python": [f"confluent:{kind}" for kind in STRATEGIES]
-    + [f"aiokafka:{kind}" for kind in ("range", "roundrobin")],
+    + [f"{library}:{kind}" for library in ("aiokafka", "kafka_python") for kind in ("range", "roundrobin")],
     "java": [f"java:{kind}" for kind in (*STRATEGIES, "sticky")],
     "kafkajs": ["kafkajs:roundrobin"],
 }
