@@ -344,7 +344,7 @@ class ImageBuilder:
             record.broker_epoch,
             record.incarnation_id,
             tuple(EndpointImage(e.name, e.host, e.port, e.security_protocol) for e in record.end_points),
-            tuple((f.name, f.min_supported_version, f.max_supported_version) for f in record.features),
+            _features(record.features),
             record.rack,
             record.fenced,
             record.in_controlled_shutdown,
@@ -384,7 +384,7 @@ class ImageBuilder:
             record.controller_id,
             record.incarnation_id,
             tuple(EndpointImage(e.name, e.host, e.port, e.security_protocol) for e in record.end_points),
-            tuple((f.name, f.min_supported_version, f.max_supported_version) for f in record.features),
+            _features(record.features),
         )
 
     def carry(self, record: Message) -> None:
@@ -393,6 +393,11 @@ class ImageBuilder:
 
     def ignore(self, record: Message) -> None:
         """A record without content: NoOp moves the offset, the ZooKeeper state is always "none" in 4.x."""
+
+
+def _features(features: list[Any]) -> tuple[tuple[str, int, int], ...]:
+    """In the order of their names: Kafka's differs between a log and a snapshot of it."""
+    return tuple(sorted((f.name, f.min_supported_version, f.max_supported_version) for f in features))
 
 
 _REPLAY: Final[dict[type[Message], Callable[[ImageBuilder, Any], None]]] = {
