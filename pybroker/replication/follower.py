@@ -46,6 +46,17 @@ LIST_OFFSETS_VERSION: Final = 9
 _STEP_BYTES: Final = 512 * 1024
 # Partitions of a response that are looked at before others have a turn.
 _STEP_PARTITIONS: Final = 200
+# A leader that does not know its role yet is asked again soon at first: after an election that is what an
+# acknowledgement waits for. Doubles up to replica.fetch.backoff.ms.
+_FIRST_RETRY_MS: Final = 20
+_NOT_YET: Final = frozenset(
+    {
+        ErrorCode.NOT_LEADER_OR_FOLLOWER,
+        ErrorCode.UNKNOWN_LEADER_EPOCH,
+        ErrorCode.UNKNOWN_TOPIC_OR_PARTITION,
+        ErrorCode.UNKNOWN_TOPIC_ID,
+    }
+)
 
 Key = tuple[bytes, int]
 """(topic id, partition index)."""
@@ -86,12 +97,14 @@ class FetcherEnvironment(NamedTuple):
 class _Followed:
     """One partition that is fetched."""
 
-    __slots__ = ("key", "locating", "partition", "reported", "retry_at_ms")
+    __slots__ = ("failures", "key", "locating", "partition", "reported", "retry_at_ms")
 
     def __init__(self, key: Key, partition: Partition) -> None:
         self.key = key
         self.partition = partition
         self.retry_at_ms = 0.0
+        # Refusals of the leader in a row.
+        self.failures = 0
         # The leader is asked where its log starts and ends.
         self.locating = False
         # The trouble that was told of last: once is enough.
@@ -164,6 +177,11 @@ class Fetcher:
         """Something may be due. What happens in one turn of the loop goes into one request."""
         if not self._busy and not self.stopped:
             self._schedule(self._environment.clock.monotonic_ms())
+
+    def retry_now(self) -> None:
+        """The leader may be there again: do not wait any longer."""
+        self._retry_at_ms = 0.0
+        self.wake()
 
     def _schedule(self, at_ms: float) -> None:
         timer = self._timer
@@ -326,8 +344,11 @@ class Fetcher:
             self._locate(followed)
             return
         if error:
-            self._delay(followed, "")
+            soon_ms = _FIRST_RETRY_MS << min(followed.failures, 10) if error in _NOT_YET else None
+            followed.failures += 1
+            self._delay(followed, "", soon_ms)
             return
+        followed.failures = 0
         try:
             if data.diverging_epoch.epoch >= 0:
                 self._truncate(followed, data)
@@ -363,9 +384,12 @@ class Fetcher:
                 f"broker {self.leader_id} ends at {end_offset}"
             )
 
-    def _delay(self, followed: _Followed, problem: str) -> None:
+    def _delay(self, followed: _Followed, problem: str, delay_ms: int | None = None) -> None:
         environment = self._environment
-        followed.retry_at_ms = environment.clock.monotonic_ms() + environment.settings.backoff_ms
+        backoff_ms = environment.settings.backoff_ms
+        followed.retry_at_ms = environment.clock.monotonic_ms() + (
+            backoff_ms if delay_ms is None else min(delay_ms, backoff_ms)
+        )
         if problem and problem != followed.reported:
             environment.report(problem)
             followed.reported = problem

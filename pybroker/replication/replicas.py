@@ -42,6 +42,7 @@ from pybroker.wire.messages.alter_partition import (
 ALTER_PARTITION_VERSION: Final = 3
 # After a refusal that does not say what became of a proposal; as Kafka's AlterPartitionManager.
 _RETRY_MS: Final = 50
+_FETCHER_PARTITIONS_MAX: Final = 5_000
 _DEFAULT_LISTENER: Final = "PLAINTEXT"
 
 
@@ -201,7 +202,7 @@ class ReplicaManager:
                 if hosted.partition.replication is not None:
                     hosted.partition.raise_high_watermark()
             for fetcher in self._fetchers.values():
-                fetcher.wake()
+                fetcher.retry_now()
 
     def _know(self, image: MetadataImage) -> None:
         self._image = image
@@ -326,6 +327,10 @@ class ReplicaManager:
         config = environment.config()
         number = (crc32(partition.topic_id) + partition.partition) % config["num.replica.fetchers"]
         fetcher = self._fetchers.get((leader_id, number))
+        while fetcher is not None and len(fetcher) >= _FETCHER_PARTITIONS_MAX:
+            # What one session of the leader holds is limited.
+            number += config["num.replica.fetchers"]
+            fetcher = self._fetchers.get((leader_id, number))
         if fetcher is None:
             fetcher = self._fetchers[leader_id, number] = Fetcher(
                 FetcherEnvironment(

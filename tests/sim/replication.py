@@ -112,6 +112,8 @@ class Node:
         self.highest = 0
         self.waiting: list[tuple[int, list[bytes]]] = []
         self.images: deque[MetadataImage] = deque()
+        # Flush rounds that were done and whose outcome was not told yet.
+        self.rounds: list[Any] = []
         self.config = BrokerConfig.from_properties(
             {
                 "node.id": str(node_id),
@@ -201,9 +203,16 @@ class Node:
         )
         self.replicas.apply(image, delta)
 
-    def flush(self) -> None:
+    def flush(self, *, halfway: bool = False) -> None:
+        """Sync what is to be synced; `halfway`: the outcome of one round is told later."""
+        rounds, self.rounds = self.rounds, []
+        for work in rounds:
+            work.complete(None)
         while (work := self.logs.take_flush_round()) is not None:
             work.run()
+            if halfway:
+                self.rounds.append(work)
+                return
             work.complete(None)
 
     def content(self) -> list[tuple[int, bytes]]:
@@ -700,7 +709,7 @@ class World:
         elif action == "advance":
             self.advance((1, 20, 100, 500, 1100)[choice % 5])
         elif action == "flush" and node.alive:
-            node.flush()
+            node.flush(halfway=choice % 2 == 1)
         elif action == "read":
             self.read(node_id)
         elif action == "fence":
@@ -736,7 +745,7 @@ WEIGHTS = {
     "kill": 2,
     "power": 2,
     "restart": 8,
-    "blackout": 1,
+    "blackout": 3,
     "round": 2,
 }
 
