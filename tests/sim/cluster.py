@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 
 from tests.sim.cluster_world import Failure, Result, World, options_of, shrunk
 
-SIZES = (1,)
+SIZES = (1, 3)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from pybroker.metadata.image import MetadataImage
 from pybroker.records.batch import iter_headers, iter_records
 from tests.sim.cluster_clients import Key, Violation
 from tests.sim.cluster_node import Process
-from tests.sim.disk import SimDisk
+from tests.sim.disk import FileNode, SimDisk
 
 
 def digest(image: MetadataImage) -> int:
@@ -162,13 +162,12 @@ class Ledger:
 
 
 def log_bytes(disk: SimDisk, topic: str, partition: int) -> list[bytes]:
-    """The segments of a log on a disk, in order; empty when there is none."""
-    found = disk.contents("/data")
-    prefix = f"/data/{topic}-{partition}/"
+    """The segments of a log on a disk, in order."""
+    names = disk._directory(f"/data/{topic}-{partition}").entries
     return [
-        found[name][0].ljust(found[name][1], b"\0")
-        for name in sorted(found)
-        if name.startswith(prefix) and name.endswith(".log")
+        bytes(node.data).ljust(node.size, b"\0")
+        for name, node in sorted(names.items(), key=lambda entry: entry[0])
+        if name.endswith(".log") and isinstance(node, FileNode)
     ]
 
 

@@ -175,7 +175,7 @@ class Network:
     def latency_ms(self, source: str, destination: str, size: int) -> float:
         shortest, mean = self.weather.latency_ms
         rng = self.rng
-        delay = shortest - mean * _log(rng.random()) + size / 100_000
+        delay = shortest + mean * rng.expovariate(1.0) + size / 100_000
         if rng.randrange(self.weather.late_one_in) == 0:
             delay += rng.random() * self.weather.late_ms
         return delay * self.slow_links.get((source, destination), 1.0)
@@ -211,12 +211,6 @@ class Network:
             self.scheduler.after(back, lambda: done(client))
 
         self.scheduler.after(there, arrive)
-
-
-def _log(value: float) -> float:
-    from math import log
-
-    return log(value or 1e-9)
 
 
 def _nowhere(_: Any) -> None:

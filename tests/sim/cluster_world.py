@@ -220,7 +220,6 @@ class World:
                 "controller.quorum.voters": ",".join(
                     f"{voter}@10.0.0.{voter}:{CONTROLLER_PORT}" for voter in voters
                 ),
-                "pybroker.several.nodes": "true",
                 "broker.session.timeout.ms": "1500",
                 "broker.heartbeat.interval.ms": "300",
                 "replica.lag.time.max.ms": "1500",

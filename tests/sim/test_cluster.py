@@ -9,30 +9,32 @@ from dataclasses import replace
 
 import pytest
 
+from tests.sim.cluster import SIZES
 from tests.sim.cluster_clients import Violation
 from tests.sim.cluster_net import DATA, Caller, End, Network, Pipe, Weather
 from tests.sim.cluster_time import Scheduler, Task, sleep
 from tests.sim.cluster_world import Failure, World, faults_of, options_of, shrunk
 from tests.sim.cluster_zoo import ZOO, seeds_to_catch
 
-SEEDS = int(os.environ.get("PYBROKER_SIM_CLUSTER_SEEDS", "4"))
+SEEDS = int(os.environ.get("PYBROKER_SIM_CLUSTER_SEEDS", "2"))
 
 
+@pytest.mark.parametrize("nodes", SIZES)
 @pytest.mark.parametrize("seed", range(SEEDS))
-def test_a_seed(seed):
-    result = World(options_of(seed)).run()
+def test_a_seed(seed, nodes):
+    result = World(options_of(seed, nodes)).run()
     assert result.read > 0
     assert result.acked > 0
 
 
 def test_the_same_seed_leaves_the_same_trace_in_every_process():
     """I18; and the other process has other hashes of strings, so that no order of a set can matter."""
-    code = "from tests.sim.cluster_world import World, options_of\nprint(World(options_of(5)).run().trace)"
+    code = "from tests.sim.cluster_world import World, options_of\nprint(World(options_of(5, 3)).run().trace)"
     environment = {**os.environ, "PYTHONHASHSEED": "77"}
     other = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True, timeout=120
     )
-    assert int(other.stdout) == World(options_of(5)).run().trace
+    assert int(other.stdout) == World(options_of(5, 3)).run().trace
 
 
 # All of them: minutes.

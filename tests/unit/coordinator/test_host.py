@@ -122,6 +122,10 @@ class World:
     def step(self):
         self.timers.advance(self.clock.monotonic_ms())
 
+    def run_timers(self):
+        while self.timers.next_deadline_ms() is not None:
+            self.step()
+
     def settle(self):
         while self.host.loading:
             before = self.timers.next_deadline_ms()
@@ -278,6 +282,60 @@ def test_loading_waits_until_what_it_read_is_committed():
         world.step()
     run_rounds(world.manager)
     world.settle()
+    assert world.shard.totals == {b"a": b"1"}
+
+
+class Replicated:
+    """A partition whose high watermark comes when it is told to, and with the error that it is told."""
+
+    def __init__(self, partition):
+        self.partition = partition
+        self.waiting = []
+
+    def __getattr__(self, name):
+        return getattr(self.partition, name)
+
+    def on_high_watermark(self, offset, callback):
+        self.waiting.append(callback)
+
+
+@pytest.mark.parametrize("error", [E.NONE, E.NOT_ENOUGH_REPLICAS_AFTER_APPEND, E.NOT_LEADER_OR_FOLLOWER])
+def test_loading_ends_when_what_it_read_is_committed_with_few_replicas_too(error):
+    """Simulated cluster of three, seed 2: the coordinator was in load for ever."""
+    world = World()
+    world.put(b"a", b"1")
+    world.restart(elect=False)
+    replicated = world.partitions[0] = Replicated(world.partitions[0])
+    world.host.elect(0)
+    world.run_timers()
+    assert world.shard.active is None
+    replicated.waiting.pop()(error)
+    world.run_timers()
+    assert world.shard.active is (None if error == E.NOT_LEADER_OR_FOLLOWER else True)
+
+
+def test_a_marker_that_comes_before_the_load_is_committed_counts():
+    world = World()
+    world.host.write(
+        KEY,
+        lambda shard, now: Result(None, [CoordinatorRecord(b"a", b"1")]),
+        producer_id=7,
+        producer_epoch=0,
+        verification=world.partitions[0].start_verification(7, 0, -1, strict=False),
+    )
+    world.restart(elect=False)
+    replicated = world.partitions[0] = Replicated(world.partitions[0])
+    world.host.elect(0)
+    world.run_timers()
+    outcome = replicated.append_marker(
+        7, 1, commit=True, coordinator_epoch=0, transaction_version=2, now_ms=NOW
+    )
+    assert not outcome.error
+    world.host.end_transaction(0, 7, 1, True)
+    while replicated.waiting:
+        replicated.waiting.pop()(E.NONE)
+        world.run_timers()
+    assert world.shard.active
     assert world.shard.totals == {b"a": b"1"}
 
 
