@@ -30,7 +30,7 @@ from pybroker.common.errors import (
     TooManyElements,
 )
 from pybroker.common.files import Buffer, FileSystem
-from pybroker.common.peers import Peers
+from pybroker.common.peers import Address, Peers
 from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
 from pybroker.controller.metadata_log import open_metadata_log
@@ -358,7 +358,7 @@ class Broker:
                     Voter(voter_id, endpoints=((names[0], host, port),))
                     for voter_id, (host, port) in config.quorum_voters().items()
                 ),
-                bootstrap=tuple(config.quorum_bootstrap_servers()),
+                bootstrap=self._bootstrap_servers(),
                 standalone=config.is_alone,
                 node=QuorumSettings(
                     election_timeout_ms=config["controller.quorum.election.timeout.ms"],
@@ -385,6 +385,14 @@ class Broker:
             client=None if alone else self._client("raft"),
             report=lambda line: self.report(line),
         )
+
+    def _bootstrap_servers(self) -> tuple[Address, ...]:
+        """Where others may know who leads; voters of the properties are known anyway."""
+        config = self._static_config
+        if config.quorum_voters():
+            return ()
+        own = {(host, port) for _, host, port in self._own_controllers()}
+        return tuple(address for address in config.quorum_bootstrap_servers() if address not in own)
 
     def _own_controllers(self) -> list[tuple[str, str, int]]:
         """(name, host, port) of the controller's listeners, the quorum's own first."""

@@ -152,11 +152,12 @@ class BrokerLifecycle:
         return self._registration()
 
     def adopt(self, epoch: int) -> None:
-        """This broker was registered and unfenced by other means."""
+        """This broker was registered and unfenced by other means: go on with heartbeats."""
         self.state = BrokerState.RUNNING
         self.epoch = epoch
         self._registered = self._ready = True
         self._heard_ms = self._clock.monotonic_ms()
+        self._later(self._config["broker.heartbeat.interval.ms"])
 
     def set_ready(self) -> None:
         """Everything is loaded: this broker may lead."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +17,7 @@ from pybroker.common.config import BrokerConfig
 from pybroker.common.deferred import Deferred
 from pybroker.common.files import write_file
 from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.common.timers import TimerQueue
 from pybroker.log import meta_properties
 from pybroker.log.manager import LOCK_FILE
 from pybroker.log.meta_properties import MetaProperties
@@ -29,6 +29,7 @@ from pybroker.wire.message import Message
 
 CLIENTS_PORT = 9092
 CONTROLLER_PORT = 9093
+LATENCY_MS = 1
 START_MS = 1_700_000_000_000
 CLUSTER_ID = "c2V2ZXJhbC1icm9rZXJzAA"
 
@@ -127,7 +128,7 @@ class Cluster:
 
     def __init__(self, count: int = 3, *, roles: dict[int, str] | None = None, **properties: str) -> None:
         self.clock = ManualClock(START_MS)
-        self._calls: deque[Callable[[], None]] = deque()
+        self._network = TimerQueue()
         # (from, to): nothing arrives, and nobody is told.
         self.silent: set[tuple[int, int]] = set()
         # (from, to): refused.
@@ -172,14 +173,12 @@ class Cluster:
     # ---- time ----------------------------------------------------------------------------------------
 
     def later(self, call: Callable[[], None]) -> None:
-        self._calls.append(call)
+        """What takes its way through the network."""
+        self._network.schedule(self.clock.monotonic_ms() + LATENCY_MS, call)
 
     def _settle(self) -> bool:
         """Do what is to be done without the passing of time; False when nothing was."""
-        busy = False
-        while self._calls:
-            busy = True
-            self._calls.popleft()()
+        busy = bool(self._network.advance(self.clock.monotonic_ms()))
         for node in self.nodes.values():
             broker = node.broker
             if broker is None:
@@ -218,6 +217,8 @@ class Cluster:
                     if node.broker is not None:
                         node.broker.tick(now_ms)
             dues = [end_ms, next_tick_ms]
+            if (due := self._network.next_deadline_ms()) is not None:
+                dues.append(due)
             for node in self.nodes.values():
                 if node.broker is not None and (due := node.broker.timers.next_deadline_ms()) is not None:
                     dues.append(due)
