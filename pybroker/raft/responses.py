@@ -107,12 +107,15 @@ def _fetch(node: Node, source_id: int, response: FetchResponse) -> bool:
         return False
     current = answer.current_leader
     endpoints = _endpoints(node, current.leader_id, response.node_endpoints)
+    known = node.epoch, node.leader_id, node.leader_endpoints
     settled = _settled(node, answer.error_code, current.leader_id, current.leader_epoch, endpoints)
+    # Who has nothing new to tell would say so again and again, as fast as it can be asked.
+    is_news = known != (node.epoch, node.leader_id, node.leader_endpoints)
     if settled is not None:
-        return settled
+        return settled and is_news
     if node.role is not Role.FOLLOWER or source_id != node.leader_id:
         # Another member told who leads; what else it says does not count.
-        return True
+        return is_news
     if answer.diverging_epoch.epoch >= 0:
         if not node.truncate(answer.diverging_epoch.epoch, answer.diverging_epoch.end_offset):
             return False

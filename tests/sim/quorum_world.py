@@ -110,7 +110,10 @@ class Member:
             quorum=self.quorum,
             files=self.disk,
             rng=rng,
-            config=BrokerConfig.from_properties({"node.id": str(self.node_id)}),
+            # The broker that holds the topics is not there, so it sends no heartbeats.
+            config=BrokerConfig.from_properties(
+                {"node.id": str(self.node_id), "broker.session.timeout.ms": "1000000000"}
+            ),
         )
         self.quorum.on_image(self._image)
         self.quorum.start()
@@ -177,7 +180,7 @@ class Member:
     # Requests of clients
 
     def register(self, broker_id: int) -> Deferred[Any]:
-        return self.controller.register_broker(
+        return self.controller.register_own_broker(
             BrokerRegistrationRequest(
                 broker_id=broker_id,
                 cluster_id=CLUSTER,

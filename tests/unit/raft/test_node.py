@@ -243,6 +243,28 @@ def test_a_follower_keeps_to_its_leader():
     assert harness.begin(epoch=3, leader=3).error_code == ErrorCode.FENCED_LEADER_EPOCH
 
 
+def test_a_member_that_only_knows_what_is_known_is_not_asked_again_at_once():
+    """While the leader cannot be reached another one is asked; it says what this node has heard already."""
+    harness = Harness()
+    harness.begin(epoch=4)
+    send = harness.take_sent()[-1]
+    harness.node.failed(2, send.correlation_id)
+    harness.pump()
+    asked = 0
+    for _ in range(100):
+        sent = [send for send in harness.take_sent() if isinstance(send.message, fetch.FetchRequest)]
+        for send in sent:
+            asked += 1
+            endpoints = (("CONTROLLER", "h2", 9093),)
+            error = ErrorCode.NOT_LEADER_OR_FOLLOWER
+            answer = messages.fetch_response(error, 4, 2, endpoints, log_start_offset=0)
+            harness.node.response(send.node_id, send.correlation_id, answer)
+            harness.pump()
+        harness.advance(1)
+    assert harness.node.leader_id == 2
+    assert 2 <= asked <= 10
+
+
 def test_the_only_voter_leads_at_once():
     harness = Harness(voters=VOTERS[:1])
     assert harness.node.is_leader
