@@ -376,11 +376,7 @@ def main() -> None:
         )
         java = None
         if not options.no_java:
-            properties = {
-                **CONVERTERS,
-                "plugin.path": str(interop.debezium_jdbc_directory()),
-                "plugin.discovery": "service_load",  # Without looking into every jar.
-            }
+            properties = {**CONVERTERS, "plugin.path": str(interop.debezium_jdbc_directory())}
             java = stack.enter_context(
                 running(JavaBench(directory / "java", bootstrap, properties, distributed=False))
             )

@@ -370,11 +370,11 @@ class SourceWorkerTask(WorkerTask):
                 if self.producer.produce_batch(topic, waiting) == len(waiting):
                     return
             except KafkaException as error:
-                raise _cannot_send(topic, error) from error
+                raise _cannot_send(topic, waiting[0], error) from error
             refused = [(message, message.pop("_error")) for message in waiting if "_error" in message]
-            for _, reason in refused:
+            for message, reason in refused:
                 if reason.code() != KafkaError._QUEUE_FULL:
-                    raise _cannot_send(topic, KafkaException(reason))
+                    raise _cannot_send(topic, message, KafkaException(reason))
             waiting = [message for message, _ in refused]
             self._wait_for_room()
 
@@ -388,7 +388,7 @@ class SourceWorkerTask(WorkerTask):
             except BufferError:
                 self._wait_for_room()
             except KafkaException as error:
-                raise _cannot_send(topic, error) from error
+                raise _cannot_send(topic, message, error) from error
 
     def _wait_for_room(self) -> None:
         """The producer's buffer is full: this is the back-pressure."""
@@ -425,7 +425,9 @@ class SourceWorkerTask(WorkerTask):
             self.errors.failed(context, KafkaException(error))
         except ConnectError as refused:
             if self._send_error is None:
-                cause = ConnectError(f"Unrecoverable exception from producer send callback: {error}")
+                cause = ConnectError(
+                    f"Unrecoverable exception from producer send callback for {_place(record)}: {error}"
+                )
                 cause.__cause__ = refused
                 self._send_error = cause
             return
@@ -604,7 +606,7 @@ class ExactlyOnceSourceTask(SourceWorkerTask):
                 return  # Dropped with the transaction that was aborted.
             if self._send_error is None and not self.cancelled:
                 self._send_error = ConnectError(
-                    f"Unrecoverable exception from producer send callback: {error}"
+                    f"Unrecoverable exception from producer send callback for {_place(record)}: {error}"
                 )
             return
         self.metrics.written += 1
@@ -690,8 +692,13 @@ def _details(partition: int | None, headers: RawHeaders, timestamp: int | None) 
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _cannot_send(topic: str, error: KafkaException) -> ConnectError:
-    return ConnectError(f"Unrecoverable exception trying to send to topic {topic}: {error}")
+def _cannot_send(topic: str, message: Mapping[str, Any], error: KafkaException) -> ConnectError:
+    record = message["callback"].args[-1]
+    return ConnectError(f"Unrecoverable exception trying to send {_place(record)} to topic {topic}: {error}")
+
+
+def _place(record: SourceRecord) -> str:
+    return f"the record of {record.source_partition} at {record.source_offset}"
 
 
 def _metadata(message: Message) -> RecordMetadata:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests import facilities
+from tests.conftest import SHARED_PROPERTIES
 from tests.connect.workers import JavaWorker, PythonWorker, Worker
 from tests.processes import KafkaProcess, PybrokerProcess, Server
 
@@ -29,9 +30,9 @@ def connect_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPat
         return
     if against == "kafka":
         facilities.require("kafka")
-        server = KafkaProcess(tmp_path_factory.mktemp("connect-kafka"))
+        server = KafkaProcess(tmp_path_factory.mktemp("connect-kafka"), SHARED_PROPERTIES)
     else:
-        server = PybrokerProcess(tmp_path_factory.mktemp("connect-broker"))
+        server = PybrokerProcess(tmp_path_factory.mktemp("connect-broker"), SHARED_PROPERTIES)
     yield server
     server.stop()
 

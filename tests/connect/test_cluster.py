@@ -102,7 +102,7 @@ def test_three_workers_share_and_only_move_what_must(start_worker: Start, tmp_pa
     create_sources(first, tmp_path, "s", 6)
     second = start_worker(PythonWorker)
     two = await_balance(first, [first, second], 6)
-    third = start_worker(PythonWorker)
+    third = start_worker(PythonWorker, session__timeout__ms="6000")  # It will be missed that long.
     three = await_balance(first, [first, second, third], 6)
     for side in (0, 1):
         moved = [name for name in two if two[name][side] != three[name][side]]

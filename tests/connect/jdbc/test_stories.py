@@ -178,9 +178,10 @@ def test_patient_readings_of_several_producers_end_in_one_table(
 def test_a_task_fails_alone_and_says_why(
     worker: PythonWorker, make_database: Callable[[str], TestDatabase], topic_name: str
 ) -> None:
-    """One connector loses its table, another has a wrong password: their status says so, a third goes on."""
-    good, dropped = make_database("sqlite"), make_database("sqlite")
-    for database in (good, dropped):
+    """One connector loses its table, another meets a value that is too large for a message, another has a wrong
+    password: their status says so, a fourth goes on."""
+    good, dropped, large = make_database("sqlite"), make_database("sqlite"), make_database("sqlite")
+    for database in (good, dropped, large):
         database.execute("CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT)")
         database.execute("INSERT INTO items (name) VALUES ('a')")
 
@@ -190,16 +191,23 @@ def test_a_task_fails_alone_and_says_why(
             "incrementing.column.name": "id", "topic.prefix": f"{topic_name}-", "poll.interval.ms": "50",
         }  # fmt: skip
 
-    names = [f"{topic_name}-{kind}" for kind in ("good", "dropped", "refused")]
+    names = [f"{topic_name}-{kind}" for kind in ("good", "dropped", "refused", "large")]
     assert worker.rest.create(names[0], config(good)).status == 201
     assert worker.rest.create(names[1], config(dropped)).status == 201
     refused = {**config(make_database("postgresql")), "connection.password": "hunter2"}
     assert worker.rest.create(names[2], refused).status == 201
     worker.rest.await_states(names[1], "RUNNING", ["RUNNING"])
+    large.execute(f"INSERT INTO items (name) VALUES ('{'x' * 5000}'), ('b')")
+    small = {**config(large), "producer.override.max.request.size": "4000"}
+    assert worker.rest.create(names[3], small).status == 201
     dropped.execute("DROP TABLE items")
     worker.rest.await_states(names[1], "RUNNING", ["FAILED"])
     trace = worker.rest.get(f"/connectors/{names[1]}/status")["tasks"][0]["trace"]
     assert "the table items does not exist" in trace
+    worker.rest.await_states(names[3], "RUNNING", ["FAILED"])
+    trace = worker.rest.get(f"/connectors/{names[3]}/status")["tasks"][0]["trace"]
+    assert "send the record of {'protocol': '1', 'table': 'items'} at {'incrementing': 2} to topic" in trace
+    assert "MSG_SIZE_TOO_LARGE" in trace
     worker.rest.await_states(names[2], "FAILED", [])
     trace = worker.rest.get(f"/connectors/{names[2]}/status")["connector"]["trace"]
     assert "cannot connect to postgresql://127.0.0.1" in trace
