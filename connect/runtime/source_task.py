@@ -184,7 +184,6 @@ class _Run:
         "messages",
         "offset",
         "partition",
-        "reported",
         "stored_offset",
         "submitted",
         "together",
@@ -192,12 +191,7 @@ class _Run:
         "tracked",
     )
 
-    def __init__(
-        self,
-        reported: Callable[[_Run, SourceRecord, KafkaError | None, Message], None],
-        partition: Mapping[str, Any] | None,
-    ) -> None:
-        self.reported = partial(reported, self)
+    def __init__(self, partition: Mapping[str, Any] | None) -> None:
         self.partition = partition
         self.topic: str | None = None
         # Whether the producer takes the messages as a batch: it knows no headers, times or partitions there.
@@ -318,7 +312,8 @@ class SourceWorkerTask(WorkerTask):
                 if run is None or (source is not run.partition and source != run.partition):
                     if run is not None:
                         yield run
-                    run = _Run(self._reported, source)
+                    run = _Run(source)
+                    reported = partial(self._reported, run)
                 if outgoing is not None:
                     topic, partition, key, value, headers, timestamp = outgoing
                     together = partition is None and timestamp is None and not headers
@@ -329,9 +324,10 @@ class SourceWorkerTask(WorkerTask):
                     ):
                         if run.messages:
                             yield run
-                            run = _Run(self._reported, source)
+                            run = _Run(source)
+                            reported = partial(self._reported, run)
                         run.topic, run.together = topic, together
-                    message = {"value": value, "key": key, "callback": partial(run.reported, record)}
+                    message = {"value": value, "key": key, "callback": partial(reported, record)}
                     if not together:
                         message |= _details(partition, headers, timestamp)
                     run.messages.append(message)
@@ -353,6 +349,7 @@ class SourceWorkerTask(WorkerTask):
         if run.messages:
             self._produce_run(run)
             self.metrics.active.record(self.metrics.active_now)
+            run.messages = []  # They know the run: a circle.
 
     def _produce_run(self, run: _Run) -> None:
         topic, waiting = run.topic, run.messages
@@ -597,6 +594,7 @@ class ExactlyOnceSourceTask(SourceWorkerTask):
             self._begin()
             self._produce_run(run)
             self._records_in_transaction += len(run.messages)
+            run.messages = []
 
     def _reported(self, run: _Run, record: SourceRecord, error: KafkaError | None, message: Message) -> None:
         with self._lock:
