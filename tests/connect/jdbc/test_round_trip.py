@@ -77,7 +77,7 @@ def rows(first_year: int) -> st.SearchStrategy[list[list[Any]]]:
         st.dates(min_value=start.date()), st.times().map(milliseconds),
         st.datetimes(min_value=start, timezones=st.just(UTC)).map(milliseconds),
     ]  # fmt: skip
-    return st.lists(st.tuples(*[st.none() | field for field in fields]).map(list), min_size=1, max_size=12)
+    return st.lists(st.tuples(*[st.none() | field for field in fields]).map(list), min_size=1, max_size=24)
 
 
 @pytest.mark.parametrize("mode", ["insert", "upsert"])
@@ -92,7 +92,7 @@ def test_values_come_back_as_they_were(
     assert isinstance(sink.task, JdbcSinkTask)
 
     # SQLite's own functions and MySQL's DATETIME begin later than Python's.
-    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
     @given(rows(1000 if kind == "mariadb" else 1))
     def check(values: list[list[Any]]) -> None:
         database.execute("DELETE FROM things")
