@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run demo test lint types quick checker sim chaos interop bench docs binary dist clean
+.PHONY: setup run demo test lint types quick checker sim cluster chaos interop bench docs binary dist clean
 
 setup: $(VENV)/.installed
 
@@ -48,6 +48,10 @@ SEED ?= 1
 MINUTES ?= 1
 checker: setup
 	$(BIN)/python -m tests.checker --seed $(SEED) --minutes $(MINUTES)
+
+# Three nodes as processes while they are killed and paused and the network between them is cut. As root, on Linux.
+cluster: setup
+	PYBROKER_NEMESES=1 $(BIN)/python -m pytest tests/cluster
 
 # A million rows from one database through topics into another while workers and broker are killed -9.
 chaos: setup
