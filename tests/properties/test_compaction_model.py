@@ -11,6 +11,7 @@ from pybroker.common.clock import ManualClock
 from pybroker.common.memory_files import MemoryFileSystem
 from pybroker.log import LogConfig
 from pybroker.log.cleaner.cleaner import CleanerSettings
+from pybroker.log.cleaner.offset_map import ENTRY_BYTES
 from pybroker.records.batch import iter_records
 from tests.unit.log.cleaner_helpers import Store
 from tests.unit.log.log_helpers import NOW
@@ -38,7 +39,7 @@ class CompactedLog(RuleBasedStateMachine):
             MemoryFileSystem(),
             CONFIG,
             clock=self.clock,
-            settings=CleanerSettings(backoff_ms=0, map_bytes=192 * entries),
+            settings=CleanerSettings(backoff_ms=0, map_bytes=ENTRY_BYTES * entries),
         )
         # offset -> (key, value, transaction or None).
         self.written = {}

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pybroker.log.cleaner import filtering
 from pybroker.log.cleaner.keys import plain_keys
-from pybroker.log.cleaner.offset_map import OffsetMap
+from pybroker.log.cleaner.offset_map import OffsetMap, _slow_keys, stored_key, stored_keys
 from pybroker.records.batch import Record, batch_body, build_batch, iter_records, read_header
 
 NOW = 1_700_000_000_000
@@ -54,8 +54,8 @@ def test_the_keys_are_those_of_the_records(batch):
             follow = [record.offset for record in records] == list(range(len(records)))
             assert (dense and not follow) or any(r.key is None or len(r.key) > 63 for r in records)
         else:
-            assert found.keys == [record.key for record in records]
-            assert found.longest == max(len(record.key) for record in records)
+            assert found.keys == [bytes([len(record.key) * 2]) + record.key for record in records]
+            assert found.longest >= max(len(record.key) for record in records)
             assert found.has_tombstones == any(record.value is None for record in records)
             if dense:
                 assert [record.offset for record in records] == list(range(len(records)))
@@ -78,11 +78,9 @@ def test_damage_is_no_plain_batch_or_reads_the_same(batch, data):
     found = plain_keys(bytes(body), header.record_count, dense=True)
     if found is None:
         return
-    slow = OffsetMap(1 << 20)
-    slow._add_slowly(bytes(body), header.record_count, 0)
-    quick = OffsetMap(1 << 20)
-    quick.add_batch(bytes(body), header.record_count, 0, dense=True)
-    assert quick.entries == slow.entries
+    keys, offsets = _slow_keys(bytes(body), header.record_count, 0)
+    assert list(stored_keys(found.keys, found.longest)) == keys
+    assert offsets == list(range(header.record_count))
 
 
 @FEW
@@ -92,16 +90,78 @@ def test_picking_by_place_gives_what_looking_at_each_record_gives(batch, data):
     body = batch_body(batch, header)
     plain = plain_keys(body, header.record_count, dense=False)
     assume(plain is not None and not plain.has_tombstones)
-    gone = data.draw(st.sets(st.sampled_from(plain.keys)))
-    offsets = OffsetMap(1 << 20)
-    for key in gone:
-        later = build_batch([Record(0, NOW, key, b"later")])
-        offsets.add_batch(
-            batch_body(later, read_header(later)), 1, header.next_offset + len(offsets.entries), dense=True
-        )
-    offsets.latest_offset = header.next_offset + len(gone)
+    offsets = OffsetMap(1 << 20, header.next_offset, header.next_offset + 1)
+    offsets.keys |= {stored_key(key[1:]) for key in data.draw(st.sets(st.sampled_from(plain.keys)))}
     places = filtering.not_superseded(body, header, offsets)
     slow = filtering.survivors(body, header, offsets, keep_tombstones=True)
     assert len(places) == len(slow.ranges)
     assume(places)
     assert filtering.with_only(header, body, places) == filtering.rebuilt(header, body, slow.ranges, None)
+
+
+@st.composite
+def logs(draw):
+    """Batches one after the other, with gaps, keys of all kinds, records without a key or a value."""
+    found = []
+    offset = draw(st.integers(0, 1 << 40))
+    key = st.one_of(
+        st.sampled_from([None, b"", b"a", b"b", b"c" * 32, b"c" * 33, b"d" * 70]), st.binary(max_size=2)
+    )
+    value = st.sampled_from([None, b"", b"v", b"v" * 100])
+    for _ in range(draw(st.integers(1, 8))):
+        records = draw(st.lists(st.tuples(key, value), min_size=1, max_size=12))
+        step = draw(st.sampled_from([1, 1, 3]))
+        batch = build_batch(
+            [Record(offset + step * n, NOW, k, v) for n, (k, v) in enumerate(records)],
+            base_offset=offset,
+            keep_offsets=True,
+            last_offset_delta=step * len(records),
+            codec=draw(st.sampled_from([0, 0, 3])),
+        )
+        if step == 1 and draw(st.booleans()):
+            batch = build_batch([Record(0, NOW, k, v) for k, v in records], base_offset=offset)
+        found.append(batch)
+        offset = read_header(batch).next_offset + draw(st.sampled_from([0, 0, 5]))
+    return found
+
+
+@FEW
+@given(logs(), st.data())
+def test_all_walks_over_records_agree(log, data):
+    """The reader, the map that is filled backwards, and both ways to pick what stays."""
+    headers = [read_header(batch) for batch in log]
+    first = data.draw(st.integers(0, len(log) - 1))
+    offsets = OffsetMap(1 << 20, headers[first].base_offset, headers[-1].next_offset)
+    for header, batch in reversed(list(zip(headers, log, strict=True))[first:]):
+        offsets.add_batch(
+            batch_body(batch, header),
+            header.record_count,
+            header.base_offset,
+            dense=header.last_offset_delta == header.record_count - 1,
+        )
+    last = {
+        record.key: record.offset
+        for batch in log[first:]
+        for record in iter_records(batch)
+        if record.key is not None
+    }
+    for place, (header, batch) in enumerate(zip(headers, log, strict=True)):
+        body = batch_body(batch, header)
+        for keep_tombstones in (True, False):
+            wanted = [
+                record.offset
+                for record in iter_records(batch)
+                if record.key is not None
+                and last.get(record.key, record.offset) == record.offset
+                and (keep_tombstones or record.value is not None)
+            ]
+            found = filtering.survivors(body, header, offsets, keep_tombstones=keep_tombstones)
+            kept = filtering.rebuilt(header, body, found.ranges, None)
+            assert [record.offset for record in iter_records(kept)] == wanted
+            assert found.keyless_count == sum(record.key is None for record in iter_records(batch))
+        if place >= first and not offsets.may_have_tombstones(header.base_offset):
+            assert list(offsets.survivors(header.base_offset, header.last_offset)) == wanted
+        places = filtering.not_superseded(body, header, offsets) if place < first else None
+        if places:
+            kept = filtering.with_only(header, body, places)
+            assert [record.offset for record in iter_records(kept)] == wanted

@@ -18,6 +18,7 @@ from pybroker.common.effects import Effect
 from pybroker.common.errors import ErrorCode, PybrokerError, StorageError
 from pybroker.log import LogConfig, LogManager
 from pybroker.log.cleaner.cleaner import CleanerSettings
+from pybroker.log.cleaner.offset_map import ENTRY_BYTES
 from pybroker.records.batch import Record, build_batch, stamp
 from pybroker.records.control import build_end_transaction
 from pybroker.replication.partition import Partition
@@ -145,7 +146,7 @@ class World:
             ballast_bytes=512,
             max_open_read_files=self.rng.choice((2, 512)),
             max_open_write_files=self.rng.choice((1, 4096)),
-            cleaner=CleanerSettings(backoff_ms=0, map_bytes=192 * self.rng.choice((1, 3, 1000))),
+            cleaner=CleanerSettings(backoff_ms=0, map_bytes=ENTRY_BYTES * self.rng.choice((1, 3, 1000))),
             report=self._report,
         )
         manager.on_directory_failed = self._directory_failed

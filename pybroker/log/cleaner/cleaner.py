@@ -140,6 +140,8 @@ class LogCleaner:
         self._effects: list[Effect] = []
         # Why a log is left alone, by log: until the next start.
         self._uncleanable: dict[PartitionLog, str] = {}
+        # Logs with more keys than the map may hold: how many bytes the next pass should take.
+        self._windows: dict[PartitionLog, int] = {}
         self._passes = self._failures = 0
         self._bytes_read = self._bytes_written = 0
         self._recopy_ratio = self._map_ratio = self._clean_time_ms = 0.0
@@ -241,6 +243,7 @@ class LogCleaner:
             segment_index_bytes=config.segment_index_bytes,
             index_interval_bytes=config.index_interval_bytes,
             map_bytes=self.settings.map_bytes,
+            window_bytes=self._windows.get(log, 0),
         )
 
     # ---- effects ---------------------------------------------------------------------------------------
@@ -396,7 +399,11 @@ class LogCleaner:
         self._recopy_ratio = result.bytes_written / result.bytes_read if result.bytes_read else 0.0
         self._map_ratio = result.map_ratio
         self._clean_time_ms = self._manager.environment.clock.monotonic_ms() - self._begun_ms
+        self._windows.pop(log, None)
         if not log.deleted:
+            if result.window_bytes:
+                # So that the map becomes nearly full, whatever it was.
+                self._windows[log] = int(result.window_bytes * min(0.9 / max(result.map_ratio, 0.1), 4))
             directory.clean_offsets[log.topic, log.partition] = result.end_offset
             directory.wanted_checkpoints[checkpoints.CLEANER] = None
         if result.keyless_count:

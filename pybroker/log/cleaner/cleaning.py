@@ -4,7 +4,7 @@ segments.
 In: a job (numbers and paths, so that it can be sent to another process) and a file system. Out: `.cleaned`
 files, synced, and a result that says which segments they stand for. What must hold: the old files are only
 read; a pass that fails leaves nothing but `.cleaned` files, which any start removes; offsets never change;
-memory is the map's budget plus a few batches.
+memory is the map's budget, a piece of a segment and its largest batches.
 
 `clean` is a generator that yields the bytes it has read or written since the last time, so that whoever
 drives it may pause (a throttle), stop it (a shutdown) or go on with something else (one slice of it at a
@@ -14,7 +14,10 @@ time).
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Iterator
+import struct
+from bisect import bisect_right
+from collections.abc import Generator, Iterator, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from pybroker.common.clock import ManualClock
@@ -38,9 +41,13 @@ from pybroker.records.control import ControlType, decode_key
 
 CLEANED: Final = ".cleaned"
 SWAP: Final = ".swap"
-_READ_CHUNK: Final = 1024 * 1024
+_READ_CHUNK: Final = 256 * 1024
+# To go from one batch's length to the next one's.
+_HOP_CHUNK: Final = 64 * 1024
 _WRITE_CHUNK: Final = 1024 * 1024
 _MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
+# Base offset and length of a batch.
+_LENGTH: Final = struct.Struct(">8xi")
 
 
 class SourceSegment(NamedTuple):
@@ -70,6 +77,8 @@ class CleaningJob(NamedTuple):
     segment_index_bytes: int
     index_interval_bytes: int
     map_bytes: int
+    # How many bytes to take at most because an earlier pass found too many keys in more; 0: all there are.
+    window_bytes: int = 0
 
 
 class CleanedSegment(NamedTuple):
@@ -92,6 +101,8 @@ class CleaningResult(NamedTuple):
     records_kept: int
     keyless_count: int
     map_ratio: float
+    # How much of the dirty part was enough for the map, if not all of it was taken.
+    window_bytes: int
 
 
 class TransactionFilter:
@@ -160,48 +171,115 @@ def clean(files: FileSystem, job: CleaningJob) -> Generator[int, None, CleaningR
         for source in job.sources
     ]
     try:
-        offsets = yield from _read_keys(job, segments)
-        return (yield from _write(environment, job, segments, offsets))
+        offsets, window_bytes = yield from _read_keys(job, segments)
+        return (yield from _write(environment, job, segments, offsets, window_bytes))
     finally:
         for segment in segments:
             segment.close_file()
 
 
-def _read_keys(job: CleaningJob, segments: list[Segment]) -> Generator[int, None, OffsetMap]:
-    """The last offset of each key from the first dirty offset on, as far as the map's budget goes."""
-    offsets = OffsetMap(job.map_bytes)
-    offsets.latest_offset = job.first_dirty_offset - 1
-    transactions = TransactionFilter(job.aborted)
-    for segment, source in zip(segments, job.sources, strict=True):
-        if source.next_offset <= job.first_dirty_offset:
+def _read_keys(job: CleaningJob, segments: list[Segment]) -> Generator[int, None, tuple[OffsetMap, int]]:
+    """The last offset of each key of the dirty part, or of as much of it as the map's budget is enough for;
+    of about how many bytes then (0: of all)."""
+    sources = [
+        (segment, source)
+        for segment, source in zip(segments, job.sources, strict=True)
+        if source.next_offset > job.first_dirty_offset
+    ]
+    window_bytes = job.window_bytes
+    end_offset = last_offset = job.sources[-1].next_offset
+    if window_bytes:
+        end_offset = _end_after(job, sources, window_bytes)
+    while True:
+        offsets = OffsetMap(job.map_bytes, job.first_dirty_offset, end_offset)
+        excess = yield from _take_in(job, sources, offsets)
+        if not excess:
+            return offsets, window_bytes if end_offset < last_offset else 0
+        # So many bytes at the end had too many keys; as many at the beginning may have as many.
+        window_bytes = excess * 3 // 4
+        end_offset = _end_after(job, sources, window_bytes)
+
+
+def _take_in(
+    job: CleaningJob, sources: list[tuple[Segment, SourceSegment]], offsets: OffsetMap
+) -> Generator[int, None, int]:
+    """Fill the map, from its end on. 0, or the bytes that were enough to fill it."""
+    aborted = _AbortedRanges(job.aborted)
+    walked_bytes = 0
+    for segment, source in reversed(sources):
+        if source.base_offset >= offsets.end_offset:
             continue
-        for header, batch in _batches(segment):
-            if header.is_control:
-                transactions.is_superfluous(header, batch)
-            elif (
-                not transactions.is_aborted(header)
-                and header.record_count
-                and header.last_offset >= job.first_dirty_offset
-            ):
+        pieces = _pieces(segment)
+        # Counted here, where they come from the disk: what was read once is in the cache.
+        yield segment.size
+        for start, end in reversed(pieces):
+            for header, batch in reversed(_piece(segment, start, end)):
+                if header.base_offset >= offsets.end_offset:
+                    continue
+                if header.last_offset < offsets.first_offset:
+                    return 0
+                walked_bytes += header.size
+                if header.is_control or not header.record_count or header in aborted:
+                    continue
                 offsets.add_batch(
                     batch_body(batch, header),
                     header.record_count,
                     header.base_offset,
                     dense=header.last_offset_delta == header.record_count - 1,
                 )
-            offsets.latest_offset = max(offsets.latest_offset, header.last_offset)
-            yield header.size
-            if offsets.full:
-                return offsets
-        # Offsets that were compacted away at the segment's end count as read.
-        offsets.latest_offset = max(offsets.latest_offset, source.next_offset - 1)
-    return offsets
+                if offsets.overfull and walked_bytes > header.size:
+                    return walked_bytes
+            yield 0
+    return 0
+
+
+def _end_after(job: CleaningJob, sources: list[tuple[Segment, SourceSegment]], limit: int) -> int:
+    """The end of the last batch of the dirty part within so many bytes; at least that of the first one."""
+    taken = 0
+    end_offset = job.first_dirty_offset
+    for segment, source in sources:
+        if source.base_offset >= job.first_dirty_offset and taken + source.size <= limit:
+            taken += source.size
+            end_offset = source.next_offset
+            continue
+        for start, end in _pieces(segment):
+            for header, _ in _piece(segment, start, end):
+                if header.last_offset < job.first_dirty_offset:
+                    continue
+                if taken and taken + header.size > limit:
+                    return end_offset
+                taken += header.size
+                end_offset = header.next_offset
+        end_offset = source.next_offset
+    return end_offset
+
+
+class _AbortedRanges:
+    """The aborted transactions of a log, to be asked for batches in any order."""
+
+    __slots__ = ("_ranges",)
+
+    def __init__(self, aborted: tuple[AbortedTransaction, ...]) -> None:
+        self._ranges: dict[int, list[tuple[int, int]]] = {}
+        for entry in sorted(aborted, key=lambda entry: entry.first_offset):
+            self._ranges.setdefault(entry.producer_id, []).append((entry.first_offset, entry.last_offset))
+
+    def __contains__(self, header: BatchHeader) -> bool:
+        ranges = self._ranges.get(header.producer_id)
+        if ranges is None or not header.is_transactional:
+            return False
+        at = bisect_right(ranges, header.base_offset, key=itemgetter(0)) - 1
+        return at >= 0 and header.base_offset <= ranges[at][1]
 
 
 def _write(
-    environment: LogEnvironment, job: CleaningJob, segments: list[Segment], offsets: OffsetMap
+    environment: LogEnvironment,
+    job: CleaningJob,
+    segments: list[Segment],
+    offsets: OffsetMap,
+    window_bytes: int,
 ) -> Generator[int, None, CleaningResult]:
-    end_offset = offsets.latest_offset + 1
+    end_offset = offsets.end_offset
     transactions = TransactionFilter(job.aborted)
     by_base = {segment.base_offset: segment for segment in segments}
     results: list[CleanedSegment] = []
@@ -241,6 +319,7 @@ def _write(
         totals.records_kept,
         totals.keyless,
         offsets.fullness,
+        window_bytes,
     )
 
 
@@ -279,29 +358,25 @@ def _kept(
             return batch
         data = batch_body(batch, header)
         return filtering.rebuilt(header, data, [(0, len(data))], job.now_ms + job.delete_retention_ms)
-    if header.last_offset <= offsets.latest_offset and horizon_ms is None:
-        if header.last_offset >= job.first_dirty_offset:
-            # The map holds its keys: the offsets in it tell what stays.
-            kept = offsets.survivors(header.base_offset, header.last_offset)
-            if kept is not None:
-                totals.records_kept += len(kept)
-                if not kept:
-                    return _shell(job, header, end_offset)
-                if len(kept) == header.record_count:
-                    return batch
-                base_offset = header.base_offset
-                places = [offset - base_offset for offset in kept]
-                return filtering.with_only(header, batch_body(batch, header), places)
-        else:
+    if header.base_offset >= end_offset:
+        totals.records_kept += header.record_count
+        return batch
+    if horizon_ms is None:
+        data = b""
+        staying: Sequence[int] | None = None
+        if header.last_offset < job.first_dirty_offset:
             data = batch_body(batch, header)
             staying = filtering.not_superseded(data, header, offsets)
-            if staying is not None:
-                totals.records_kept += len(staying)
-                if not staying:
-                    return _shell(job, header, end_offset)
-                if len(staying) == header.record_count:
-                    return batch
-                return filtering.with_only(header, data, staying)
+        elif not offsets.may_have_tombstones(header.base_offset):
+            base_offset = header.base_offset
+            staying = [offset - base_offset for offset in offsets.survivors(base_offset, header.last_offset)]
+        if staying is not None:
+            totals.records_kept += len(staying)
+            if not staying:
+                return _shell(job, header, end_offset)
+            if len(staying) == header.record_count:
+                return batch
+            return filtering.with_only(header, data or batch_body(batch, header), staying)
     data = batch_body(batch, header)
     found = filtering.survivors(data, header, offsets, keep_tombstones=not expired)
     totals.keyless += found.keyless_count
@@ -430,3 +505,49 @@ def _batches(segment: Segment) -> Iterator[tuple[BatchHeader, Buffer]]:
             yield header, view[here:end]
             here = end
         position += here
+
+
+def _pieces(segment: Segment) -> list[tuple[int, int]]:
+    """(start, end) of pieces of whole batches, of `_READ_CHUNK` where no batch is larger. Only the lengths of
+    the batches are looked at. CorruptionError when they do not fit."""
+    pieces: list[tuple[int, int]] = []
+    start = position = 0
+    size = segment.size
+    if size <= _READ_CHUNK:
+        return [(0, size)] if size else []
+    data = b""
+    read_from = 0
+    while position < size:
+        if position + LOG_OVERHEAD > read_from + len(data):
+            read_from = position
+            data = segment.pread(_HOP_CHUNK, position)
+            if len(data) < HEADER_SIZE:
+                raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
+        (length,) = _LENGTH.unpack_from(data, position - read_from)
+        end = position + LOG_OVERHEAD + length
+        if length < HEADER_SIZE - LOG_OVERHEAD or end > size:
+            raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
+        if end - start > _READ_CHUNK and position > start:
+            pieces.append((start, position))
+            start = position
+        position = end
+    pieces.append((start, size))
+    return pieces
+
+
+def _piece(segment: Segment, start: int, end: int) -> list[tuple[BatchHeader, Buffer]]:
+    """The batches of a piece, checked."""
+    data = segment.pread(end - start, start)
+    view = memoryview(data)
+    found: list[tuple[BatchHeader, Buffer]] = []
+    here = 0
+    while here < end - start:
+        if len(data) - here < HEADER_SIZE:
+            raise CorruptionError(f"{segment.path('.log')}: cut batch at {start + here}")
+        header = read_header(data, here)
+        if not crc_matches(data, here):
+            raise CorruptionError(f"{segment.path('.log')}: wrong checksum at {start + here}")
+        behind = here + header.size
+        found.append((header, view[here:behind]))
+        here = behind
+    return found

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from pybroker.common.errors import CorruptionError
 from pybroker.log.cleaner.keys import plain_keys
-from pybroker.log.cleaner.offset_map import LONGEST_KEY, OffsetMap, stored_key
+from pybroker.log.cleaner.offset_map import OffsetMap, stored_key, stored_keys
 from pybroker.records import compression
 from pybroker.records.batch import (
     DELETE_HORIZON_BIT,
@@ -33,15 +33,17 @@ from pybroker.records.batch import (
 _TIMESTAMP_MIN: Final = -(1 << 63)
 
 
-def not_superseded(data: bytes, header: BatchHeader, offsets: OffsetMap) -> list[int] | None:
+def not_superseded(data: bytes, header: BatchHeader, offsets: OffsetMap) -> Sequence[int] | None:
     """Which records of a batch from before the map stay, by their place in it; None when each has to be
     looked at, because some have no key or no value."""
     plain = plain_keys(data, header.record_count, dense=False)
     if plain is None or plain.has_tombstones:
         return None
-    entries = offsets.entries
-    keys = plain.keys if plain.longest <= LONGEST_KEY else map(stored_key, plain.keys)
-    return [place for place, key in enumerate(keys) if key not in entries]
+    keys = stored_keys(plain.keys, plain.longest)
+    gone = set(keys).intersection(offsets.keys)
+    if not gone:
+        return range(header.record_count)
+    return [place for place, key in enumerate(keys) if key not in gone]
 
 
 def with_only(header: BatchHeader, data: bytes, places: Sequence[int]) -> bytes:
@@ -90,10 +92,14 @@ class Survivors(NamedTuple):
 
 
 def survivors(data: bytes, header: BatchHeader, offsets: OffsetMap, *, keep_tombstones: bool) -> Survivors:
-    """Which records stay: the last of each key, everything beyond the map, tombstones while they are kept."""
-    get = offsets.entries.get
-    latest_offset = offsets.latest_offset
+    """Which records of a batch below the map's end stay: the last of each key, tombstones while they are
+    kept."""
+    keys = offsets.keys
     base_offset = header.base_offset
+    # Of a batch that was taken in the map knows the offsets, of one before it whether the keys come again.
+    wanted = None
+    if header.last_offset >= offsets.first_offset:
+        wanted = set(offsets.survivors(base_offset, header.last_offset))
     ranges: list[tuple[int, int]] = []
     has_tombstones = False
     keyless = 0
@@ -102,48 +108,27 @@ def survivors(data: bytes, header: BatchHeader, offsets: OffsetMap, *, keep_tomb
     try:
         for _ in range(header.record_count):
             start = position
-            number = data[position]
-            position += 1
-            if number & 0x80:
-                length, position = read_varint(data, position - 1)
-            else:
-                length = number >> 1 ^ -(number & 1)
+            length, position = read_varint(data, position)
             end = position + length
             if length < 0 or end > size:
                 raise CorruptionError(f"record of {length} bytes is beyond its batch")
             position += 1
             while data[position] & 0x80:
                 position += 1
-            position += 1
-            number = data[position]
-            position += 1
-            if number & 0x80:
-                delta, position = read_varint(data, position - 1)
-            else:
-                delta = number >> 1 ^ -(number & 1)
-            offset = base_offset + delta
-            number = data[position]
-            position += 1
-            if number & 0x80:
-                length, position = read_varint(data, position - 1)
-            else:
-                length = number >> 1 ^ -(number & 1)
-            beyond = offset > latest_offset
+            delta, position = read_varint(data, position + 1)
+            length, position = read_varint(data, position)
             if length < 0:
                 # A compacted topic takes no such record; one that had another policy before may hold them.
-                if beyond:
-                    ranges.append((start, end))
-                else:
-                    keyless += 1
+                keyless += 1
                 position = end
                 continue
-            key = data[position : position + length]
-            position += length
-            tombstone = data[position] == 1
-            if beyond or (
-                get(key if length <= LONGEST_KEY else stored_key(key), -1) <= offset
-                and (keep_tombstones or not tombstone)
-            ):
+            key_end = position + length
+            tombstone = data[key_end] == 1
+            if wanted is None:
+                last = stored_key(data[position:key_end]) not in keys
+            else:
+                last = base_offset + delta in wanted
+            if last and (keep_tombstones or not tombstone):
                 ranges.append((start, end))
                 if tombstone:
                     has_tombstones = True

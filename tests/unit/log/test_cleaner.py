@@ -12,7 +12,7 @@ from pybroker.common.memory_files import MemoryFileSystem
 from pybroker.log import LogConfig
 from pybroker.log.cleaner import cleaning, policy
 from pybroker.log.cleaner.cleaner import CleanerSettings
-from pybroker.log.cleaner.offset_map import OffsetMap, stored_key
+from pybroker.log.cleaner.offset_map import ENTRY_BYTES, OffsetMap, stored_key
 from pybroker.records.batch import Record, build_batch, crc_matches, iter_headers
 from tests.unit.log.cleaner_helpers import COMPACT, Store
 from tests.unit.log.log_helpers import NOW, FaultyFileSystem, make_manager, read_all
@@ -228,7 +228,7 @@ def test_empty_keys_and_empty_values_are_keys_and_values(store):
 
 
 def test_the_map_is_bounded_and_the_next_pass_goes_on(files):
-    store = Store(files, settings=CleanerSettings(backoff_ms=0, map_bytes=192 * 5))
+    store = Store(files, settings=CleanerSettings(backoff_ms=0, map_bytes=ENTRY_BYTES * 5))
     for number in range(40):
         store.append((f"k{number % 20}", f"v{number}"))
     assert store.clean() > 2
@@ -239,9 +239,29 @@ def test_the_map_is_bounded_and_the_next_pass_goes_on(files):
 def test_a_map_of_one_entry_makes_progress(files):
     store = Store(files, settings=CleanerSettings(backoff_ms=0, map_bytes=1))
     for number in range(6):
-        store.append(("k", f"v{number}"))
+        store.append((f"k{number % 3}", f"v{number}"))
     assert store.clean() == 6
-    assert store.offsets() == [5]
+    assert store.offsets() == [3, 4, 5]
+
+
+def test_a_pass_takes_as_much_as_the_map_can_hold(files):
+    """What one pass found out about the keys is known to the next: few passes, and none in vain."""
+    store = Store(files, with_config(segment_bytes=3_000))
+    store.manager.cleaner.settings = CleanerSettings(backoff_ms=0, map_bytes=ENTRY_BYTES * 50)
+    for number in range(600):
+        store.append((f"k{number % 300}", f"v{number}"))
+    jobs = []
+    runner = store.manager.cleaner.runner
+
+    def run(task):
+        jobs.append(task.job)
+        return runner(task)
+
+    store.manager.cleaner.runner = run
+    passes = store.clean()
+    assert 12 <= passes <= 20
+    assert all(job.window_bytes for job in jobs[1:-1])
+    assert store.offsets() == list(range(300, 600))
 
 
 # ---- producers and transactions ----
@@ -370,6 +390,24 @@ def test_kafka_14055_a_user_key_like_that_of_a_marker_removes_no_marker(store):
     assert [key for _, key, _ in store.records()] == [b"b", b"\0\0\0\0", b"\0\0\0\1"]
 
 
+def test_crabka_528_markers_are_not_the_same_record_for_having_the_same_key(store):
+    """Every commit marker has one key and every abort marker another: matched by key, the last of each would be
+    left, and readers would wait for, or be shown, what the others ended."""
+    for producer_id in range(6):
+        transactional(store, producer_id, (f"k{producer_id}", "v"), (f"x{producer_id % 2}", "v"))
+        store.marker(producer_id, commit=producer_id % 2 == 0)
+    store.append(("k0", "later"))
+    before = store.markers()
+    assert len(before) == 6
+    for _ in range(2):
+        store.clean()
+        # Of each the data, or its producer's last batch, is there still.
+        assert store.markers() == before
+        assert [entry.producer_id for entry in store.log.aborted_between(0, 18)] == [1, 3, 5]
+        store.append(("other", "v"))
+    assert [key for _, key, _ in store.records()][:3] == [b"k2", b"k4", b"x0"]
+
+
 def test_kafka_8351_a_transaction_over_several_groups_of_segments(files):
     store = Store(files, with_config(segment_bytes=400))
     for sequence in range(6):
@@ -385,7 +423,7 @@ def test_kafka_8351_a_transaction_over_several_groups_of_segments(files):
 
 def test_kafka_13727_a_partial_pass_keeps_index_entries(files):
     """The map is full between an aborted transaction's records and its marker."""
-    store = Store(files, settings=CleanerSettings(backoff_ms=0, map_bytes=192 * 2))
+    store = Store(files, settings=CleanerSettings(backoff_ms=0, map_bytes=ENTRY_BYTES * 2))
     transactional(store, 7, ("x", "aborted"))
     for number in range(6):
         store.append((f"k{number}", "v"))
@@ -732,7 +770,8 @@ def test_the_offset_map_sees_what_the_reader_sees():
     data = build_batch(
         [Record(0, NOW, b"a", b"1"), Record(0, NOW + 70_000, b"b" * 40, None), Record(0, NOW, None, b"")]
     )
-    offsets = OffsetMap(1 << 20)
-    keyless = offsets.add_batch(data[61:], 3, 100, dense=True)
-    assert keyless == 1
-    assert offsets.entries == {b"a": 100, stored_key(b"b" * 40): 101}
+    offsets = OffsetMap(1 << 20, 100, 103)
+    offsets.add_batch(data[61:], 3, 100, dense=True)
+    assert offsets.keys == {stored_key(b"a"), stored_key(b"b" * 40)}
+    assert list(offsets.survivors(100, 102)) == [100, 101]
+    assert offsets.may_have_tombstones(100)
