@@ -131,7 +131,8 @@ def test_all_walks_over_records_agree(log, data):
     """The reader, the map that is filled backwards, and both ways to pick what stays."""
     headers = [read_header(batch) for batch in log]
     first = data.draw(st.integers(0, len(log) - 1))
-    offsets = OffsetMap(1 << 20, headers[first].base_offset, headers[-1].next_offset)
+    budget = data.draw(st.sampled_from([1 << 10, 1 << 14, 1 << 20]))
+    offsets = OffsetMap(budget, headers[first].base_offset, headers[-1].next_offset)
     for header, batch in reversed(list(zip(headers, log, strict=True))[first:]):
         offsets.add_batch(
             batch_body(batch, header),
@@ -139,6 +140,7 @@ def test_all_walks_over_records_agree(log, data):
             header.base_offset,
             dense=header.last_offset_delta == header.record_count - 1,
         )
+    offsets.finish()
     last = {
         record.key: record.offset
         for batch in log[first:]

@@ -194,6 +194,7 @@ def _read_keys(job: CleaningJob, segments: list[Segment]) -> Generator[int, None
         offsets = OffsetMap(job.map_bytes, job.first_dirty_offset, end_offset)
         excess = yield from _take_in(job, sources, offsets)
         if not excess:
+            offsets.finish()
             return offsets, window_bytes if end_offset < last_offset else 0
         # So many bytes at the end had too many keys; as many at the beginning may have as many.
         window_bytes = excess * 3 // 4

@@ -2,8 +2,8 @@
 
 In: the uncompressed records of batches, from the last batch to the first. Out: the offsets that stay, and
 whether a key comes again later. What must hold: two keys are never taken for one another (a collision would
-delete a live record), and memory stays within the budget: a map that is overfull is thrown away, and the pass
-takes a smaller part of the log.
+delete a live record), and memory stays within the budget (looked at every `_ROUND` records): a map that is
+overfull is thrown away, and the pass takes a smaller part of the log.
 
 Backwards, a key that was seen already has a later record, so that a set of keys and the offsets of those that
 were new are all that is needed: half of what a dict of offsets would be, and nothing of it is ever replaced.
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -29,6 +29,8 @@ LONGEST_KEY: Final = 32
 # offset.
 ENTRY_BYTES: Final = 192
 _DIGEST: Final = b"\1"
+# Small batches are looked up together until they have so many records, which fit into the processor's caches.
+_ROUND: Final = 1_000
 
 
 def stored_key(key: bytes) -> bytes:
@@ -47,9 +49,11 @@ class OffsetMap:
     """The last offsets of the keys of [first_offset, end_offset), which begins and ends with a batch."""
 
     __slots__ = (
-        "_ascending",
         "_max_entries",
         "_offsets",
+        "_pending",
+        "_pending_count",
+        "_round",
         "_with_tombstones",
         "end_offset",
         "first_offset",
@@ -58,13 +62,16 @@ class OffsetMap:
 
     def __init__(self, max_bytes: int, first_offset: int, end_offset: int) -> None:
         self._max_entries = max(max_bytes // ENTRY_BYTES, 1)
+        self._round = min(_ROUND, self._max_entries // 16)
         self.first_offset = first_offset
         self.end_offset = end_offset
         self.keys: set[bytes] = set()
+        # Keys and offsets of batches that are not in the map yet.
+        self._pending: list[tuple[Sequence[bytes], Sequence[int]]] = []
+        self._pending_count = 0
         self._offsets = array("q")
         # Base offsets of the batches taken in that have records without a value, or may have.
         self._with_tombstones: set[int] = set()
-        self._ascending = False
 
     @property
     def overfull(self) -> bool:
@@ -83,30 +90,38 @@ class OffsetMap:
         CorruptionError when the records make no sense.
         """
         plain = plain_keys(data, count, dense=True) if dense else None
-        keys: Sequence[bytes]
-        offsets: Iterable[int]
         if plain is None:
             self._with_tombstones.add(base_offset)
-            keys, offsets = _slow_keys(data, count, base_offset)
+            self._pending.append(_slow_keys(data, count, base_offset))
         else:
             if plain.has_tombstones:
                 self._with_tombstones.add(base_offset)
             keys = stored_keys(plain.keys, plain.longest)
-            offsets = range(base_offset, base_offset + count)
-        fresh = set(keys).difference(self.keys)
+            self._pending.append((keys, range(base_offset, base_offset + count)))
+        self._pending_count += count
+        if self._pending_count > self._round:
+            self._compare()
+
+    def _compare(self) -> None:
+        """Put what is pending into the map."""
+        fresh = set().union(*(keys for keys, _ in self._pending)).difference(self.keys)
         if fresh:
             self.keys |= fresh
-            last = dict(zip(keys, offsets, strict=True))
-            if len(fresh) < len(last):
-                self._offsets.extend(sorted(map(last.__getitem__, fresh), reverse=True))
-            else:
-                self._offsets.extend(sorted(last.values(), reverse=True))
+            last: dict[bytes, int] = {}
+            for keys, offsets in reversed(self._pending):
+                if not fresh.isdisjoint(keys):
+                    last.update(zip(keys, offsets, strict=True))
+            self._offsets.extend(sorted(map(last.__getitem__, fresh), reverse=True))
+        self._pending.clear()
+        self._pending_count = 0
+
+    def finish(self) -> None:
+        """All batches were taken in."""
+        self._compare()
+        self._offsets.reverse()
 
     def survivors(self, base_offset: int, last_offset: int) -> array[int]:
         """The offsets of a batch of [first_offset, end_offset) that are the last of their key, in order."""
-        if not self._ascending:
-            self._offsets.reverse()
-            self._ascending = True
         found = self._offsets
         start = bisect_left(found, base_offset)
         return found[start : bisect_left(found, last_offset + 1, start)]

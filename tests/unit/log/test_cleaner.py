@@ -772,6 +772,7 @@ def test_the_offset_map_sees_what_the_reader_sees():
     )
     offsets = OffsetMap(1 << 20, 100, 103)
     offsets.add_batch(data[61:], 3, 100, dense=True)
+    offsets.finish()
     assert offsets.keys == {stored_key(b"a"), stored_key(b"b" * 40)}
     assert list(offsets.survivors(100, 102)) == [100, 101]
     assert offsets.may_have_tombstones(100)
