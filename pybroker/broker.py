@@ -38,6 +38,7 @@ from pybroker.controller.quorum import MetadataQuorum, QuorumOptions
 from pybroker.controller.topic_names import CONSUMER_OFFSETS, TRANSACTION_STATE
 from pybroker.controller_channel import ControllerChannel
 from pybroker.coordinator.host import CoordinatorHost, HostEnvironment, HostSettings
+from pybroker.directory_assignments import DirectoryAssignments
 from pybroker.groups.shard import GroupShard
 from pybroker.handlers import registry
 from pybroker.handlers.context import CLOSE, Connection, Context, LocalTopic, ProducerIds, Request, Steps
@@ -167,6 +168,7 @@ class Broker:
         # Of the broker role.
         self._replicas: ReplicaManager | None = None
         self._lifecycle: BrokerLifecycle | None = None
+        self._assignments: DirectoryAssignments | None = None
         # What this broker asks of the controller in its own process comes with this.
         self._own_connection = Connection(
             "", 0, "", WalkPolicy(self._walk_mode), clock.wall_ms, self._controller_routes
@@ -190,6 +192,7 @@ class Broker:
             image=lambda: context.metadata,
             is_whole_cluster=lambda: self._is_whole_cluster(context.quorum),
             ask=lambda message, version: context.controller_channel.request(message, version),
+            report=lambda line: self.report(line),
         )
         inter_broker = self._inter_broker = InterBroker(
             context, inter_broker_listener(config), config["request.timeout.ms"]
@@ -327,6 +330,8 @@ class Broker:
         self._starting = True
         quorum.on_caught_up(self._caught_up)
         self._starting = False
+        if not quorum.caught_up:
+            self.report("waiting for the metadata quorum")
 
     def _check_formatted(self, directories: list[str]) -> None:
         """Only a node that is alone may make up a cluster id."""
@@ -428,6 +433,15 @@ class Broker:
             )
         )
         logs.on_creatable = self._replicas.retry_incomplete
+        self._assignments = DirectoryAssignments(
+            self.node_id,
+            broker_epoch=lambda: self.broker_epoch,
+            image=lambda: context.metadata,
+            directory_of=self._directory_id_of,
+            ask=channel.request,
+            clock=self.clock,
+            timers=self.timers,
+        )
         registration = self._registration(
             cluster_id, [_directory_id(directory) for directory in logs.log_directories], logs.broker_epoch
         )
@@ -443,6 +457,10 @@ class Broker:
         life.report = lambda line: self.report(line)
         life.on_unfenced = self._unfenced
         life.on_failed = lambda problem: self._start_failed(ConfigError(problem))
+
+    def _directory_id_of(self, topic: str, index: int) -> bytes | None:
+        directory = self._context.logs.directory_of(topic, index)
+        return None if directory is None else _directory_id(directory)
 
     def _is_whole_cluster(self, quorum: MetadataQuorum) -> bool:
         """Whether this node alone is the quorum, and no other broker is known to it."""
@@ -635,6 +653,13 @@ class Broker:
         metadata_log = logs.directory_of(METADATA_TOPIC, 0)
         if metadata_log is not None and path == metadata_log.path:
             self._context.quorum.storage_failed(StorageError(f"{path} is offline"))
+            if not self._static_config.is_alone:
+                # As Kafka: without the metadata it could only go on with what it knew. Others take over.
+                raise InvariantError(f"the directory of the metadata log failed: {path}")
+        if self._lifecycle is not None:
+            for directory in logs.log_directories:
+                if directory.path == path:
+                    self._lifecycle.directory_failed(_directory_id(directory))
         for coordinator in self._coordinators.values():
             coordinator.check_leaders()
         if last:
@@ -828,6 +853,11 @@ class Broker:
         local = self._context.topics_by_id.get(topic.topic_id)
         if local is not None:
             local.partitions[index] = partition
+        if partition is None or self._assignments is None:
+            return
+        # Where a node is the whole cluster there is nobody to move its leaders to.
+        if not self._is_whole_cluster(self._context.quorum):
+            self._assignments.hosted(topic, index)
 
     def _role_changed(self, partition: Partition) -> None:
         """A replica leads in a new epoch, or does not lead any more."""

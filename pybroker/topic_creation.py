@@ -32,7 +32,7 @@ _REPORTED_MOST: Final = 100
 class TopicCreation:
     """`ask(message, version)` reaches the active controller; its outcome is None when nobody did."""
 
-    __slots__ = ("_ask", "_image", "_is_whole_cluster", "_reported", "_settings", "_under_way", "report")
+    __slots__ = ("_ask", "_image", "_is_whole_cluster", "_report", "_reported", "_settings", "_under_way")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class TopicCreation:
         image: Callable[[], MetadataImage],
         is_whole_cluster: Callable[[], bool],
         ask: Callable[[Message, int], Deferred[Any]],
+        report: Callable[[str], None],
     ) -> None:
         self._settings = BrokerSettings(config)
         self._image = image
@@ -49,7 +50,7 @@ class TopicCreation:
         self._under_way: dict[str, None] = {}
         # (name, error) that was told already.
         self._reported: set[tuple[str, int]] = set()
-        self.report: Callable[[str], None] = _ignore
+        self._report = report
 
     def create(self, names: Iterable[str]) -> None:
         """Have topics made with the configured defaults, unless they exist or are under way."""
@@ -79,11 +80,7 @@ class TopicCreation:
             if len(self._reported) >= _REPORTED_MOST:
                 self._reported.clear()
             self._reported.add((topic.name, error))
-            self.report(f"topic {topic.name} cannot be created: {topic.error_message or error}")
+            self._report(f"topic {topic.name} cannot be created: {topic.error_message or error}")
 
 
 _UNLIMITED: Final = 1 << 31
-
-
-def _ignore(line: str) -> None:
-    """Nobody listens."""

@@ -6,6 +6,7 @@ import pytest
 
 from pybroker.common.errors import ErrorCode
 from pybroker.lifecycle import BrokerState
+from pybroker.log.partition_log import decode_uuid
 from pybroker.records.batch import Record, build_batch
 from pybroker.wire.messages.add_offsets_to_txn import AddOffsetsToTxnRequest
 from pybroker.wire.messages.create_topics import CreatableTopic, CreateTopicsRequest
@@ -304,6 +305,49 @@ class TestController:
         create_on = CreatableTopic(name="u", num_partitions=1, replication_factor=2)
         answer = cluster.call(5, CreateTopicsRequest(topics=[create_on], timeout=10_000), 7)
         assert answer.topics[0].error_code == NONE
+
+    def test_controllers_tell_of_themselves(self, cluster):
+        answer = cluster.call(2, DescribeClusterRequest(endpoint_type=2), 2, port=9093)
+        told = [(b.broker_id, b.host, b.port) for b in answer.brokers]
+        registered = sorted(cluster.nodes[2].image.controllers)
+        assert cluster.active.number in registered
+        assert told == [(number, f"host{number}", 9093) for number in registered]
+        assert (answer.controller_id, answer.endpoint_type) == (cluster.active.number, 2)
+        assert cluster.call(2, DescribeClusterRequest(), 2, port=9093).error_code == 114
+
+
+class TestDirectories:
+    def test_the_controller_is_told_where_replicas_are(self):
+        """With two directories the controller cannot know; when one fails its leaders move."""
+        cluster = Cluster(3, **FAST, **{"log.dirs": "/a,/b"}).start()
+        create(cluster, "t", partitions=6)
+        for node in cluster.alive:
+            logs = node.broker._context.logs
+            ids = {d.path: decode_uuid(d.directory_id) for d in logs.log_directories}
+
+            def told(node=node, logs=logs, ids=ids):
+                return all(
+                    partition.directories[partition.replicas.index(node.number)]
+                    == ids[logs.directory_of("t", index).path]
+                    for index, partition in enumerate(node.image.topics["t"].partitions)
+                )
+
+            cluster.run(5_000, told)
+        node = cluster.nodes[3]
+        logs = node.broker._context.logs
+        # Not that of the metadata log, which would end the process.
+        broken = next(d for d in logs.log_directories if ("__cluster_metadata", 0) not in d.logs)
+        lost = {index for index in range(6) if logs.directory_of("t", index) is broken}
+        assert lost
+        logs._fail_directory(broken)
+
+        def moved():
+            partitions = cluster.nodes[1].image.topics["t"].partitions
+            return all((3 in partitions[index].isr) is (index not in lost) for index in range(6))
+
+        cluster.run(20_000, moved)
+        leaders = [partition.leader for partition in cluster.nodes[1].image.topics["t"].partitions]
+        assert all(leaders[index] in (1, 2) for index in lost)
 
 
 class TestProducerIds:
