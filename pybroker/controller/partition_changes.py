@@ -60,13 +60,13 @@ def is_online(broker: BrokerImage, directory: bytes) -> bool:
 class PartitionChanges:
     """Plans changes and collects their records."""
 
-    __slots__ = ("_changed", "_config", "_elr", "_image", "_topics", "records")
+    __slots__ = ("_changed", "_config", "_image", "_topics", "records", "with_elr")
 
     def __init__(self, image: MetadataImage, config: BrokerConfig) -> None:
         self.records: list[Message] = []
         self._image = image
         self._config = config
-        self._elr = bool(image.features.get(ELIGIBLE_LEADER_REPLICAS))
+        self.with_elr = bool(image.features.get(ELIGIBLE_LEADER_REPLICAS))
         self._changed: dict[tuple[bytes, int], PartitionImage] = {}
         self._topics: dict[str, tuple[int, bool]] = {}
 
@@ -143,7 +143,7 @@ class PartitionChanges:
 
         rules = Rules(
             self._settings(topic.name)[0],
-            self._elr,
+            self.with_elr,
             may_lead,
             lambda broker_id: default_directory(brokers.get(broker_id)),
         )

@@ -112,7 +112,8 @@ def _cancel(changes: PartitionChanges, topic: TopicImage, index: int, partition:
                 f"Unable to revert partition assignment for {topic.name}:{index} because it would require an "
                 "unclean leader election.",
             )
-        isr = [replicas[0]]
+        # An unclean election follows. Without ELR somebody must stay listed.
+        isr = [] if changes.with_elr else [replicas[0]]
     changes.plan(
         topic,
         index,
