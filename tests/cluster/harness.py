@@ -101,7 +101,7 @@ class Node(Server):
             features,
             list(voters),
         )
-        for _ in format_directories(DiskFileSystem(), random.Random(self.node_id), 1_700_000_000_000, wanted):
+        for _ in format_directories(DiskFileSystem(), random.SystemRandom(), 1_700_000_000_000, wanted):
             pass
 
     def launch(self) -> None:
