@@ -35,6 +35,7 @@ from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
 from pybroker.controller.metadata_log import open_metadata_log
 from pybroker.controller.quorum import MetadataQuorum, QuorumOptions
+from pybroker.controller.registration import ControllerRegistrar
 from pybroker.controller.topic_names import CONSUMER_OFFSETS, TRANSACTION_STATE
 from pybroker.controller_channel import ControllerChannel
 from pybroker.coordinator.host import CoordinatorHost, HostEnvironment, HostSettings
@@ -321,6 +322,8 @@ class Broker:
         )
         quorum.on_leader(channel.leader_changed)
         quorum.on_image(self._apply)
+        if "controller" in config["process.roles"]:
+            self._register_controller(quorum, channel)
         logs.on_directory_failed = self._directory_failed
         if "broker" in config["process.roles"]:
             self._make_broker(logs, cluster_id, channel)
@@ -348,6 +351,25 @@ class Broker:
         client = PeerClient(self.peers, f"{role}-{self.node_id}")
         client.report = lambda line: self.report(line)
         return client
+
+    def _register_controller(self, quorum: MetadataQuorum, channel: ControllerChannel) -> None:
+        controller = self._context.controller
+        registrar = ControllerRegistrar(
+            lambda: controller.own_registration,
+            image=lambda: quorum.image,
+            is_active=lambda: controller.active,
+            ask=channel.request,
+            clock=self.clock,
+            timers=self.timers,
+        )
+
+        def changed(image: MetadataImage, delta: MetadataDelta) -> None:
+            # While the log is replayed the image is that of earlier incarnations.
+            if quorum.caught_up:
+                registrar.check()
+
+        quorum.on_image(changed)
+        quorum.on_caught_up(registrar.check)
 
     def _make_quorum(self, logs: LogManager, cluster_id: str) -> MetadataQuorum:
         config = self._static_config

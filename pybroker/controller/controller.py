@@ -37,6 +37,7 @@ from pybroker.controller import (
     features,
     producer_ids,
     reassignments,
+    registration,
     topics,
 )
 from pybroker.controller.broker_settings import BrokerSettings
@@ -69,6 +70,10 @@ from pybroker.wire.messages.broker_heartbeat import BrokerHeartbeatRequest, Brok
 from pybroker.wire.messages.broker_registration import (
     BrokerRegistrationRequest,
     BrokerRegistrationResponse,
+)
+from pybroker.wire.messages.controller_registration import (
+    ControllerRegistrationRequest,
+    ControllerRegistrationResponse,
 )
 from pybroker.wire.messages.create_partitions import CreatePartitionsRequest, CreatePartitionsResponse
 from pybroker.wire.messages.create_topics import CreateTopicsRequest, CreateTopicsResponse
@@ -316,6 +321,12 @@ class Controller:
             lambda image: self._cluster.register(image, request, version, self._quorum.next_offset),
             brokers.refuse_registration,
         )
+
+    def register_controller(
+        self, request: ControllerRegistrationRequest
+    ) -> Deferred[ControllerRegistrationResponse]:
+        """Of another node: this one has registered itself when it became active."""
+        return self._submit(lambda image: registration.register(image, request), registration.refuse)
 
     def broker_heartbeat(self, request: BrokerHeartbeatRequest) -> Deferred[BrokerHeartbeatResponse]:
         decided: HeartbeatDecision | None = None

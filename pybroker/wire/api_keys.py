@@ -198,7 +198,7 @@ API_TABLE: Final[tuple[Api, ...]] = (
     Api(68, "ConsumerGroupHeartbeat", 0, 1, 0, True),
     Api(69, "ConsumerGroupDescribe", 0, 1, 0, True),
     # Kafka answers the telemetry requests, but advertises them only where a receiver of telemetry is set up.
-    Api(70, "ControllerRegistration", 0, 0, 0, None, controller=False),
+    Api(70, "ControllerRegistration", 0, 0, 0, None, controller=True),
     Api(71, "GetTelemetrySubscriptions", 0, 0, 0, True, advertised=False),
     Api(72, "PushTelemetry", 0, 0, 0, True, advertised=False),
     Api(73, "AssignReplicasToDirs", 0, 0, 0, None, controller=True),
