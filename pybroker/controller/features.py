@@ -96,6 +96,9 @@ def _problem(
         low, high = supported[name]
         if not low <= level <= high:
             return f"{invalid}Local controller {node_id} only supports versions {low}-{high}"
+        unsupported_by = _registered_without(image, name, level, node_id)
+        if unsupported_by is not None:
+            return invalid + unsupported_by
     elif name not in CARRIED_FEATURES or level != current or not current:
         return f"{invalid}Local controller {node_id} does not support this feature."
     if level < current and kind == UPGRADE:
@@ -125,6 +128,23 @@ def _problem(
                 f"{invalid}{name} could not be set to {level} because it depends on {METADATA_VERSION} level "
                 f"{_ELIGIBLE_LEADER_REPLICAS_FROM}"
             )
+    return None
+
+
+def _registered_without(image: MetadataImage, name: str, level: int, node_id: int) -> str | None:
+    """Which registered broker or other controller cannot have this level, in Kafka's words."""
+    nodes = [(f"Broker {broker_id}", broker.features) for broker_id, broker in sorted(image.brokers.items())]
+    nodes += [
+        (f"Controller {controller_id}", controller.features)
+        for controller_id, controller in sorted(image.controllers.items())
+        if controller_id != node_id
+    ]
+    for node, features in nodes:
+        low, high = next(((low, high) for known, low, high in features if known == name), (0, 0))
+        if not low <= level <= high:
+            if high == 0:
+                return f"{node} does not support this feature."
+            return f"{node} only supports versions {low}-{high}"
     return None
 
 

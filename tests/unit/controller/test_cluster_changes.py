@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from pybroker.controller import features
 from pybroker.controller.alter_partition import alter
 from pybroker.controller.directories import assign
 from pybroker.controller.elections import MAX_TIMED_ELECTIONS
 from pybroker.controller.producer_ids import allocate_for
 from pybroker.controller.reassignments import list_ongoing
+from pybroker.metadata.features import SUPPORTED_FEATURES
 from pybroker.metadata.image import NO_LEADER
 from pybroker.wire.messages.allocate_producer_ids import AllocateProducerIdsRequest
 from pybroker.wire.messages.alter_partition import AlterPartitionRequest
@@ -18,10 +20,12 @@ from pybroker.wire.messages.assign_replicas_to_dirs import (
     RequestPartitionData,
     RequestTopicData,
 )
+from pybroker.wire.messages.broker_registration import Feature
 from pybroker.wire.messages.list_partition_reassignments import (
     ListPartitionReassignmentsRequest,
     ListPartitionReassignmentsTopics,
 )
+from pybroker.wire.messages.update_features import FeatureUpdateKey, UpdateFeaturesRequest
 from pybroker.wire.schemas.metadata_records import PartitionChangeRecord
 from tests.unit.controller.cluster import SESSION_MS, Cluster, directory
 
@@ -391,3 +395,35 @@ def test_producer_id_blocks(four):
     assert allocate(broker_id=9) == (77, 0, 0)
     four.image = four.image._replace(next_producer_id=(1 << 63) - 500)
     assert allocate() == (-1, 0, 0)
+
+
+# Features
+
+
+def test_no_level_that_a_registered_node_lacks():
+    def update(image, level):
+        request = UpdateFeaturesRequest(
+            feature_updates=[
+                FeatureUpdateKey(feature="transaction.version", max_version_level=level, upgrade_type=2)
+            ]
+        )
+        answer = features.update(
+            image, request, supported=SUPPORTED_FEATURES, node_id=100, min_insync_replicas="1"
+        ).response
+        return answer.error_code, answer.error_message
+
+    cluster = Cluster()
+    ranges = {**SUPPORTED_FEATURES, "transaction.version": (1, 2)}
+    cluster.start(1)
+    assert update(cluster.image, 0) == (0, None)
+    cluster.start(
+        2,
+        features=[
+            Feature(name=name, min_supported_version=low, max_supported_version=high)
+            for name, (low, high) in ranges.items()
+        ],
+    )
+    assert update(cluster.image, 1) == (0, None)
+    code, message = update(cluster.image, 0)
+    assert code == 95
+    assert message.endswith("Broker 2 only supports versions 1-2")
