@@ -1,4 +1,4 @@
-"""Apache Kafka's DumpLogSegments on our metadata snapshots and on a metadata log that was trimmed."""
+"""Apache Kafka's DumpLogSegments and MetadataShell on our metadata snapshots, and on a log that was trimmed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import re
 
 import pytest
 
+from pybroker.controller.replay import snapshot_image
+from pybroker.raft.snapshot import SnapshotId, decode_snapshot
 from pybroker.runtime.disk import DiskFileSystem
 from pybroker.wire.schemas.metadata_records import AccessControlEntryRecord
+from tests.unit.controller.harness import CLUSTER
 from tests.unit.controller.test_crash import Load, Metadata
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
@@ -44,6 +47,23 @@ def test_snapshots_and_a_trimmed_log(kafka, tmp_path):
     assert 0 < first <= int(snapshots[0].name[:20])
     for log in logs:
         dump(kafka, log)
+
+    # Kafka's shell builds its own image of the newest snapshot.
+    shell = kafka.run_apart(
+        "org.apache.kafka.shell.MetadataShell", "--snapshot", str(snapshots[-1]), "ls", "/image/topics/byName"
+    )
+    content = load_snapshot(str(snapshots[-1]))
+    assert shell.status == 0, shell
+    assert set(shell.out.split()) == set(content.topics)
+    assert len(content.topics) > 10
+
+
+def load_snapshot(path):
+    """The image that a snapshot file holds, by itself."""
+    with open(path, "rb") as file:
+        content = decode_snapshot(file.read())
+    end_offset, epoch = re.search(r"(\d{20})-(\d{10})", path).groups()
+    return snapshot_image(CLUSTER, SnapshotId(int(end_offset), int(epoch)), content)
 
 
 def dump(kafka, path):
