@@ -222,6 +222,8 @@ class SinkWorkerTask(WorkerTask):
         self._current: dict[TopicPartition, int] = {}
         self._read: dict[TopicPartition, int] = {}
         self._last_committed: dict[TopicPartition, int] = {}
+        # Where reading began in partitions without a committed offset.
+        self._began_at: dict[TopicPartition, int] = {}
         self._retrying = False
         self._retry_at = 0
         self._paused = False
@@ -330,6 +332,7 @@ class SinkWorkerTask(WorkerTask):
                 if place is not None:
                     self._read[place] = read
                 place = TopicPartition(topic, partition)
+                self._began_at.setdefault(place, offset)
             read = offset + 1
             if record is not None:
                 batch.append(record)
@@ -337,6 +340,16 @@ class SinkWorkerTask(WorkerTask):
                     self._track(topic)
         if place is not None:
             self._read[place] = read
+        self._count_active()
+
+    def _count_active(self) -> None:
+        """Records that were read, and behind which nothing is committed yet."""
+        active = 0
+        for place, read in self._read.items():
+            committed = self._last_committed.get(place, self._began_at.get(place, read))
+            active += max(0, read - committed)
+        self.metrics.active_now = active
+        self.metrics.active.record(active)
 
     def _track(self, topic: str) -> None:
         if not self.settings.track_topics or topic in self._tracked:
@@ -481,6 +494,7 @@ class SinkWorkerTask(WorkerTask):
         for done in offsets:
             if (done.topic, done.partition) not in refused:
                 self._last_committed[TopicPartition(done.topic, done.partition)] = done.offset
+        self._count_active()
         if refused:
             return
         self.metrics.commit_ms.record(monotonic_ms() - begin)
@@ -530,9 +544,10 @@ class SinkWorkerTask(WorkerTask):
             self._rebalance_error = error
         self.assigned -= gone
         self.metrics.partitions = len(self.assigned)
-        for known in (self._current, self._read, self._last_committed):
+        for known in (self._current, self._read, self._last_committed, self._began_at):
             for partition in gone:
                 known.pop(partition, None)
+        self._count_active()
         self.context.paused -= gone
         self._forget(gone)
 

@@ -23,6 +23,52 @@ Start = Callable[..., Worker]
 STAMP = int(time.time() * 1000) - 60_000
 
 
+# Kafka's groups and names, but for its rates: they follow from the totals.
+WORKER_METRICS = {
+    "connect-worker-metrics": "connector-count task-count "
+    + " ".join(
+        f"{kind}-startup-{figure}"
+        for kind in ("connector", "task")
+        for figure in (
+            ["attempts-total", "success-total", "failure-total", "success-percentage", "failure-percentage"]
+        )
+    )
+    + "".join(
+        f" connector-{state}-task-count"
+        for state in ["total", "running", "paused", "failed", "unassigned", "destroyed", "restarting"]
+    ),
+    "connector-metrics": "status",
+    "connector-task-metrics": "status running-ratio pause-ratio offset-commit-max-time-ms offset-commit-avg-time-ms "
+    "offset-commit-failure-percentage offset-commit-success-percentage batch-size-max batch-size-avg",
+    "task-error-metrics": "total-record-failures total-record-errors total-records-skipped total-retries "
+    "total-errors-logged deadletterqueue-produce-requests deadletterqueue-produce-failures last-error-timestamp",
+}
+SOURCE_METRICS = {
+    "source-task-metrics": "source-record-poll-total source-record-write-total poll-batch-max-time-ms "
+    "poll-batch-avg-time-ms source-record-active-count source-record-active-count-max source-record-active-count-avg "
+    "transaction-size-min transaction-size-max transaction-size-avg",
+    "connect-worker-rebalance-metrics": "leader-name epoch completed-rebalances-total rebalancing rebalance-max-time-ms "
+    "rebalance-avg-time-ms time-since-last-rebalance-ms",
+}
+SINK_METRICS = {
+    "sink-task-metrics": "sink-record-read-total sink-record-send-total partition-count offset-commit-seq-no "
+    "offset-commit-completion-total offset-commit-skip-total put-batch-max-time-ms put-batch-avg-time-ms "
+    "sink-record-active-count sink-record-active-count-max sink-record-active-count-avg",
+}
+
+
+def missing_metrics(worker: Worker, *groups: dict[str, str]) -> set[str]:
+    text = worker.rest.get("/metrics")
+    shown = {line.partition("{")[0].split()[0] for line in text.splitlines() if not line.startswith("#")}
+    wanted = {
+        f"kafka_connect_{group}_{name}".replace("-", "_")
+        for named in groups
+        for group, names in named.items()
+        for name in names.split()
+    }
+    return wanted - shown
+
+
 def read_all(server: Server, topic: str, isolation: str = "read_committed") -> list[Any]:
     """Every record of partition 0, up to the end as it is now."""
     consumer = Consumer(
@@ -235,6 +281,10 @@ def test_dead_letters(
         in metrics
     )
     assert 'kafka_connect_sink_task_metrics_sink_record_send_total{connector="dead",task="0"} 2' in metrics
+    assert missing_metrics(worker, WORKER_METRICS, SINK_METRICS) == set()
+    active = 'kafka_connect_sink_task_metrics_sink_record_active_count{connector="dead",task="0"}'
+    wait_until(lambda: f"{active} 0" in worker.rest.get("/metrics"), "all to be committed", 30, 0.1)
+    assert f"{active.replace('count{', 'count_max{')} 0" not in worker.rest.get("/metrics")
 
 
 @pytest.mark.interop
@@ -444,6 +494,7 @@ def test_boundaries_of_the_connector(start_worker: Start, connect_broker: Server
     assert worker.rest.get("/connectors/d/offsets") == {
         "offsets": [{"partition": {"p": "x"}, "offset": {"n": 3}}]
     }
+    assert missing_metrics(worker, WORKER_METRICS, SOURCE_METRICS) == set()
     assert worker.rest.post("/connectors/d/restart?includeTasks=true").status == 202
     worker.rest.await_states("d", "RUNNING", ["RUNNING"], 60)
     assert values(connect_broker, topic) == expected
