@@ -21,7 +21,7 @@ from pybroker.handlers.fetch_sessions import SESSION_PARTITIONS_MAX, FetchContex
 from pybroker.handlers.nodes import LeaderHints
 from pybroker.handlers.parts import join, parts
 from pybroker.log.partition_log import ColdRead
-from pybroker.replication.partition import READ_LOG_END
+from pybroker.replication.partition import READ_LOG_END, Partition
 from pybroker.replication.replica_selector import RACK_AWARE, preferred_read_replica
 from pybroker.wire.messages.fetch import (
     AbortedTransaction,
@@ -92,8 +92,20 @@ def _read(
     read_bytes = 0
     answer_now = False
     cold: list[ColdRead] = []
+    # A follower has a session with all that it follows, nearly all of it idle.
+    is_incremental = is_follower and fetch_context.session is not None
     for entry in fetch_context.partitions:
         asked = entry.asked
+        if (
+            is_incremental
+            and by_id
+            and (idle := _without_news(topics_by_id.get(entry.topic_id), entry)) is not None
+            and not idle.check_replica_fetch(replica_id, replica_epoch, told_epoch=True)
+        ):
+            if is_first:
+                offset = asked.fetch_offset
+                idle.note_replica_fetch(replica_id, offset, asked.log_start_offset, offset, replica_epoch)
+            continue
         data = PartitionData(partition_index=asked.partition, high_watermark=-1)
         local: LocalTopic | None
         if by_id:
@@ -199,10 +211,30 @@ def _read(
                 AbortedTransaction(producer_id=producer_id, first_offset=first_offset)
                 for producer_id, first_offset in outcome.aborted
             ]
-    ready = answer_now or not results or read_bytes >= min_bytes
+    ready = answer_now or read_bytes >= min_bytes or not (results or fetch_context.partitions)
     if unknown or missing:
         results += unknown + missing
     return results, ready, cold
+
+
+def _without_news(local: LocalTopic | None, entry: SessionPartition) -> Partition | None:
+    """The partition, if a follower of it has everything, and knows it."""
+    asked = entry.asked
+    if local is None or not 0 <= asked.partition < len(local.partitions):
+        return None
+    partition = local.partitions[asked.partition]
+    if partition is None or partition.leader_epoch != asked.current_leader_epoch:
+        return None
+    log = partition.log
+    if (
+        asked.fetch_offset != log.log_end_offset
+        or entry.high_watermark != log.high_watermark
+        or entry.log_start_offset != log.log_start_offset
+        or asked.last_fetched_epoch != log.epochs.latest
+        or log.blocked
+    ):
+        return None
+    return partition
 
 
 def _replica_id(request: Request) -> int:

@@ -106,24 +106,25 @@ def values(data):
 
 def test_acknowledged_by_all_and_read_from_a_follower(world):
     answer = world.produce(b"one")
-    assert (answer.error_code, answer.base_offset) == (E.NONE, 0)
-    assert world.partition(world.leader).high_watermark == 1
+    offset, end = answer.base_offset, answer.base_offset + 1
+    assert answer.error_code == E.NONE
+    assert world.partition(world.leader).high_watermark == end
     # Followers learn the high watermark with their next fetch.
-    world.cluster.run(2000, lambda: all(world.partition(n).high_watermark == 1 for n in (1, 2, 3)))
+    world.cluster.run(2000, lambda: all(world.partition(n).high_watermark == end for n in (1, 2, 3)))
     rack = f"rack{world.follower}"
-    told = world.fetch(world.leader, 0, rack=rack)
+    told = world.fetch(world.leader, offset, rack=rack)
     assert (told.error_code, told.preferred_read_replica, bytes(told.records)) == (
         E.NONE,
         world.follower,
         b"",
     )
-    assert told.high_watermark == 1
-    assert values(world.fetch(world.follower, 0, rack=rack)) == [b"one"]
-    assert values(world.fetch(world.leader, 0, rack=f"rack{world.leader}")) == [b"one"]
-    assert values(world.fetch(world.leader, 0, rack="elsewhere")) == [b"one"]
-    assert values(world.fetch(world.leader, 0)) == [b"one"]
-    assert world.fetch(world.follower, 0, version=10).error_code == E.NOT_LEADER_OR_FOLLOWER
-    assert world.fetch(world.follower, 2).error_code == E.OFFSET_OUT_OF_RANGE
+    assert told.high_watermark == end
+    assert values(world.fetch(world.follower, offset, rack=rack)) == [b"one"]
+    assert values(world.fetch(world.leader, offset, rack=f"rack{world.leader}")) == [b"one"]
+    assert values(world.fetch(world.leader, offset, rack="elsewhere")) == [b"one"]
+    assert values(world.fetch(world.leader, offset)) == [b"one"]
+    assert world.fetch(world.follower, offset, version=10).error_code == E.NOT_LEADER_OR_FOLLOWER
+    assert world.fetch(world.follower, end + 1).error_code == E.OFFSET_OUT_OF_RANGE
 
 
 def test_who_is_no_follower(world):
