@@ -180,27 +180,34 @@ def older_metadata_is_taken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(replicas._Brokers, "may_join", lambda self, broker_id, epoch: not _in_watermark())
 
 
-# Name -> (patch, a walk that catches it).
-ZOO: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]] = {
-    function.__name__: (function, seed)
-    for function, seed in (
-        (high_watermark_ignores_followers, 8),
-        (only_the_committed_isr_counts, 372),
-        (high_watermark_moves_below_min_isr, 36),
-        (acknowledged_below_min_isr, 0),
-        (truncation_by_high_watermark, 2),
-        (nothing_is_truncated, 8),
-        (no_epochs_in_fetches, 8),
-        (joins_before_it_caught_up, 57),
-        (follower_tells_before_it_flushed, 1),
-        (leader_counts_before_it_flushed, 1),
-        (epoch_without_records_stays, 0),
-        (flush_counts_what_was_cut, 1),
-        (new_leader_commits_its_log, 0),
-        (session_forgets_what_diverged, 0),
-        (unanswered_proposal_is_forgotten, 0),
-        (late_responses_are_taken, 0),
-        (older_metadata_is_taken, 0),
+ZOO: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    function.__name__: function
+    for function in (
+        high_watermark_ignores_followers,
+        high_watermark_moves_below_min_isr,
+        acknowledged_below_min_isr,
+        truncation_by_high_watermark,
+        nothing_is_truncated,
+        no_epochs_in_fetches,
+        follower_tells_before_it_flushed,
+        leader_counts_before_it_flushed,
+        epoch_without_records_stays,
+        new_leader_commits_its_log,
+        session_forgets_what_diverged,
+        only_the_committed_isr_counts,
+    )
+}
+
+# What 400 walks do not see, as another rule stands behind it most of the time: tests/unit/replication has a test
+# of each.
+UNSEEN: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    function.__name__: function
+    for function in (
+        joins_before_it_caught_up,
+        flush_counts_what_was_cut,
+        unanswered_proposal_is_forgotten,
+        late_responses_are_taken,
+        older_metadata_is_taken,
     )
 }
 
@@ -208,7 +215,7 @@ ZOO: dict[str, tuple[Callable[[pytest.MonkeyPatch], None], int]] = {
 def catches(name: str, seed: int) -> str:
     """What the walk of a seed finds with the bug in place; empty for nothing."""
     with pytest.MonkeyPatch.context() as patch:
-        ZOO[name][0](patch)
+        {**ZOO, **UNSEEN}[name](patch)
         try:
             walk(seed)
         except Violation as violation:
