@@ -321,7 +321,8 @@ def _answer(
             topics.append(current)
         current.partitions.append(data)
     response = FetchResponse(session_id=fetch_context.session_id, responses=topics)
-    if hints is not None:
+    if hints is not None and _replica_id(request) < 0:
+        # Followers learn addresses from the metadata.
         response.node_endpoints = hints.endpoints(NodeEndpoint)
     return response
 
