@@ -25,9 +25,11 @@ def test_two_brokers_one_of_them_killed(tmp_path):
         "--base-port",
         "0",
     ]
+    # A killed broker may come back when its session is over.
+    quick = ["--set", "broker.session.timeout.ms=2000", "--set", "broker.heartbeat.interval.ms=500"]
     with output.open("wb") as log:
         process = subprocess.Popen(
-            [*command, "--restart"], stdout=log, stderr=log, preexec_fn=die_with_parent
+            [*command, "--restart", *quick], stdout=log, stderr=log, preexec_fn=die_with_parent
         )
 
     def said(pattern: str, times: int = 1) -> list[str]:
