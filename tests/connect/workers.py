@@ -239,6 +239,7 @@ class PythonWorker(Worker):
 
 class JavaWorker(Worker):
     name = "Kafka Connect"
+    start_timeout_s = 120.0
     # It finds the same plug-ins without looking into every jar, which would double the time of its start.
     defaults: ClassVar = {"plugin.discovery": "service_load"}
 
