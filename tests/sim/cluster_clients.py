@@ -20,11 +20,14 @@ from pybroker.wire.headers import parse_response_header, request_header
 from pybroker.wire.messages import (
     add_offsets_to_txn,
     add_partitions_to_txn,
+    alter_partition_reassignments,
     create_topics,
     delete_topics,
+    elect_leaders,
     end_txn,
     fetch,
     find_coordinator,
+    incremental_alter_configs,
     init_producer_id,
     list_offsets,
     metadata,
@@ -828,7 +831,8 @@ class Admin:
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        # Topics of which a request went unanswered: it may still come, and undo what was answered later.
+        # Topics of which a request went unanswered, or was answered with a failure that may pass: it may still come,
+        # and undo what was answered later.
         self.uncertain: set[str] = set()
 
     async def create(
@@ -861,8 +865,7 @@ class Admin:
                 if code in (0, _E.TOPIC_ALREADY_EXISTS):
                     return True
                 expect(code, AGAIN | {_E.NOT_CONTROLLER, _E.INVALID_REPLICATION_FACTOR}, "CreateTopics")
-            else:
-                self.uncertain.add(name)
+            self.uncertain.add(name)
             await session.refresh([])
             await session.backoff()
         return False
@@ -879,10 +882,68 @@ class Admin:
                 if code in (0, _E.UNKNOWN_TOPIC_OR_PARTITION):
                     return True
                 expect(code, AGAIN | {_E.NOT_CONTROLLER}, "DeleteTopics")
-            else:
-                self.uncertain.add(name)
+            self.uncertain.add(name)
             await session.backoff()
         return False
+
+    async def reassign(self, key: Key, replicas: list[int] | None) -> None:
+        """Move a partition, or (None) cancel a move."""
+        moves = alter_partition_reassignments
+        request = moves.AlterPartitionReassignmentsRequest(
+            timeout=2_000,
+            topics=[
+                moves.ReassignableTopic(
+                    name=key[0],
+                    partitions=[moves.ReassignablePartition(partition_index=key[1], replicas=replicas)],
+                )
+            ],
+        )
+        session = self.session
+        response = await session.call(session.any_address(), request, 1, "admin")
+        if response is not None:
+            refusals = AGAIN | {
+                _E.NOT_CONTROLLER,
+                _E.INVALID_REPLICA_ASSIGNMENT,
+                _E.NO_REASSIGNMENT_IN_PROGRESS,
+            }
+            expect(response.error_code, refusals, "AlterPartitionReassignments")
+            for topic in response.responses:
+                for partition in topic.partitions:
+                    expect(partition.error_code, refusals, "AlterPartitionReassignments")
+
+    async def elect(self, key: Key) -> None:
+        """Have the preferred leader lead."""
+        request = elect_leaders.ElectLeadersRequest(
+            election_type=0,
+            topic_partitions=[elect_leaders.TopicPartitions(topic=key[0], partitions=[key[1]])],
+            timeout=2_000,
+        )
+        session = self.session
+        response = await session.call(session.any_address(), request, 2, "admin")
+        if response is not None:
+            refusals = AGAIN | {_E.NOT_CONTROLLER, _E.ELECTION_NOT_NEEDED, _E.PREFERRED_LEADER_NOT_AVAILABLE}
+            expect(response.error_code, refusals, "ElectLeaders")
+            for topic in response.replica_election_results:
+                for partition in topic.partition_result:
+                    expect(partition.error_code, refusals, "ElectLeaders")
+
+    async def configure(self, topic: str, name: str, value: str) -> None:
+        """Set a configuration of a topic."""
+        configs = incremental_alter_configs
+        request = configs.IncrementalAlterConfigsRequest(
+            resources=[
+                configs.AlterConfigsResource(
+                    resource_type=2,
+                    resource_name=topic,
+                    configs=[configs.AlterableConfig(name=name, config_operation=0, value=value)],
+                )
+            ]
+        )
+        session = self.session
+        response = await session.call(session.any_address(), request, 1, "admin")
+        if response is not None:
+            for answer in response.responses:
+                expect(answer.error_code, AGAIN | {_E.NOT_CONTROLLER}, "IncrementalAlterConfigs")
 
     async def exists(self, name: str) -> bool | None:
         """None: nobody answered."""

@@ -136,6 +136,25 @@ class Node:
         self._replace(old.after_kill(self.rng))
         old.kill()
 
+    def stop(self) -> None:
+        """A controlled shutdown, as SIGTERM asks for: leaders move, everything is flushed, the mark is left."""
+        process = self.process
+        if process is not None and process.serving and not process.paused:
+            self.scheduler.note(f"node {self.number} is asked to stop")
+            process.stop()
+
+    def stopped(self) -> None:
+        """The process has ended by itself."""
+        process = self.process
+        assert process is not None
+        self.scheduler.note(f"node {self.number} has stopped")
+        self.process = None
+        self._crash = None
+        process.die(power=False)
+        old = self.disk
+        self._replace(old.after_kill(self.rng))
+        old.kill()
+
     def lose_power(self) -> None:
         """What was synced survives, and of the rest what chance says. Nobody is told."""
         self.scheduler.note(f"node {self.number} loses power")
@@ -209,7 +228,8 @@ class Process:
         broker = self.broker = Broker(config, node.disk, node.clock, rng)
         broker.report = self._report
         broker.waits_to_serve = True
-        for name in LISTENERS if not self._alone else ("PLAINTEXT",):
+        self._is_controller = not self._alone and "controller" in config["process.roles"]
+        for name in LISTENERS if self._is_controller else ("PLAINTEXT",):
             broker.set_listener_port(name, node.host, LISTENERS[name])
         if not self._alone:
             broker.peers = self
@@ -263,7 +283,7 @@ class Process:
             self._arm(deadline_ms)
         self._effects_wait()
         self._tick()
-        if not self._alone:
+        if self._is_controller:
             self._listen("CONTROLLER")
         broker.loaded.then(self._loaded)
 
@@ -277,6 +297,31 @@ class Process:
         self._listen("PLAINTEXT")
         node.scheduler.note(f"node {node.number} serves")
         self.broker.serving()
+
+    def stop(self) -> None:
+        def left(_: None) -> None:
+            self.later(0.1, self._end)
+
+        self.step(lambda: self.broker.begin_shutdown().then(left))
+
+    def _end(self) -> None:
+        """What is under way is finished, nothing new is begun."""
+        broker = self.broker
+        broker.stop_cleaning()
+        effects = [effect for queue in self._queues.values() for effect in queue]
+        for queue in self._queues.values():
+            queue.clear()
+        while effects:
+            for effect in effects:
+                error: BaseException | None = None
+                try:
+                    effect.run()
+                except Exception as caught:
+                    error = caught
+                effect.complete(error)
+            effects = broker.take_effects()
+        broker.shutdown()
+        self.node.stopped()
 
     def _listen(self, listener: str) -> None:
         self.node.network.listeners[self.node.host, LISTENERS[listener]] = lambda end: self._accept(
@@ -349,6 +394,9 @@ class Process:
 
         def work() -> None:
             error: BaseException | None = None
+            if not queue:
+                # Done at the end of the process.
+                return
             try:
                 queue[0].run()
             except Exception as caught:
@@ -358,6 +406,8 @@ class Process:
         self.later(before_ms, work)
 
     def _completed(self, queue: deque[Effect], error: BaseException | None) -> None:
+        if not queue:
+            return
         effect = queue.popleft()
         if queue:
             self._run_next(queue)

@@ -22,6 +22,8 @@ from tests.sim.cluster_time import Scheduler, Task
 # (milliseconds, kind, node, how long in milliseconds, a number for chances)
 Fault = tuple[int, str, int, int, int]
 
+# What ends a broker without a mark of a clean end.
+_UNCLEAN = ("kill", "kill_all", "crash_kill", "power_one", "power", "crash_power")
 # How long a cluster may take to serve everything again after everything is healed.
 LIVENESS_MS = 90_000
 
@@ -55,6 +57,8 @@ class Options:
     request_ms: int = 4_000
     operation_ms: int = 6_000
     transaction_ms: int = 4_000
+    # Somebody moves partitions, elects leaders and changes configurations.
+    moves: bool = False
 
 
 def options_of(seed: int, nodes: int = 1) -> Options:
@@ -76,6 +80,20 @@ def options_of(seed: int, nodes: int = 1) -> Options:
     if durability == "fsync":
         possible += ["power", "power", "crash_power"]
     faults = tuple(kind for kind in possible if rng.random() < 0.35)
+    more = random.Random(f"cluster {seed}")
+    if nodes > 1:
+        of_clusters = (
+            "kill_controller",
+            "kill_leader",
+            "isolate_controller",
+            "isolate_leader",
+            "stop",
+            "swizzle",
+        )
+        faults += tuple(kind for kind in (*of_clusters, "kill_all") if more.random() < 0.25)
+        if durability == "os" and more.random() < 0.3:
+            faults += ("power_one",)
+        nodes += more.choice((0, 0, 0, 1))
     return Options(
         seed,
         nodes=nodes,
@@ -101,6 +119,7 @@ def options_of(seed: int, nodes: int = 1) -> Options:
         request_ms=rng.choice((600, 1_500, 4_000)),
         operation_ms=rng.choice((2_000, 6_000)),
         transaction_ms=rng.choice((3_000, 10_000)),
+        moves=nodes > 1 and more.random() < 0.35,
     )
 
 
@@ -207,13 +226,16 @@ class World:
         self._workers: dict[int, tuple[Session, Task]] = {}
         # Churned topics -> whether they must be there (None: nobody knows).
         self.churned: dict[str, bool | None] = {}
+        # A node lost its unsynced bytes and may not have them back yet.
+        self._fragile = False
         self._churner: Admin | None = None
 
     def _properties(self, number: int) -> dict[str, str]:
         options = self.options
         several: dict[str, str] = {}
         if options.nodes > 1:
-            voters = range(1, options.nodes + 1)
+            # A fourth node is a broker only.
+            voters = range(1, min(options.nodes, 3) + 1)
             several = {
                 "listeners": f"PLAINTEXT://10.0.0.{number}:{PORT},CONTROLLER://10.0.0.{number}:{CONTROLLER_PORT}",
                 "controller.listener.names": "CONTROLLER",
@@ -229,6 +251,9 @@ class World:
                 "controller.quorum.fetch.timeout.ms": "900",
                 "controller.quorum.request.timeout.ms": "900",
             }
+            if number not in voters:
+                several["process.roles"] = "broker"
+                several["listeners"] = f"PLAINTEXT://10.0.0.{number}:{PORT}"
         return {
             "node.id": str(number),
             "process.roles": "broker,controller",
@@ -270,6 +295,7 @@ class World:
         if self.options.churn:
             self._churner = Admin(self._session("churn"))
             churn = Task(self._churn(self._churner))
+        mover = Task(self._move(Admin(self._session("mover")))) if self.options.moves else None
         for fault in self.faults:
             scheduler.after(fault[0], lambda fault=fault: self._fault(fault))  # type: ignore[misc]
         if self.options.client_crashes:
@@ -280,7 +306,8 @@ class World:
         self._heal()
         healed_ms = scheduler.now_ms
         deadline_ms = healed_ms + LIVENESS_MS
-        tasks = [task for _, task in self._workers.values()] + ([churn] if churn is not None else [])
+        tasks = [task for _, task in self._workers.values()]
+        tasks += [task for task in (churn, mover) if task is not None]
         while not all(task.finished.done for task in tasks):
             if scheduler.now_ms > deadline_ms:
                 raise Violation("liveness: operations do not end")
@@ -343,8 +370,20 @@ class World:
 
     def _fault(self, fault: Fault) -> None:
         _, kind, number, length, chance = fault
-        node = self.nodes[number - 1]
         scheduler = self.scheduler
+        if kind.endswith("_controller"):
+            kind, number = kind.removesuffix("_controller"), self._active_controller() or number
+        elif kind.endswith("_leader"):
+            kind, number = (
+                kind.removesuffix("_leader"),
+                self._leader_of(self.keys[chance % len(self.keys)]) or number,
+            )
+        node = self.nodes[number - 1]
+        if self._fragile and kind in _UNCLEAN:
+            # A node has lost what it had not synced: until all have it again nothing else may be lost.
+            if self._unsettled():
+                return
+            self._fragile = False
         self.counts[kind] = self.counts.get(kind, 0) + 1
         scheduler.note(f"fault {kind} {number} {length}")
         rng = random.Random(chance)
@@ -360,6 +399,31 @@ class World:
         elif kind == "pause":
             node.pause()
             scheduler.after(length, node.resume)
+        elif kind == "kill_all":
+            for other in self.nodes:
+                other.kill()
+                scheduler.after(length * rng.random(), other.start)
+        elif kind == "power_one":
+            if not self._unsettled():
+                self._fragile = True
+                node.lose_power()
+                scheduler.after(length, node.start)
+        elif kind == "stop":
+            node.stop()
+            scheduler.after(length + 2_000.0, node.start)
+        elif kind in ("isolate", "swizzle"):
+            # From the other nodes; its clients reach it. The swizzle: one after the other, and back in another order.
+            links = [(other.host, node.host) for other in self.nodes if other is not node]
+            links += [(destination, source) for source, destination in links]
+            step = 0 if kind == "isolate" else 150
+            for index, (source, destination) in enumerate(links):
+                scheduler.after(index * step, lambda a=source, b=destination: self.network.cut(a, b))  # type: ignore[misc]
+            rng.shuffle(links)
+            for index, (source, destination) in enumerate(links):
+                scheduler.after(
+                    2 * length + index * step,
+                    lambda a=source, b=destination: self.network.mend(a, b),  # type: ignore[misc]
+                )
         elif kind in ("cut", "cut_one_way"):
             others = [other.host for other in self.nodes if other is not node]
             others += [session.name for session in self.sessions]
@@ -397,6 +461,23 @@ class World:
             node.clock.skew_ms += rng.choice((-60_000, -500, 500, 5_000, 60_000))
         else:
             raise AssertionError(f"no such fault: {kind}")
+
+    def _active_controller(self) -> int | None:
+        """The node whose controller is active."""
+        for node in self.nodes:
+            process = node.process
+            if process is not None and process.serving and process.broker._context.controller.active:
+                return node.number
+        return None
+
+    def _leader_of(self, key: Key) -> int | None:
+        for node in self.nodes:
+            process = node.process
+            if process is not None and process.serving:
+                partition = process.broker._context.partition(*key)
+                if partition is not None and partition.is_leader:
+                    return node.number
+        return None
 
     def _heal(self) -> None:
         self.network.heal()
@@ -452,6 +533,24 @@ class World:
                 self.churned[name] = None
                 if await admin.create(name, rng.randint(1, 3), min(self.options.nodes, 3), deadline_ms):
                     self.churned[name] = True
+
+    async def _move(self, admin: Admin) -> None:
+        """Partitions move, leaders are elected, configurations change."""
+        rng = admin.session.rng
+        numbers = [node.number for node in self.nodes]
+        while self.loading:
+            await admin.session.sleep(rng.random() * 700.0)
+            key = rng.choice(self.keys)
+            what = rng.randrange(4)
+            if what == 0:
+                await admin.elect(key)
+            elif what == 1:
+                name, value = rng.choice((("index.interval.bytes", "64"), ("max.message.bytes", "1000000")))
+                await admin.configure(key[0], name, value)
+            elif rng.random() < 0.2:
+                await admin.reassign(key, None)
+            else:
+                await admin.reassign(key, rng.sample(numbers, min(3, len(numbers))))
 
     # --- the end ---
 

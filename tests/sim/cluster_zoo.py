@@ -12,13 +12,17 @@ from typing import NamedTuple
 
 import pytest
 
+from pybroker.common.errors import ErrorCode
+from pybroker.controller.partitions import _Change
 from pybroker.coordinator.host import CoordinatorHost
 from pybroker.log.partition_log import PartitionLog
 from pybroker.log.producer_state import ProducerState
+from pybroker.replication.isr import Follower, Replication
 from pybroker.replication.partition import Partition
 from pybroker.transactions.coordinator import TransactionCoordinator
 from pybroker.transactions.shard import TransactionShard
 from tests.sim.cluster_world import Failure, Options, World, options_of
+from tests.sim.raft_zoo import ZOO as RAFT_ZOO
 
 # Seeds that a bug may need to be seen.
 SEEDS_MAX = 60
@@ -139,11 +143,108 @@ def offsets_of_aborted_transactions_count(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def acknowledged_before_the_followers_have_it(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Replication, "high_watermark", lambda self, own_end_offset, *a: own_end_offset)
+
+
+def cut_at_the_high_watermark(patch: pytest.MonkeyPatch) -> None:
+    """KIP-101."""
+    original = Partition.become_follower
+
+    def become_follower(self, leader_epoch):  # type: ignore[no-untyped-def]
+        if not self.is_follower:
+            self.truncate_to(self.high_watermark)
+        original(self, leader_epoch)
+
+    patch.setattr(Partition, "become_follower", become_follower)
+
+
+def divergence_is_not_told(patch: pytest.MonkeyPatch) -> None:
+    """Before KIP-101: a follower keeps what its leader never had."""
+    patch.setattr(Partition, "epoch_end_offset", lambda self, epoch: (epoch, 1 << 62))
+
+
+def anybody_may_lead(patch: pytest.MonkeyPatch) -> None:
+    """An election outside of the replicas in sync, which nobody asked for."""
+    patch.setattr(_Change, "is_valid_leader", lambda self, replica: self.rules.may_lead(replica))
+
+
+def leader_counts_the_committed_replicas_only(patch: pytest.MonkeyPatch) -> None:
+    """The high watermark passes who is in the ISR by now, but not as far as the leader knows."""
+    patch.setattr(Replication, "maximal_isr", property(lambda self: self.isr[:1]))
+    patch.setattr(Follower, "is_caught_up", lambda self, *a: False)
+
+
+def isr_grows_too_early(patch: pytest.MonkeyPatch) -> None:
+    """Who fetches at all is in sync."""
+
+    def plan_expand(self, broker_id, high_watermark):  # type: ignore[no-untyped-def]
+        follower = self.followers.get(broker_id)
+        if self.proposal is not None or follower is None or broker_id in self.isr:
+            return None
+        return self._propose((*self.isr, broker_id))
+
+    patch.setattr(Replication, "plan_expand", plan_expand)
+    # The high watermark does not wait for it.
+    patch.setattr(Replication, "maximal_isr", property(lambda self: (self.node_id,)))
+
+
+def follower_counts_what_is_not_flushed(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Partition, "_count_as_follower", Partition._count_as_follower)
+    original = Partition.append_from_leader
+
+    def append_from_leader(self, *a, **k):  # type: ignore[no-untyped-def]
+        found = original(self, *a, **k)
+        self.own_end_offset = self.log.log_end_offset
+        return found
+
+    patch.setattr(Partition, "append_from_leader", append_from_leader)
+    patch.setattr(Partition, "may_fetch", property(lambda self: self.is_follower))
+
+
+def reads_above_the_high_watermark(patch: pytest.MonkeyPatch) -> None:
+    original = Partition.read
+
+    def read(self, offset, *a, **k):  # type: ignore[no-untyped-def]
+        before = self.log.high_watermark
+        self.log.high_watermark = self.log.log_end_offset
+        try:
+            return original(self, offset, *a, **k)
+        finally:
+            self.log.high_watermark = before
+
+    patch.setattr(Partition, "read", read)
+
+
+def acks_do_not_wait_for_a_minimum(patch: pytest.MonkeyPatch) -> None:
+    """The high watermark moves and writes are acknowledged below min.insync.replicas; a leader that is alone then
+    loses its disk's cache (KIP-966, last replica standing)."""
+    patch.setattr(Replication, "effective_min_isr", lambda self, least: 1)
+
+
+def old_leader_is_not_fenced(patch: pytest.MonkeyPatch) -> None:
+    """A fetch of another epoch is answered, and counts (KIP-320)."""
+    patch.setattr(Partition, "check_leader_epoch", lambda self, epoch: ErrorCode.NONE)
+
+
+def _of_raft(name: str) -> Callable[[pytest.MonkeyPatch], None]:
+    """A mistake of the quorum's own zoo."""
+    mutation = next(mutation for mutation in RAFT_ZOO if mutation.name == name)
+
+    def patch_raft(patch: pytest.MonkeyPatch) -> None:
+        for owner, attribute, value in mutation.patches():
+            patch.setattr(owner, attribute, value)
+
+    patch_raft.__name__ = name.replace(" ", "_").replace("-", "_")
+    return patch_raft
+
+
 class Bug(NamedTuple):
     """A patch, and what a run needs to have for the bug to be possible at all."""
 
     patch: Callable[[pytest.MonkeyPatch], None]
     needs: dict[str, object]
+    nodes: int = 1
 
 
 _POWER = {"durability": "fsync", "faults": ("power", "crash_power")}
@@ -151,6 +252,19 @@ _LATE = {
     "faults": ("kill", "drop", "slow_link", "cut", "cut_one_way"),
     "request_ms": 600,
     "transaction_ms": 10_000,
+}
+_FAILOVER = {
+    "faults": (
+        "kill_leader",
+        "kill_controller",
+        "isolate_leader",
+        "isolate_controller",
+        "pause",
+        "cut",
+        "kill",
+    ),
+    "fault_every_ms": 700,
+    "load_ms": 12_000,
 }
 _TRANSACTIONS = {"transactions": 1.0, "transaction_version": 2}
 
@@ -182,13 +296,54 @@ ZOO: dict[str, Bug] = {
         (offsets_of_aborted_transactions_count, {**_TRANSACTIONS, "offsets_in_transactions": True}),
     )
 }
+ZOO |= {
+    patch.__name__: Bug(patch, needs, 3)
+    for patch, needs in (
+        (acknowledged_before_the_followers_have_it, _FAILOVER),
+        (cut_at_the_high_watermark, _FAILOVER),
+        (divergence_is_not_told, _FAILOVER),
+        (anybody_may_lead, _FAILOVER),
+        (leader_counts_the_committed_replicas_only, _FAILOVER),
+        (isr_grows_too_early, _FAILOVER),
+        (
+            follower_counts_what_is_not_flushed,
+            {**_FAILOVER, "durability": "fsync", "faults": ("power", "crash_power")},
+        ),
+        (reads_above_the_high_watermark, _FAILOVER),
+        (
+            acks_do_not_wait_for_a_minimum,
+            {**_FAILOVER, "durability": "os", "faults": ("power_one", "isolate_leader")},
+        ),
+        (old_leader_is_not_fenced, _FAILOVER),
+        (_of_raft("vote not stored"), _FAILOVER),
+        (_of_raft("votes twice in an epoch"), _FAILOVER),
+        (_of_raft("log not compared for a vote"), _FAILOVER),
+        (_of_raft("leader counts what is not synced"), {**_FAILOVER, **_POWER}),
+        (_of_raft("follower fetches past what is synced"), {**_FAILOVER, **_POWER}),
+        (_of_raft("divergence not told"), _FAILOVER),
+        (_of_raft("half is a majority"), _FAILOVER),
+    )
+}
+
+
+# Not found within the seeds that were tried (docs/testing.md): they need rarer schedules than the swarm makes.
+OPEN = (
+    "isr_grows_too_early",
+    "follower_counts_what_is_not_flushed",
+    "acks_do_not_wait_for_a_minimum",
+    "old_leader_is_not_fenced",
+    "vote_not_stored",
+    "votes_twice_in_an_epoch",
+    "leader_counts_what_is_not_synced",
+    "follower_fetches_past_what_is_synced",
+)
 
 
 def seeds_to_catch(name: str, first_seed: int = 0, most: int = SEEDS_MAX) -> int | None:
     """How many seeds it takes; None if so many are too few."""
     bug = ZOO[name]
     for count in range(1, most + 1):
-        options: Options = replace(options_of(first_seed + count - 1), **bug.needs)  # type: ignore[arg-type]
+        options: Options = replace(options_of(first_seed + count - 1, bug.nodes), **bug.needs)  # type: ignore[arg-type]
         with pytest.MonkeyPatch.context() as patch:
             bug.patch(patch)
             try:

@@ -14,7 +14,7 @@ from tests.sim.cluster_clients import Violation
 from tests.sim.cluster_net import DATA, Caller, End, Network, Pipe, Weather
 from tests.sim.cluster_time import Scheduler, Task, sleep
 from tests.sim.cluster_world import Failure, World, faults_of, options_of, shrunk
-from tests.sim.cluster_zoo import ZOO, seeds_to_catch
+from tests.sim.cluster_zoo import OPEN, ZOO, seeds_to_catch
 
 SEEDS = int(os.environ.get("PYBROKER_SIM_CLUSTER_SEEDS", "2"))
 
@@ -37,8 +37,10 @@ def test_the_same_seed_leaves_the_same_trace_in_every_process():
     assert int(other.stdout) == World(options_of(5, 3)).run().trace
 
 
-# All of them: minutes.
-BUGS = list(ZOO) if "PYBROKER_SIM_ZOO" in os.environ else ["aborted_list_is_empty", "duplicates_are_stored"]
+# All of them: many minutes.
+BUGS = ["aborted_list_is_empty", "cut_at_the_high_watermark", "duplicates_are_stored"]
+if "PYBROKER_SIM_ZOO" in os.environ:
+    BUGS = [name for name in ZOO if name not in OPEN]
 
 
 @pytest.mark.parametrize("name", BUGS)
