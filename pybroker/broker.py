@@ -506,7 +506,16 @@ class Broker:
         life.adopt(registration.value.broker_epoch)
 
     def _caught_up(self) -> None:
-        """The metadata are what the quorum agreed on: load what this broker has of them."""
+        """The metadata are what the quorum agreed on: register, or load what this broker has of them.
+
+        Nothing is led before this incarnation's registration is in the image: what the former one led may
+        have been longer, and the controller has yet to take the lead from it.
+        """
+        life = self._lifecycle
+        if life is not None and not life.is_registered:
+            life.on_caught_up = self._caught_up
+            life.start()
+            return
         try:
             self._load()
         except (PybrokerError, OSError) as error:
@@ -532,8 +541,6 @@ class Broker:
             self._is_loaded = True
             replicas.start(image)
         self._is_loaded = True
-        if self._lifecycle is not None and not self._lifecycle.is_registered:
-            self._lifecycle.start()
         if not self.loaded.done:
             self.loaded.resolve(None)
         if self._lifecycle is None or self._lifecycle.state is BrokerState.RUNNING:

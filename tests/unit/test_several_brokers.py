@@ -231,6 +231,20 @@ class TestLeaders:
         third = led_by(cluster, "t", without=(second,))
         assert again(cluster, lambda: offset(cluster, third, "t")[::-1], ErrorCode.OFFSET_NOT_AVAILABLE) >= 6
 
+    def test_one_that_comes_back_within_its_session_does_not_lead_on(self, cluster):
+        """The metadata still name it, but it may have lost the end of its log (found by the simulation)."""
+        create(cluster, "t", partitions=1)
+        leader = led_by(cluster, "t")
+        node = cluster.nodes[leader]
+        assert produce(cluster, leader, "t", 0, batch(b"x"))[1].error_code == NONE
+        node.kill()
+        node.start()
+        cluster.run(500)
+        assert node.broker._context.quorum.caught_up
+        assert node.broker._context.partition("t", 0) is None
+        cluster.run(20_000, lambda: node.broker.ready.done)
+        assert partition_of(cluster, "t").leader_epoch > 0
+
     def test_a_controlled_shutdown_leaves_no_gap(self, cluster):
         create(cluster, "t")
         node = cluster.nodes[2]
