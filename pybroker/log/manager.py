@@ -425,6 +425,8 @@ class LogManager:
         loaded: list[PartitionLog] = []
         wall_ms = self.environment.clock.wall_ms()
         for directory in self.log_directories:
+            # A process that was killed may not have synced the names of its newest logs.
+            directory.parent_dirty = directory.parent_dirty or not directory.clean
             try:
                 names = self.environment.files.list_dir(directory.path)
                 for name in names:

@@ -249,10 +249,15 @@ class PartitionLog:
         segment.open_for_write()
         segment.close_file()
         self._add_segment(segment)
+        self.distrust_names()
+        self.epochs.changed = True
+
+    def distrust_names(self) -> None:
+        """The names in the directory, and what says whose they are, may not survive a power loss: they are synced
+        with what is written next."""
         self._directory_dirty = True
         if self.topic_id != bytes(16):
             self._paths_dirty.append(f"{self.directory}/{METADATA_FILE}")
-        self.epochs.changed = True
 
     def _write_small(self, name: str, content: bytes) -> None:
         path = f"{self.directory}/{name}"

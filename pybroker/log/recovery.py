@@ -116,6 +116,8 @@ def _load(
         # Where it was closed cleanly and is not sound, nothing of it is known to be.
         recovery_point = 0 if clean else recovery_point
         _recover(log, segments, recovery_point, snapshots)
+        # A process that was killed right after it had made the log never synced them.
+        log.distrust_names()
         log.recovery_point = min(max(recovery_point, 0), log.log_end_offset)
     if log.log_end_offset < log_start:
         # The checkpoint knows that everything below it was deleted, so what is left is too old.

@@ -58,6 +58,23 @@ def test_a_flushed_log_has_a_directory():
         assert started(left).get("t", 0).log_end_offset == 1
 
 
+def test_what_a_killed_process_had_not_synced_the_next_one_syncs():
+    """A log that was made just before a kill had records acknowledged after it, and was a stray after a power loss:
+    neither its name nor its topic id had ever been synced."""
+    disk = SimDisk()
+    started(disk).get_or_create("t", 0, TOPIC_ID, SMALL)
+    left = disk.after_kill(random.Random(1))
+    manager = started(left)
+    log = manager.get("t", 0)
+    append(log, make_batch(1))
+    log.request_flush()
+    run_rounds(manager)
+    for later in survivors(left, 40):
+        again = started(later).get("t", 0)
+        assert again is not None
+        assert again.log_end_offset == 1
+
+
 def test_a_power_loss_after_a_clean_stop_leaves_sound_indexes():
     """A time index that the power loss had emptied made old segments of young ones, for retention to delete."""
     disk = SimDisk()
