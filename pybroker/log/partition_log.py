@@ -626,6 +626,9 @@ class PartitionLog:
             if segment.sealed:
                 if segment.index_dirty:
                     self._save_sealed(segment)
+                elif not segment.index_synced and segment.path(".index") not in self._paths_dirty:
+                    # A round that synced them was not counted, as the log was cut meanwhile.
+                    self._paths_dirty += [segment.path(".index"), segment.path(".timeindex")]
             elif segment.index_dirty or segment.pending_index_count:
                 segment.save_indexes(trim=False)
 
@@ -717,8 +720,7 @@ class PartitionLog:
             if segment.sealed and not segment.index_synced:
                 segment.index_synced = not segment.index_dirty and segment.path(".index") in work.paths
                 if not segment.index_synced:
-                    limit = segment.base_offset
-                    break
+                    limit = min(limit, segment.base_offset)
         self.recovery_point = max(self.recovery_point, min(end_offset, limit))
         self.unflushed_count = max(self.unflushed_count - work.flushed_size, 0)
         self.last_flush_ms = self.environment.clock.wall_ms()
