@@ -253,8 +253,8 @@ class PartitionLog:
         self.epochs.changed = True
 
     def distrust_names(self) -> None:
-        """The names in the directory, and what says whose they are, may not survive a power loss: they are synced
-        with what is written next."""
+        """The names in the directory, and what says whose they are, may not survive a power loss: they are
+        synced with what is written next."""
         self._directory_dirty = True
         if self.topic_id != bytes(16):
             self._paths_dirty.append(f"{self.directory}/{METADATA_FILE}")
