@@ -149,7 +149,7 @@ class LogCheck:
             end >= self.bound or self.bound <= ledger.allowed_start,
             f"ends at {end}, {self.bound} was promised",
         )
-        ends = {sent.end for sent in ledger.batches} | {0, ledger.allowed_start}
+        ends = {sent.end for sent in (*ledger.batches, *ledger.ghosts)} | {0, ledger.allowed_start}
         self.require(end in ends, f"ends at {end}, within a batch")
         self.require(start <= end, f"starts at {start}, ends at {end}")
         self.require(

@@ -55,6 +55,8 @@ class Ledger:
     everything below was shown to readers."""
 
     batches: list[Sent] = field(default_factory=list)
+    # What a crash or another leader took: a power loss may bring back what was cut and not written over.
+    ghosts: list[Sent] = field(default_factory=list)
     acked: int = 0
     stored: int = 0
     exposed: int = 0
@@ -70,24 +72,31 @@ class Ledger:
         return [sent for sent in self.batches if sent.state != FAILED]
 
     def candidates(self, base: int) -> list[Sent]:
-        return [sent for sent in self.batches if sent.base == base]
+        return [sent for sent in (*self.batches, *self.ghosts) if sent.base == base]
 
     def allow_start(self, offset: int) -> None:
         self.allowed_start = max(self.allowed_start, offset)
 
     def cut(self, end: int) -> None:
         """The log ends at `end` now, after a crash or a truncation."""
-        self.batches = [sent for sent in self.batches if sent.end <= end and sent.state != FAILED]
-        for sent in self.batches:
-            sent.state = STORED
+        self.keep([sent for sent in self.live() if sent.end <= end])
         self.stored = end
         self.acked = min(self.acked, end)
         self.exposed = min(self.exposed, end)
+        self.cleaned = min(self.cleaned, end)
         self.allowed_start = min(self.allowed_start, end)
         self.sequences = {}
         for sent in self.batches:
             if sent.sequence >= 0:
                 self.sequences[sent.producer_id] = sent.sequence + len(sent.records)
+
+    def keep(self, batches: list[Sent]) -> None:
+        """These are in the log, or were until they were cleaned; of others nothing is known any more."""
+        kept = {id(sent) for sent in batches}
+        self.ghosts = [sent for sent in (*self.batches, *self.ghosts) if id(sent) not in kept]
+        self.batches = sorted(batches, key=lambda sent: sent.base)
+        for sent in self.batches:
+            sent.state = STORED
 
     def transactions(self) -> list[Transaction]:
         """Of everything that was taken."""

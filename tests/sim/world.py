@@ -440,7 +440,8 @@ class World:
             ),
             None,
         )
-        if last is None:
+        if last is None or last.base < partition.log.segments[0].base_offset:
+            # Of what was deleted nothing need be known after a crash.
             return False
         before = partition.log_end_offset
         batch = bytearray(last.data)
