@@ -64,6 +64,10 @@ sim: setup
 	$(BIN)/python -m tests.sim --seconds $(SECONDS)
 	$(BIN)/python -m tests.sim cluster --seconds $(SECONDS)
 
+# Storage bugs put back on purpose, each to be caught by the same schedules: make zoo
+zoo: setup
+	$(BIN)/python -m tests.sim.zoo
+
 # Fetches the reference broker and the clients of other languages that the interop tests use.
 interop: setup
 	$(BIN)/python -m tools.interop fetch

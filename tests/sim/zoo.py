@@ -14,8 +14,11 @@ from pybroker.common import files as file_functions
 from pybroker.common.errors import CorruptionError
 from pybroker.common.files import write_fully
 from pybroker.log import manager, partition_log, recovery
+from pybroker.log.cleaner import cleaning, filtering, offset_map
+from pybroker.log.cleaner.offset_map import stored_key
 from pybroker.log.partition_log import PartitionLog
 from pybroker.log.segment import Segment
+from pybroker.records.batch import iter_records
 from pybroker.replication.partition import Partition
 from tests.sim.explorer import Explorer, Found
 
@@ -120,6 +123,84 @@ def clean_mark_stays(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(manager.LogManager, "_read_marks", read_marks)
 
 
+def markers_are_matched_by_key(patch: pytest.MonkeyPatch) -> None:
+    """KAFKA-14055 and crabka#528: a marker goes for a later record, or marker, with its key."""
+    original = cleaning._kept
+
+    def kept(job, header, batch, offsets, *rest):  # type: ignore[no-untyped-def]
+        found = original(job, header, batch, offsets, *rest)
+        if header.is_control and header.record_count:
+            key = stored_key(next(iter_records(batch, header=header)).key)
+            if key in offsets.keys:
+                return b""
+        return found
+
+    patch.setattr(cleaning, "_kept", kept)
+
+
+def index_entries_beyond_the_pass_are_lost(patch: pytest.MonkeyPatch) -> None:
+    """KAFKA-13727: a partial pass forgets aborts that come after its end."""
+    original = cleaning._write
+
+    def write(environment, job, segments, offsets, window_bytes):  # type: ignore[no-untyped-def]
+        aborted = tuple(entry for entry in job.aborted if entry.last_offset < offsets.end_offset)
+        return original(environment, job._replace(aborted=aborted), segments, offsets, window_bytes)
+
+    patch.setattr(cleaning, "_write", write)
+
+
+def transactions_end_with_their_group_of_segments(patch: pytest.MonkeyPatch) -> None:
+    """KAFKA-8351: what was seen of a transaction is forgotten with each new segment that is written."""
+    original = cleaning._Writer.__init__
+    filters = []
+    make = cleaning.TransactionFilter.__init__
+
+    def remember(self, aborted):  # type: ignore[no-untyped-def]
+        make(self, aborted)
+        filters.append(self)
+
+    def init(self, *arguments):  # type: ignore[no-untyped-def]
+        original(self, *arguments)
+        filters[-1]._ongoing_aborted.clear()
+        filters[-1]._ongoing_committed.clear()
+
+    patch.setattr(cleaning.TransactionFilter, "__init__", remember)
+    patch.setattr(cleaning._Writer, "__init__", init)
+
+
+def tombstones_go_at_once(patch: pytest.MonkeyPatch) -> None:
+    """KAFKA-4529."""
+    original = filtering.survivors
+    patch.setattr(
+        filtering,
+        "survivors",
+        lambda *arguments, keep_tombstones: original(*arguments, keep_tombstones=False),
+    )
+
+
+def keys_collide(patch: pytest.MonkeyPatch) -> None:
+    for module in (offset_map, filtering):
+        patch.setattr(module, "plain_keys", lambda *_, **__: None)
+        patch.setattr(module, "stored_key", lambda key: key[:3])
+
+
+def aborted_values_hide_older_ones(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(cleaning._AbortedRanges, "__contains__", lambda self, header: False)
+
+
+def the_last_batch_of_a_producer_goes(patch: pytest.MonkeyPatch) -> None:
+    original = cleaning._shell
+    patch.setattr(
+        cleaning,
+        "_shell",
+        lambda job, header, end: original(job, header, end) if header.next_offset == end else b"",
+    )
+
+
+def the_cleaner_goes_beyond_open_transactions(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(PartitionLog, "last_stable_offset", property(lambda self: self.high_watermark))
+
+
 ZOO: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     function.__name__: function
     for function in (
@@ -136,12 +217,26 @@ ZOO: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         clean_mark_stays,
     )
 }
+# Those of compaction need up to eight schedules, or more than are tried: `make zoo` runs them.
+COMPACTION: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    function.__name__: function
+    for function in (
+        markers_are_matched_by_key,
+        index_entries_beyond_the_pass_are_lost,
+        transactions_end_with_their_group_of_segments,
+        tombstones_go_at_once,
+        keys_collide,
+        aborted_values_hide_older_ones,
+        the_last_batch_of_a_producer_goes,
+        the_cleaner_goes_beyond_open_transactions,
+    )
+}
 
 
 def runs_to_catch(name: str, first_seed: int = 0) -> int | None:
     """How many schedules it takes; None if `RUNS_MAX` are too few."""
     with pytest.MonkeyPatch.context() as patch:
-        ZOO[name](patch)
+        (ZOO | COMPACTION)[name](patch)
         for count in range(1, RUNS_MAX + 1):
             explorer = Explorer(first_seed + count - 1, power_losses=3, fraction=0.2)
             try:
@@ -157,5 +252,5 @@ def runs_to_catch(name: str, first_seed: int = 0) -> int | None:
 
 
 if __name__ == "__main__":
-    for chosen in sys.argv[1:] or ZOO:
+    for chosen in sys.argv[1:] or ZOO | COMPACTION:
         runs_to_catch(chosen)
