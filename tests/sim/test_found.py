@@ -161,6 +161,24 @@ def test_the_recovery_point_waits_for_the_index_of_a_rolled_segment():
     assert log.recovery_point == (3 if log.segments[0].path(".index") in work.paths else 0)
 
 
+def test_an_index_that_no_round_counts_as_synced_is_in_the_next_one():
+    """Otherwise the recovery point stands still and rounds go on without end."""
+    log = make_log(make_environment(SimDisk()), SMALL)
+    append(log, make_batch(1))
+    log.roll()
+    append(log, make_batch(1))
+    lost = log.take_sync_work()
+    index = log.segments[0].path(".index")
+    assert index in lost.paths
+    log.sync_postponed(lost._replace(paths=()))
+    work = log.take_sync_work()
+    assert index in work.paths
+    assert log.sync(work)
+    log.synced(work)
+    assert log.recovery_point == 2
+    assert not log.needs_sync
+
+
 def test_a_recovery_point_at_the_start_of_a_segment_vouches_for_no_index():
     """It was reached before the segment was rolled, and the index files were written by the roll."""
     disk = SimDisk()
