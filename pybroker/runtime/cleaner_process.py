@@ -100,10 +100,13 @@ class CleanerProcess:
         """What the process answers; empty when it ended without. InterruptedError: the pass is cancelled."""
         found = b""
         wanted = 8
+        # Not select(): a broker with many files has descriptors beyond 1023.
+        poll = select.poll()
+        poll.register(out, select.POLLIN)
         while len(found) < wanted:
             if task.cancelled:
                 raise InterruptedError("the cleaning pass was stopped")
-            if not select.select([out], [], [], _POLL_SECONDS)[0]:
+            if not poll.poll(_POLL_SECONDS * 1000):
                 continue
             # Unbuffered: what is there, not all that was asked for.
             piece = out.read(wanted - len(found))
