@@ -115,7 +115,8 @@ def four_partitions(
         "node.id": "0",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
         # As in the configuration that kafka-python starts its own brokers with.
-        "group.initial.rebalance.delay.ms": "0",
+        # 0118 needs two consumers that subscribe at once to be in the same first generation.
+        "group.initial.rebalance.delay.ms": "300",
         "group.min.session.timeout.ms": "1000",
     }
     server = make_server(pytestconfig, tmp_path_factory.mktemp("four"), properties, port)

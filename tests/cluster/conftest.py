@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import pytest
 
 from tests.cluster.harness import Cluster
+
+# They take minutes: `make cluster`.
+LONG = ["test_nemeses.py", "test_layouts.py", "test_java_tools.py"]
+collect_ignore = [] if os.environ.get("PYBROKER_NEMESES", "") not in ("", "0") else LONG
 
 
 @pytest.fixture

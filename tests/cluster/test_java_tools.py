@@ -6,7 +6,6 @@ With a JVM and four processes, so only with PYBROKER_NEMESES=1 (`make cluster`).
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -19,9 +18,6 @@ from tests.protocol import raw
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.skipif(
-        os.environ.get("PYBROKER_NEMESES", "") in ("", "0"), reason="takes minutes: make cluster"
-    ),
     pytest.mark.slow,
     pytest.mark.timeout(600),
 ]

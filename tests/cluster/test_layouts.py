@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from tests.cluster import workload
 from tests.cluster.harness import Cluster
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.environ.get("PYBROKER_NEMESES", "") in ("", "0"), reason="takes minutes: make cluster"
-    ),
-    pytest.mark.slow,
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize(

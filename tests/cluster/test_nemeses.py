@@ -6,7 +6,6 @@ Minutes, so only with PYBROKER_NEMESES=1 (`make cluster`). Each node is in a net
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -16,13 +15,7 @@ import pytest
 from tests.cluster import workload
 from tests.cluster.harness import Cluster
 
-pytestmark = [
-    pytest.mark.skipif(
-        os.environ.get("PYBROKER_NEMESES", "") in ("", "0"), reason="takes minutes: make cluster"
-    ),
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 TOPIC = "t"
 PARTITIONS = 3
 CUT_S = 8.0

@@ -811,7 +811,10 @@ def test_nothing_goes_the_short_way_once_a_batch_was_damaged(world):
 def test_a_deleted_topic_is_refused(world):
     play_whole(world, *[produced(batch_of(), topic="bounded")] * 4)
     assert world.lane.stored_count
-    world.broker._drop(world.broker._context.metadata.topics["bounded"])
+    context = world.broker._context
+    deleted = context.controller.delete_topics(DeleteTopicsRequest(topic_names=["bounded"]), 5)
+    context.quorum.flush()
+    assert [answer.error_code for answer in deleted.value.responses] == [0]
     stored = world.lane.stored_count
     before = len(world.written)
     play_whole(world, produced(batch_of(), topic="bounded"))
