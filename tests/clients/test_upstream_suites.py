@@ -114,8 +114,8 @@ def four_partitions(
         "num.partitions": "4",
         "node.id": "0",
         "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-        # As in the configuration that kafka-python starts its own brokers with.
-        # 0118 needs two consumers that subscribe at once to be in the same first generation.
+        # kafka-python starts its own brokers without a delay; but librdkafka's 0118 counts on two consumers that
+        # subscribe at once being in the same first generation.
         "group.initial.rebalance.delay.ms": "300",
         "group.min.session.timeout.ms": "1000",
     }

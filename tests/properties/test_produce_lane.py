@@ -30,6 +30,7 @@ from pybroker.server.limits import ServerLimits
 from pybroker.wire import codec
 from pybroker.wire.headers import request_header
 from pybroker.wire.messages.create_topics import CreatableTopic, CreatableTopicConfig, CreateTopicsRequest
+from pybroker.wire.messages.delete_topics import DeleteTopicsRequest
 from pybroker.wire.messages.produce import PartitionProduceData, ProduceRequest, TopicProduceData
 
 NOW = 1_700_000_000_000
