@@ -813,7 +813,7 @@ def test_a_deleted_topic_is_refused(world):
     play_whole(world, *[produced(batch_of(), topic="bounded")] * 4)
     assert world.lane.stored_count
     context = world.broker._context
-    deleted = context.controller.delete_topics(DeleteTopicsRequest(topic_names=["bounded"]), 5)
+    deleted = context.controller.delete_topics(DeleteTopicsRequest(topic_names=["bounded"], timeout=1_000), 5)
     context.quorum.flush()
     assert [answer.error_code for answer in deleted.value.responses] == [0]
     stored = world.lane.stored_count
