@@ -7,6 +7,8 @@ next poll finds no need to join, so nobody takes the answer of SyncGroup up, and
 broker removes the member when its session ends, and the consumer polls for ever without partitions, whatever the
 broker: one start of two members at once in ten, on a loaded machine. Seen in a live process (state REBALANCING,
 `rejoining` set, the task of the join done, `need_rejoin()` false); corrected, a join that has begun is finished.
+
+Loaded by `pytest -p` into the client's own test suite; `install` serves tests here.
 """
 
 from __future__ import annotations
@@ -27,3 +29,7 @@ def install() -> None:
 
     need_rejoin.finishes = True  # type: ignore[attr-defined]
     ConsumerCoordinator.need_rejoin = need_rejoin
+
+
+def pytest_configure() -> None:
+    install()

@@ -222,8 +222,9 @@ def test_kafka_python_and_aiokafka(broker: Server, topic_name: str) -> None:
     from aiokafka import AIOKafkaConsumer
     from kafka import KafkaConsumer
 
-    from tests.clients import kafka_python_metadata
+    from tests.clients import kafka_python_joins, kafka_python_metadata
 
+    kafka_python_joins.install()
     kafka_python_metadata.install()
     client = ConfluentKafka(broker.bootstrap)
     client.make_topic(topic_name, 4)

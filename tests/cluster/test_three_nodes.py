@@ -16,6 +16,7 @@ from confluent_kafka.admin import (
 
 from tests.cluster import workload
 from tests.cluster.harness import Cluster
+from tests.processes import wait_until
 from tests.protocol import raw
 
 TOPIC = "t"
@@ -86,15 +87,22 @@ def every_broker_forwards_to_the_controller(cluster: Cluster, leader: int) -> No
         quorum = raw.call(node.bootstrap, 55, 2, request)
         assert quorum["topics"][0]["partitions"][0]["leader_id"] == leader
     admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
-    # Each broker judges its own settings, and sets its own log levels.
-    for kind, name, value in ((ResourceType.BROKER, "log.cleaner.threads", "2"),):
-        for node in cluster.nodes.values():
-            entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
-            resource = ConfigResource(kind, str(node.node_id), incremental_configs=[entry])
-            admin.incremental_alter_configs([resource])[resource].result(30)
-            described = admin.describe_configs([ConfigResource(kind, str(node.node_id))])
-            (found,) = [future.result(30) for future in described.values()]
-            assert found[name].value == value
+    # Each broker judges its own settings.
+    name, value = "log.cleaner.threads", "2"
+
+    def setting(broker_id: int) -> str | None:
+        resource = ConfigResource(ResourceType.BROKER, str(broker_id))
+        found: str | None = admin.describe_configs([resource])[resource].result(30)[name].value
+        return found
+
+    for broker_id in cluster.nodes:
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ResourceType.BROKER, str(broker_id), incremental_configs=[entry])
+        admin.incremental_alter_configs([resource])[resource].result(30)
+    # The controller has answered; the brokers hear of it with their next fetch of the metadata.
+    wait_until(
+        lambda: {setting(broker_id) for broker_id in cluster.nodes} == {value}, f"{name} of all brokers"
+    )
     created = admin.create_topics([NewTopic("by-1", 1, 3)])["by-1"]
     with pytest.raises(Exception, match="already exists"):
         created.result(30)
