@@ -7,8 +7,8 @@ controller. The answer is sent when the records are durable.
 from __future__ import annotations
 
 from pybroker.common.deferred import Deferred
-from pybroker.handlers.context import CLOSE, Context, Request
-from pybroker.handlers.forwarding import forward
+from pybroker.handlers.context import Context, Request
+from pybroker.handlers.forwarding import forward_rest
 from pybroker.wire.messages.alter_configs import AlterConfigsRequest, AlterConfigsResponse
 
 
@@ -18,17 +18,7 @@ def handle(context: Context, request: Request) -> AlterConfigsResponse | Deferre
     of_broker = not request.connection.routes.controller
     if controller.active or not of_broker:
         return controller.alter_configs(message, request.version, from_client=of_broker)
-    answers = controller.configs.answer_full_here(context.metadata, message)
-    asked = [resource for resource, answer in zip(message.resources, answers, strict=True) if answer is None]
-    if not asked:
-        return AlterConfigsResponse(responses=[answer for answer in answers if answer is not None])
-
-    def merged(response: AlterConfigsResponse) -> AlterConfigsResponse:
-        if response is not CLOSE:
-            others = iter(response.responses)
-            found = [answer or next(others, None) for answer in answers]
-            response.responses = [answer for answer in found if answer is not None]
-        return response
-
-    message = AlterConfigsRequest(resources=asked, validate_only=message.validate_only)
-    return forward(context, request, message).map(merged)
+    reply: AlterConfigsResponse | Deferred[AlterConfigsResponse] = forward_rest(
+        context, request, controller.configs.answer_full_here(context.metadata, message)
+    )
+    return reply

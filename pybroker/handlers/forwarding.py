@@ -9,7 +9,7 @@ its leader does not answer, it is tried again until `request.timeout.ms` is over
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Final
 
@@ -61,6 +61,26 @@ def forward(context: Context, request: Request, message: Message) -> Deferred[An
     return context.controller_channel.request(envelope, 0, timeout_ms).map(
         lambda answer: _opened(api_key, version, message, answer)
     )
+
+
+def forward_rest(context: Context, request: Request, answers: Sequence[Any]) -> Any:
+    """The response to a change of configurations of which this broker has answered a part: for the resources
+    without an answer (None) the active controller is asked, and its answers take their places."""
+    message = request.message
+    response_class = codec.response_class(request.api_key)
+    asked = [resource for resource, answer in zip(message.resources, answers, strict=True) if answer is None]
+    if not asked:
+        return response_class(responses=list(answers))  # type: ignore[call-arg]
+
+    def merged(response: Any) -> Any:
+        if response is not CLOSE:
+            others = iter(response.responses)
+            found = [answer or next(others, None) for answer in answers]
+            response.responses = [answer for answer in found if answer is not None]
+        return response
+
+    rest = type(message)(resources=asked, validate_only=message.validate_only)
+    return forward(context, request, rest).map(merged)
 
 
 def _opened(api_key: int, version: int, message: Message, answer: EnvelopeResponse | None) -> Any:
