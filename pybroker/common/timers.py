@@ -59,6 +59,10 @@ class TimerQueue:
             self._cancelled_count -= 1
         return self._heap[0][0] if self._heap else None
 
+    def is_due(self, now_ms: float) -> bool:
+        """Whether `advance` would have something to do: cheap enough to ask before a request."""
+        return bool(self._heap) and self._heap[0][0] <= now_ms
+
     def advance(self, now_ms: float) -> int:
         """Run everything due at `now_ms`; returns how many ran. Timers that they schedule run next time."""
         due: list[Timer] = []

@@ -33,6 +33,7 @@ class Steppable(Protocol):
 
     timers: TimerQueue
     on_effects: Callable[[], None] | None
+    run_timers: Callable[[], None] | None
 
     def tick(self, now_ms: float, /) -> None: ...
 
@@ -85,6 +86,7 @@ class LoopDriver:
         self._running = True
         self._broker.timers.on_earlier = self._arm
         self._broker.on_effects = self._effects_wait
+        self._broker.run_timers = self._run_timers
         deadline_ms = self._broker.timers.next_deadline_ms()
         if deadline_ms is not None:
             self._arm(deadline_ms)
@@ -96,6 +98,7 @@ class LoopDriver:
         """No more timers; effects that were taken are completed."""
         self._running = False
         self._broker.timers.on_earlier = None
+        self._broker.run_timers = None
         for handle in (self._timer, self._heartbeat):
             if handle is not None:
                 handle.cancel()
@@ -124,18 +127,19 @@ class LoopDriver:
     def _fire(self) -> None:
         self._timer = None
         self._timer_deadline_ms = math.inf
-        timers = self._broker.timers
+        self._run_timers()
+        deadline_ms = self._broker.timers.next_deadline_ms()
+        if deadline_ms is not None:
+            self._arm(deadline_ms)
+
+    def _run_timers(self) -> None:
         try:
-            timers.advance(self._clock.monotonic_ms())
+            self._broker.timers.advance(self._clock.monotonic_ms())
         except InvariantError as error:
             self._on_fatal(error)
-            return
         except Exception:
             self._metrics.timer_errors += 1
             logger.exception("timer failed")
-        deadline_ms = timers.next_deadline_ms()
-        if deadline_ms is not None:
-            self._arm(deadline_ms)
 
     # --- heartbeat: ticks, and how late the loop is ---
 

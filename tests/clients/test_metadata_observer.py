@@ -43,6 +43,7 @@ class Observer:
         self.clock = SystemClock()
         self.timers = TimerQueue()
         self.on_effects: Any = None
+        self.run_timers: Any = None
         self.errors: list[BaseException] = []
         self.reports: list[str] = []
         self.changed = asyncio.Event()

@@ -14,6 +14,7 @@ import queue
 import re
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -264,8 +265,10 @@ class NodeTests:
         self.package = interop.node_rdkafka_tests_directory()
         self.directory = directory
 
-    def run(self, bootstrap: str, *arguments: str, last: int = 0) -> Iterator[tuple[str, str, str]]:
-        """(kind, full title, what went wrong) of each test; the process is ended after `last` of them."""
+    def run(self, bootstrap: str, *arguments: str, last: int) -> Iterator[tuple[str, str, str]]:
+        """(kind, full title, what went wrong) of each test. The process is ended after `last` of them: what it
+        does at its end is not ours, and it does not always come to one. Nor does it always come this far (seen
+        with Apache Kafka too: an abort before the first test, a thread that spins on a closed handle)."""
         mocha = self.package.parent / "node_modules" / "mocha" / "bin" / "mocha.js"
         command = [
             "node",
@@ -291,6 +294,8 @@ class NodeTests:
             ) as process,
         ):
             assert process.stdout is not None
+            stuck = threading.Timer(90, process.kill)
+            stuck.start()
             seen = 0
             for line in process.stdout:
                 if not line.startswith(('["pass",', '["fail",')):  # The tests themselves print too.
@@ -300,14 +305,19 @@ class NodeTests:
                 seen += 1
                 if seen == last:
                     process.kill()
+            stuck.cancel()
+
+    def titles(self, spec: str) -> list[str]:
+        """The full titles of the tests of some files."""
+        return [title for _, title, _ in self.run("unused", "--dry-run", f"e2e/{spec}.spec.js", last=0)]
 
     def jobs(self) -> Iterator[tuple[list[str], int]]:
-        """(arguments of mocha, how many tests to wait for or 0 for the end)."""
+        """(arguments of mocha, how many tests to wait for)."""
         for spec in ("consumer", "producer-transaction", "admin", "producer"):
-            yield [f"e2e/{spec}.spec.js"], 0
+            yield [f"e2e/{spec}.spec.js"], len(self.titles(spec))
         # While a consumer's loop of polls runs in a thread, its disconnect may never call back, with Apache Kafka as
         # with pybroker: each of these tests gets a process of its own, which is ended when the test has passed.
-        for _, title, _ in self.run("unused", "--dry-run", "e2e/both.spec.js"):
+        for title in self.titles("both"):
             if title not in NODE_RDKAFKA_LEFT_OUT:
                 pattern = re.sub(r"([^\w ])", r"\\\1", title)
                 yield ["e2e/both.spec.js", "--grep", f"^{pattern}$"], 1
@@ -318,7 +328,7 @@ def test_node_rdkafka_end_to_end_tests(
 ) -> None:
     facilities.require("node-rdkafka-tests")
     suite = NodeTests(tmp_path)
-    titles = {title for _, title, _ in suite.run("unused", "--dry-run", "e2e/*.spec.js")}
+    titles = set(suite.titles("*"))
     assert set(NODE_RDKAFKA_LEFT_OUT) <= titles
     assert len(titles) >= 54
     jobs = list(suite.jobs())
@@ -338,15 +348,23 @@ def test_node_rdkafka_end_to_end_tests(
         finally:
             lanes.put(server)
 
+    def complete(job: tuple[list[str], int]) -> list[tuple[str, str, str]]:
+        """The results of a job; again from the start when the process ended before it told of all its tests."""
+        for _ in range(3):
+            results = run(job)
+            if len(results) == job[1]:
+                break
+        return results
+
     def failures(results: list[tuple[str, str, str]]) -> list[tuple[str, str, str]]:
         return [
             result for result in results if result[0] == "fail" and result[1] not in NODE_RDKAFKA_LEFT_OUT
         ]
 
     with ThreadPoolExecutor(lanes.qsize()) as pool:
-        runs = list(zip(jobs, pool.map(run, jobs), strict=True))
+        runs = list(zip(jobs, pool.map(complete, jobs), strict=True))
     # The tests wait for fixed times, too short for some of them on a busy machine: once more, one after the other.
-    results = [result for job, found in runs for result in (run(job) if failures(found) else found)]
+    results = [result for job, found in runs for result in (complete(job) if failures(found) else found)]
     assert failures(results) == []
     passed = {title for kind, title, _ in results if kind == "pass"}
     assert passed - NODE_RDKAFKA_LEFT_OUT.keys() == titles - NODE_RDKAFKA_LEFT_OUT.keys()

@@ -94,6 +94,23 @@ def test_timers_from_before_the_start_and_from_timers(loop):
     run(scenario(), loop)
 
 
+def test_due_timers_can_be_run_before_the_loop_gets_to_them(loop):
+    async def scenario():
+        fired = []
+        with Driven() as driven:
+            timers, now = driven.broker.timers, driven.clock.monotonic_ms()
+            timers.schedule(now, lambda: fired.append("due"))
+            timers.schedule(now + 5, lambda: fired.append("later"))
+            while not timers.is_due(driven.clock.monotonic_ms()):
+                pass
+            driven.broker.run_timers()
+            assert fired[0] == "due"
+            await until(lambda: fired == ["due", "later"])
+        assert driven.broker.run_timers is None
+
+    run(scenario(), loop)
+
+
 def test_a_failing_timer_is_counted_and_the_next_one_fires(loop):
     async def scenario():
         fired = []

@@ -43,6 +43,7 @@ class FakeBroker:
     def __init__(self, big_size=1 << 20):
         self.timers = TimerQueue()
         self.on_effects = None
+        self.run_timers = None
         self.effects = []
         self.states = []
         self.handled = []
