@@ -392,6 +392,7 @@ class KafkaTools:
     PACKAGES: ClassVar[dict[str, str]] = {
         "ConfigCommand": "kafka.admin.",
         "StorageTool": "kafka.tools.",
+        "Scenario$Shell": "",
         "ConsoleConsumer": "org.apache.kafka.tools.consumer.",
         "ConsumerGroupCommand": "org.apache.kafka.tools.consumer.group.",
         "ReassignPartitionsCommand": "org.apache.kafka.tools.reassign.",

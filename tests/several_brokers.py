@@ -18,10 +18,13 @@ from pybroker.common.deferred import Deferred
 from pybroker.common.files import write_file
 from pybroker.common.memory_files import MemoryFileSystem
 from pybroker.common.timers import TimerQueue
+from pybroker.controller.formatting import Format, format_directories, random_uuid
 from pybroker.log import meta_properties
 from pybroker.log.manager import LOCK_FILE
 from pybroker.log.meta_properties import MetaProperties
 from pybroker.log.partition_log import encode_uuid
+from pybroker.metadata.releases import LATEST_RELEASE, initial_features, release_level
+from pybroker.raft.voters import Voter
 from pybroker.wire import codec
 from pybroker.wire.client import api_key_of
 from pybroker.wire.headers import parse_response_header, request_header
@@ -89,8 +92,15 @@ class Node:
         self.lines: list[str] = []
         self.starts = 0
 
-    def format(self, rng: random.Random) -> None:
+    def format(self, rng: random.Random, voters: Sequence[Voter] = ()) -> None:
+        """As `pybroker storage format` for a dynamic quorum of these voters; bare directories without any."""
         config = BrokerConfig.from_properties(self.properties)
+        if voters:
+            features = initial_features(release_level(LATEST_RELEASE), {})
+            wanted = Format(CLUSTER_ID, self.number, config.log_dirs, config.log_dirs[0], features, voters)
+            for _ in format_directories(self.files, rng, START_MS, wanted):
+                pass
+            return
         for path in config.log_dirs:
             self.files.make_dirs(path)
             properties = MetaProperties(1, CLUSTER_ID, self.number, encode_uuid(rng.randbytes(16)))
@@ -124,9 +134,17 @@ class Node:
 
 
 class Cluster:
-    """Nodes 1 to N, all with both roles unless told otherwise; static voters."""
+    """Nodes 1 to N, all with both roles unless told otherwise."""
 
-    def __init__(self, count: int = 3, *, roles: dict[int, str] | None = None, **properties: str) -> None:
+    def __init__(
+        self,
+        count: int = 3,
+        *,
+        roles: dict[int, str] | None = None,
+        dynamic: bool = False,
+        **properties: str,
+    ) -> None:
+        """The voters are static ones (kraft.version 0), or with `dynamic` on record."""
         self.clock = ManualClock(START_MS)
         self._network = TimerQueue()
         # (from, to): nothing arrives, and nobody is told.
@@ -137,11 +155,13 @@ class Cluster:
         self._connections: dict[tuple[int, str], Any] = {}
         self._client_connections: dict[int, Any] = {}
         given = {number: (roles or {}).get(number, "broker,controller") for number in range(1, count + 1)}
-        voters = ",".join(
-            f"{number}@host{number}:{CONTROLLER_PORT}"
-            for number, role in given.items()
-            if "controller" in role
-        )
+        controllers = [number for number, role in given.items() if "controller" in role]
+        if dynamic:
+            name = "controller.quorum.bootstrap.servers"
+            addresses = [f"host{number}:{CONTROLLER_PORT}" for number in controllers]
+        else:
+            name = "controller.quorum.voters"
+            addresses = [f"{number}@host{number}:{CONTROLLER_PORT}" for number in controllers]
         for number, role in given.items():
             listeners = []
             if "broker" in role:
@@ -155,7 +175,7 @@ class Cluster:
                     "process.roles": role,
                     "node.id": str(number),
                     "controller.listener.names": "CONTROLLER",
-                    "controller.quorum.voters": voters,
+                    name: ",".join(addresses),
                     "listeners": ",".join(listeners),
                     "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
                     "log.dirs": "/data",
@@ -167,8 +187,12 @@ class Cluster:
                 },
             )
         rng = random.Random(7)
+        voters = [
+            Voter(number, random_uuid(rng), (("CONTROLLER", f"host{number}", CONTROLLER_PORT),))
+            for number in controllers
+        ]
         for node in self.nodes.values():
-            node.format(rng)
+            node.format(rng, voters if dynamic else ())
 
     # ---- time ----------------------------------------------------------------------------------------
 

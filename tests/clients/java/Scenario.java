@@ -13,6 +13,7 @@ import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.io.OutputStream;
 import java.io.PrintStream;
+import java.io.PrintWriter;
 import java.lang.reflect.InvocationTargetException;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
@@ -21,7 +22,9 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Properties;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.AlterConfigOp;
@@ -44,6 +47,17 @@ import org.apache.kafka.common.header.Header;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.Exit;
+import org.apache.kafka.image.MetadataDelta;
+import org.apache.kafka.image.MetadataImage;
+import org.apache.kafka.image.loader.LoaderManifest;
+import org.apache.kafka.image.loader.MetadataLoader;
+import org.apache.kafka.image.publisher.MetadataPublisher;
+import org.apache.kafka.metadata.util.SnapshotFileReader;
+import org.apache.kafka.server.config.DefaultSupportedConfigChecker;
+import org.apache.kafka.server.fault.FaultHandler;
+import org.apache.kafka.shell.command.Commands;
+import org.apache.kafka.shell.state.MetadataShellPublisher;
+import org.apache.kafka.shell.state.MetadataShellState;
 
 public class Scenario {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -243,6 +257,49 @@ public class Scenario {
         List<Integer> ids = new ArrayList<>();
         nodes.forEach(node -> ids.add(node.id()));
         return ids;
+    }
+
+    /**
+     * Kafka's metadata shell on a log or a snapshot: its reader, loader, publisher and commands. Its own main method
+     * begins with the command before the publisher has got the image of a log.
+     */
+    public static final class Shell {
+        public static void main(String[] arguments) throws Exception {
+            MetadataShellState state = new MetadataShellState();
+            MetadataShellPublisher publisher = new MetadataShellPublisher(state);
+            CompletableFuture<Void> published = new CompletableFuture<>();
+            SnapshotFileReader[] reader = new SnapshotFileReader[1];
+            FaultHandler faults = (message, cause) -> {
+                RuntimeException fault = new RuntimeException(message, cause);
+                published.completeExceptionally(fault);
+                return fault;
+            };
+            try (MetadataLoader loader = new MetadataLoader.Builder().setFaultHandler(faults).setNodeId(-1)
+                    .setHighWaterMarkAccessor(() -> reader[0].highWaterMark())
+                    .setSupportedConfigChecker(new DefaultSupportedConfigChecker()).build();
+                    SnapshotFileReader opened = new SnapshotFileReader(arguments[0], loader)) {
+                reader[0] = opened;
+                opened.startup();
+                loader.installPublishers(List.of(new MetadataPublisher() {
+                    @Override
+                    public String name() {
+                        return "shell";
+                    }
+
+                    @Override
+                    public void onMetadataUpdate(MetadataDelta delta, MetadataImage image, LoaderManifest manifest) {
+                        publisher.onMetadataUpdate(delta, image, manifest);
+                        // The end of the file may be control records, which no image tells of.
+                        published.complete(null);
+                    }
+                })).get();
+                published.get();
+                PrintWriter writer = new PrintWriter(System.out);
+                List<String> command = List.of(arguments).subList(1, arguments.length);
+                new Commands(false).parseCommand(command).run(Optional.empty(), writer, state);
+                writer.flush();
+            }
+        }
     }
 
     /** Runs the main methods of tools one after the other. */
