@@ -267,8 +267,8 @@ class NodeTests:
 
     def run(self, bootstrap: str, *arguments: str, last: int) -> Iterator[tuple[str, str, str]]:
         """(kind, full title, what went wrong) of each test. The process is ended after `last` of them: what it
-        does at its end is not ours, and it does not always come to one. Nor does it always come this far (seen
-        with Apache Kafka too: an abort before the first test, a thread that spins on a closed handle)."""
+        does at its end is not ours, and it does not always come to one. Nor does it always come this far: once in
+        a hundred times it aborts before the first test, or, with Apache Kafka too, spins on a closed handle."""
         mocha = self.package.parent / "node_modules" / "mocha" / "bin" / "mocha.js"
         command = [
             "node",

@@ -100,6 +100,7 @@ def core_offences(source):
     """Lines of a core module that break the fence, as (line, what)."""
     tree = ast.parse(source)
     skipped = in_type_checking_block(tree)
+    imported = imported_names(tree)
     for node in ast.walk(tree):
         if id(node) in skipped:
             continue
@@ -120,7 +121,7 @@ def core_offences(source):
                 yield node.lineno, f"from {node.module} import {sorted(names)}"
         elif isinstance(node, ast.Attribute):
             module = ast.unparse(node.value)
-            allowed = ALLOWED_NAMES.get(module) if module in imported_names(tree) else None
+            allowed = ALLOWED_NAMES.get(module) if module in imported else None
             reads_clock = node.attr in CLOCK_READERS and module.rpartition(".")[2] in {"datetime", "date"}
             if reads_clock or (allowed is not None and node.attr not in allowed):
                 yield node.lineno, f"{module}.{node.attr}"
