@@ -42,6 +42,7 @@ from pybroker.log.partition_log import (
 METADATA_TOPIC: Final = "__cluster_metadata"
 LOCK_FILE: Final = ".lock"
 BALLAST_FILE: Final = ".pybroker-ballast"
+BALLAST_BYTES: Final = 4 * 1024 * 1024
 _PARTITION_DIRECTORY: Final = re.compile(r"^(.+)-(\d+)$")
 _REMOVABLE_DIRECTORY: Final = re.compile(r"^(.+)\.[0-9a-f]{32}-delete$")
 _OTHER_DIRECTORY: Final = re.compile(r"^(.+)\.[0-9a-f]{32}-(future|stray)$")
@@ -249,7 +250,7 @@ class LogManager:
         high_watermark_checkpoint_interval_ms: int = 5_000,
         producer_id_expiration_ms: int = 86_400_000,
         producer_id_expiration_check_interval_ms: int = 600_000,
-        ballast_bytes: int = 4 * 1024 * 1024,
+        ballast_bytes: int = BALLAST_BYTES,
         max_open_read_files: int = 512,
         max_open_write_files: int = 4096,
         cleaner: CleanerSettings | None = None,

@@ -1,12 +1,15 @@
 """Whole clusters with fresh seeds until the time is over.
 
 python -m tests.sim cluster --seconds 600 [--seed N] [--nodes N]      one seed: --seed N --seconds 0
+python -m tests.sim cluster --seconds 600 --soak FILE [--seed N]      of 1, 3 and 5 nodes; a failing one is noted in
+    FILE, with the counts, and the next one follows; with the FILE of an earlier run from where that ended
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -14,6 +17,10 @@ from dataclasses import asdict, dataclass, field
 from tests.sim.cluster_world import Failure, Result, World, options_of, shrunk
 
 SIZES = (1, 3)
+# Of a soak, one after the other.
+SOAK_SIZES = (3, 1, 3, 5)
+# Seconds after which a soak writes down how far it is.
+_NOTE_EVERY = 10.0
 
 
 @dataclass
@@ -75,6 +82,48 @@ def describe(failure: Failure) -> str:
     )
 
 
+def soak(path: str, seconds: float, first: int | None) -> int:
+    """Seeds until the time is over. The file: {"first", "next": seeds, "sizes": nodes -> seeds, "cpu": seconds,
+    "totals", "failures": [{"seed", "nodes", "what"}]}; beside it, in FILE.txt, what is needed to see failures again."""
+    if os.path.exists(path):
+        with open(path) as file:
+            state = json.load(file)
+    else:
+        state = {"first": int(time.time()) if first is None else first, "sizes": {}, "cpu": 0.0, "failures": []}
+        state["next"] = state["first"]
+        state["totals"] = asdict(Totals())
+    totals = Totals(**state["totals"])
+    end = time.monotonic() + seconds
+    written = time.monotonic()
+    cpu = time.process_time()
+    while True:
+        seed = state["next"]
+        nodes = SOAK_SIZES[seed % len(SOAK_SIZES)]
+        try:
+            totals.add(run_seed(seed, nodes))
+        except (Failure, AssertionError) as failure:
+            state["failures"].append({"seed": seed, "nodes": nodes, "what": str(failure)})
+            with open(f"{path}.txt", "a") as file:
+                print(describe(failure) if isinstance(failure, Failure) else failure, file=file)
+            written = 0.0
+        state["next"] = seed + 1
+        state["sizes"][str(nodes)] = state["sizes"].get(str(nodes), 0) + 1
+        now = time.monotonic()
+        if now >= end or now - written >= _NOTE_EVERY:
+            written = now
+            state["cpu"] += time.process_time() - cpu
+            cpu = time.process_time()
+            state["totals"] = asdict(totals)
+            with open(f"{path}.new", "w") as file:
+                json.dump(state, file, indent=1)
+            os.replace(f"{path}.new", path)
+        if now >= end:
+            print(f"seeds {state['first']} to {seed}: {totals}, {state['cpu']:.0f} s of CPU")
+            for found in state["failures"]:
+                print(f"seed {found['seed']}, {found['nodes']} nodes: {found['what']}")
+            return 1 if state["failures"] else 0
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.sim cluster", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
@@ -83,7 +132,10 @@ def main(arguments: Sequence[str]) -> int:
         "--nodes", type=int, default=None, help="brokers; by default one size after the other"
     )
     parser.add_argument("--stride", type=int, default=1, help="only every so many seeds, to share them out")
+    parser.add_argument("--soak", metavar="FILE", help="go on after failures, and keep the counts here")
     options = parser.parse_args(arguments)
+    if options.soak is not None:
+        return soak(options.soak, options.seconds, options.seed)
     seed = first = int(time.time()) if options.seed is None else options.seed
     sizes = SIZES if options.nodes is None else (options.nodes,)
     end = time.monotonic() + options.seconds

@@ -51,8 +51,8 @@ class _Seen:
     def __init__(self) -> None:
         self.image: Any = None
         self.partitions: list[Any] = []
-        # id of the partition -> (leader epoch, high watermark)
-        self.bounds: dict[int, tuple[int, int]] = {}
+        # id of the partition -> (leader epoch or -1, high watermark, log end)
+        self.bounds: dict[int, tuple[int, int, int]] = {}
 
 
 class Watch:
@@ -84,19 +84,28 @@ class Watch:
                 for partition in topic.partitions
                 if partition is not None
             ]
+            seen.bounds = {
+                id(partition): seen.bounds[id(partition)]
+                for partition in seen.partitions
+                if id(partition) in seen.bounds
+            }
         bounds = seen.bounds
         for partition in seen.partitions:
             log = partition.log
             high_watermark = log.high_watermark
-            if high_watermark > log.log_end_offset:
+            now = partition.leader_epoch if partition.is_leader else -1, high_watermark, log.log_end_offset
+            before = bounds.get(id(partition))
+            if now == before:
+                continue
+            bounds[id(partition)] = now
+            if high_watermark > now[2]:
                 raise Violation(
                     f"I2: node {number} {partition.topic}-{partition.partition}: high watermark {high_watermark} is "
                     f"above the log end {log.log_end_offset}"
                 )
-            if not partition.is_leader:
+            epoch = now[0]
+            if epoch < 0:
                 continue
-            epoch = partition.leader_epoch
-            before = bounds.get(id(partition))
             if before is None or before[0] != epoch:
                 where = partition.topic_id, partition.partition, epoch
                 leader = self._leaders.setdefault(where, number)
@@ -109,7 +118,6 @@ class Watch:
                     f"I2: node {number} {partition.topic}-{partition.partition}: high watermark went from {before[1]} "
                     f"to {high_watermark}"
                 )
-            bounds[id(partition)] = epoch, high_watermark
 
     def _image(self, number: int, image: MetadataImage, seen: _Seen) -> None:
         self.images += 1

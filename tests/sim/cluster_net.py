@@ -29,7 +29,7 @@ DATA, END, RESET = "data", "end", "reset"
 
 _CONNECT_TIMEOUT_MS = 3_000.0
 # How long TCP may wait before it tries again after a cut is healed.
-_RETRANSMISSION_MS = 1_500.0
+_RETRANSMISSION_MS = 1_000.0
 
 
 @dataclass

@@ -23,6 +23,7 @@ from pybroker.common.errors import InvariantError, ProtocolError
 from pybroker.common.files import Buffer
 from pybroker.controller.formatting import Format, format_directories
 from pybroker.handlers.produce_lane import run as run_lane
+from pybroker.log.manager import BALLAST_BYTES, BALLAST_FILE
 from pybroker.metadata.releases import LATEST_RELEASE, initial_features, release_level
 from tests.sim.cluster_net import Address, Caller, End, Network
 from tests.sim.cluster_time import Scheduler
@@ -96,7 +97,15 @@ class Node:
         self._crash: tuple[str, int] | None = None
 
     def format(self) -> None:
-        """As `pybroker storage format`, where there are several nodes."""
+        """As `pybroker storage format`, where there are several nodes; the file that takes space, which no start then
+        has to write."""
+        self.disk.make_dirs("/data")
+        ballast = self.disk.open(f"/data/{BALLAST_FILE}", create=True)
+        ballast.truncate(BALLAST_BYTES)
+        ballast.sync()
+        ballast.close()
+        self.disk.sync_dir("/data")
+        self.disk.sync_dir("/")
         config = BrokerConfig.from_properties(self.properties)
         if not config.is_alone:
             features = initial_features(release_level(LATEST_RELEASE), {})
