@@ -89,7 +89,12 @@ def soak(path: str, seconds: float, first: int | None) -> int:
         with open(path) as file:
             state = json.load(file)
     else:
-        state = {"first": int(time.time()) if first is None else first, "sizes": {}, "cpu": 0.0, "failures": []}
+        state = {
+            "first": int(time.time()) if first is None else first,
+            "sizes": {},
+            "cpu": 0.0,
+            "failures": [],
+        }
         state["next"] = state["first"]
         state["totals"] = asdict(Totals())
     totals = Totals(**state["totals"])
