@@ -6,22 +6,43 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.checker.analysis import Analysis
 from tests.checker.history import FAIL, INFO, OK
-from tests.checker.workload import PROPERTIES, Outcome, run
+from tests.checker.workload import PROPERTIES, BrokerNemesis, Outcome, run
 from tests.processes import PybrokerProcess
 
 
-def check(directory: Path, seed: int, seconds: float, *, transactional: bool) -> dict[str, list[str]]:
+def check(
+    directory: Path,
+    seed: int,
+    seconds: float,
+    *,
+    transactional: bool,
+    libraries: Sequence[str] = ("confluent",) * 4,
+) -> dict[str, list[str]]:
     """Anomalies of one run; the history is kept beside the broker's files."""
     durability = "fsync" if seed % 3 == 0 else "os"
     server = PybrokerProcess(directory / "broker", {**PROPERTIES, "pybroker.durability": durability})
     try:
-        outcome = run(server, seed, seconds, transactional=transactional)
+        outcome = run(
+            server.bootstrap,
+            lambda workers, of: BrokerNemesis(server, workers, of),
+            seed,
+            seconds,
+            transactional=transactional,
+            libraries=libraries,
+            directory=directory,
+        )
     finally:
         server.stop()
+    return judge(directory, seed, outcome, transactional=transactional)
+
+
+def judge(directory: Path, seed: int, outcome: Outcome, *, transactional: bool) -> dict[str, list[str]]:
+    """The anomalies of a history, which is kept in the directory."""
     with (directory / "history.jsonl").open("w") as file:
         for operation in outcome.history:
             file.write(json.dumps(operation.to_json()) + "\n")
@@ -48,9 +69,18 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--plain", action="store_true", help="sends and polls without transactions")
+    parser.add_argument(
+        "--libraries", default=",".join(["confluent"] * 4), help="a worker each: java, go too"
+    )
     options = parser.parse_args()
     directory = Path(tempfile.mkdtemp(prefix=f"checker-{options.seed}-"))
-    found = check(directory, options.seed, options.minutes * 60, transactional=not options.plain)
+    found = check(
+        directory,
+        options.seed,
+        options.minutes * 60,
+        transactional=not options.plain,
+        libraries=options.libraries.split(","),
+    )
     for name, what in found.items():
         print(f"{name}: {len(what)}")
         for line in what[:10]:

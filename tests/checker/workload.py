@@ -1,4 +1,4 @@
-"""The workload: workers with confluent-kafka clients, a broker that is killed and paused, a final reading.
+"""The workload: workers with clients of several libraries, a broker that is killed and paused, a final reading.
 
 In: a seed and seconds. Out: the history. Each worker has one producer and one consumer and does one operation
 after the other: assign, subscribe, or (by the mode) sends and polls, alone or in transactions. What comes to
@@ -14,6 +14,8 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from confluent_kafka import (
@@ -27,6 +29,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.checker.history import FAIL, INFO, OK, Operation, Poll, Send, key_of, partition_of
+from tests.checker.programs import Program
 from tests.processes import PybrokerProcess
 
 KEYS = 6
@@ -55,8 +58,21 @@ class Values:
 
 
 class Worker(threading.Thread):
-    def __init__(self, number: int, seed: int, bootstrap: str, values: Values, transactional: bool) -> None:
+    def __init__(
+        self,
+        number: int,
+        seed: int,
+        bootstrap: str,
+        values: Values,
+        transactional: bool,
+        library: str = "confluent",
+        directory: Path = Path(),
+    ) -> None:
+        """`library` as in `programs.LIBRARIES`; a program's log is in `directory`."""
         super().__init__(name=f"worker-{number}", daemon=True)
+        self.library = library
+        self.directory = directory
+        self.program: Program | None = None
         self.number = number
         self.seed = seed
         self.random = random.Random(f"{seed}-{number}")
@@ -79,7 +95,15 @@ class Worker(threading.Thread):
 
     def successor(self) -> Worker:
         """Another one with the same transactional id, which fences this one."""
-        return Worker(self.number, self.seed + 1000, self.bootstrap, self.values, self.transactional)
+        return Worker(
+            self.number,
+            self.seed + 1000,
+            self.bootstrap,
+            self.values,
+            self.transactional,
+            self.library,
+            self.directory,
+        )
 
     # ---- clients -------------------------------------------------------------------------------------
 
@@ -98,7 +122,8 @@ class Worker(threading.Thread):
         if self.transactional:
             config |= {"transactional.id": f"worker-{self.number}", "transaction.timeout.ms": 6000}
         while not self.stopping.is_set():
-            self.producer = Producer(config)
+            self.enter("")
+            self.producer = Producer(config) if self.library == "confluent" else self.make_program()
             if not self.transactional:
                 return
             try:
@@ -107,7 +132,18 @@ class Worker(threading.Thread):
             except KafkaException:
                 time.sleep(0.2)
 
+    def make_program(self) -> Program:
+        if self.program is not None:
+            self.program.kill()
+        transactional_id = f"worker-{self.number}" if self.transactional else ""
+        self.program = Program(self.library, self.directory, self.bootstrap, transactional_id)
+        return self.program
+
     def make_consumer(self) -> None:
+        self.assigned, self.subscribed = (), False
+        if self.program is not None:
+            self.consumer = self.program
+            return
         self.consumer = Consumer(
             {
                 "bootstrap.servers": self.bootstrap,
@@ -123,7 +159,6 @@ class Worker(threading.Thread):
                 "log_level": 0,
             }
         )
-        self.assigned, self.subscribed = (), False
 
     def drop_clients(self) -> None:
         """A crash of the client: nothing is flushed, committed or aborted."""
@@ -145,7 +180,8 @@ class Worker(threading.Thread):
                     self.drop_clients()
                     self.make_producer()
                     self.make_consumer()
-                    self.record(self.choose_keys("assign"))
+                    # franz-go's transactions are those of a member of a group.
+                    self.record(self.choose_keys("subscribe" if self.library == "go" else "assign"))
                 self.record(self.next_operation())
         except SystemExit:
             pass
@@ -178,7 +214,7 @@ class Worker(threading.Thread):
     def next_operation(self) -> Operation:
         choice = self.random.random()
         if choice < 1 / 64:
-            return self.choose_keys("assign")
+            return self.choose_keys("subscribe" if self.library == "go" else "assign")
         if choice < 2 / 64:
             return self.choose_keys("subscribe")
         if self.transactional:
@@ -327,6 +363,8 @@ class Worker(threading.Thread):
         if self.history and not self.history[-1].end:
             self.history[-1].outcome = INFO if self.stage == "commit" else FAIL
             self.history[-1].error = "stalled"
+        if self.program is not None:
+            self.program.kill()
 
     def commit(self) -> None:
         """A commit that timed out may be asked for again; then it is one and the same."""
@@ -358,15 +396,22 @@ class Worker(threading.Thread):
 
 
 class Nemesis:
-    """Kills and pauses the broker and crashes clients, by the seed. Runs in the main thread: a child process
-    dies with the thread that started it."""
+    """Strikes at the brokers and crashes clients, by the seed. Runs in the main thread: a child process dies with
+    the thread that started it."""
 
-    def __init__(self, server: PybrokerProcess, workers: list[Worker], seed: int) -> None:
-        self.server = server
+    def __init__(self, workers: list[Worker], seed: int) -> None:
         self.workers = workers
         self.random = random.Random(f"{seed}-nemesis")
         self.retired: list[Worker] = []
-        self.done: dict[str, int] = {"kill": 0, "pause": 0, "client": 0}
+        self.done: dict[str, int] = {"client": 0}
+
+    def strike(self) -> str:
+        """One fault at the brokers, and what it was."""
+        raise NotImplementedError
+
+    def crash_a_client(self) -> str:
+        self.random.choice(self.workers).crash.set()
+        return "client"
 
     def run(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds
@@ -377,18 +422,8 @@ class Nemesis:
                 time.sleep(max(deadline - time.monotonic(), 0))
                 return
             time.sleep(pause)
-            what = self.random.choice(("kill", "kill", "pause", "client"))
-            self.done[what] += 1
-            if what == "kill":
-                self.server.kill()
-                time.sleep(self.random.uniform(0.0, 1.0))
-                self.server.start()
-            elif what == "pause":
-                os.kill(self.server.pid, signal.SIGSTOP)
-                time.sleep(self.random.uniform(0.5, 6.0))
-                os.kill(self.server.pid, signal.SIGCONT)
-            else:
-                self.random.choice(self.workers).crash.set()
+            what = self.strike() if self.random.random() < 0.75 else self.crash_a_client()
+            self.done[what] = self.done.get(what, 0) + 1
 
     def replace_stalled(self) -> None:
         for index, worker in enumerate(self.workers):
@@ -399,6 +434,25 @@ class Nemesis:
                 self.workers[index] = fresh
                 self.retired.append(worker)
                 fresh.start()
+
+
+class BrokerNemesis(Nemesis):
+    """Kills and pauses one broker."""
+
+    def __init__(self, server: PybrokerProcess, workers: list[Worker], seed: int) -> None:
+        super().__init__(workers, seed)
+        self.server = server
+
+    def strike(self) -> str:
+        if self.random.random() < 2 / 3:
+            self.server.kill()
+            time.sleep(self.random.uniform(0.0, 1.0))
+            self.server.start()
+            return "kill"
+        os.kill(self.server.pid, signal.SIGSTOP)
+        time.sleep(self.random.uniform(0.5, 6.0))
+        os.kill(self.server.pid, signal.SIGCONT)
+        return "pause"
 
 
 def read_everything(bootstrap: str, history: list[Operation], limit_s: float) -> tuple[list[Operation], bool]:
@@ -456,16 +510,28 @@ class Outcome:
 
 
 def run(
-    server: PybrokerProcess, seed: int, seconds: float, *, transactional: bool, workers: int = 4
+    bootstrap: str,
+    make_nemesis: Callable[[list[Worker], int], Nemesis],
+    seed: int,
+    seconds: float,
+    *,
+    transactional: bool,
+    libraries: Sequence[str] = ("confluent",) * 4,
+    replication: int = 1,
+    directory: Path = Path(),
 ) -> Outcome:
-    """Run the workload against a broker that this may kill; the history of all workers."""
-    admin = AdminClient({"bootstrap.servers": server.bootstrap})
-    topics = [NewTopic(f"t{number}", 2, 1) for number in range((KEYS + 1) // 2)]
+    """Run the workload, a worker for each of `libraries`, against brokers that the nemesis strikes at; the history
+    of all workers."""
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    topics = [NewTopic(f"t{number}", 2, replication) for number in range((KEYS + 1) // 2)]
     for future in admin.create_topics(topics).values():
         future.result(30)
     values = Values()
-    crew = [Worker(number, seed, server.bootstrap, values, transactional) for number in range(workers)]
-    nemesis = Nemesis(server, crew, seed)
+    crew = [
+        Worker(number, seed, bootstrap, values, transactional, library, directory)
+        for number, library in enumerate(libraries)
+    ]
+    nemesis = make_nemesis(crew, seed)
     for worker in crew:
         worker.start()
     try:
@@ -483,5 +549,5 @@ def run(
     # The transactions of clients that were given up time out: then everything can be read.
     time.sleep(10 if nemesis.done.get("stalled") else 0)
     history = [operation for worker in (*nemesis.retired, *crew) for operation in worker.history]
-    final, complete = read_everything(server.bootstrap, history, 100)
+    final, complete = read_everything(bootstrap, history, 100)
     return Outcome(history + final, complete, nemesis.done)

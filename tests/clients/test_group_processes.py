@@ -190,6 +190,30 @@ def member_command(language: str, directory: Path) -> tuple[list[str], dict[str,
     return ["node", str(HERE / "node" / "group_member.js")], {"NODE_PATH": modules}
 
 
+def settled(groups: list[str], members: list[Process], what: str) -> None:
+    """Waits until these members, and nobody else, share the partitions of each group."""
+
+    def check() -> bool:
+        return all(
+            sorted(p for member in members for p in member.owned.get(group, ())) == list(range(PARTITIONS))
+            and all(member.owned.get(group) for member in members)
+            for group in groups
+        )
+
+    try:
+        wait_until(check, what, WAIT_S)
+    except AssertionError:
+        shares = {group: [sorted(m.owned.get(group, ())) for m in members] for group in groups}
+        raise AssertionError(f"{what}: {shares}\n{members[0].log.read_text()[-3000:]}") from None
+
+
+def missing(groups: list[str], everybody: list[Process], written: int) -> dict[str, int]:
+    """How many of the first `written` records nobody of a group has seen."""
+    wanted = set(range(written))
+    seen = {group: {v for p in everybody for v in p.seen.get(group, set()).copy()} for group in groups}
+    return {group: len(wanted - values) for group, values in seen.items() if wanted - values}
+
+
 @pytest.mark.parametrize(
     "language",
     [
@@ -211,43 +235,20 @@ def test_members_are_killed_and_paused(server: Server, tmp_path: Path, language:
         everybody.append(Process([*command, *arguments], tmp_path, environment))
         return everybody[-1]
 
-    def settled(members: list[Process], what: str) -> None:
-        def check() -> bool:
-            return all(
-                sorted(p for member in members for p in member.owned.get(group, ()))
-                == list(range(PARTITIONS))
-                and all(member.owned.get(group) for member in members)
-                for group in groups
-            )
-
-        def state() -> str:
-            shares = {group: [sorted(m.owned.get(group, ())) for m in members] for group in groups}
-            return f"{what}: {shares}\n{members[0].log.read_text()[-3000:]}"
-
-        try:
-            wait_until(check, what, WAIT_S)
-        except AssertionError:
-            raise AssertionError(state()) from None
-
     load = Load(server.bootstrap, groups)
     try:
         one, two = start(0), start(1)
-        settled([one, two], "two members")
+        settled(groups, [one, two], "two members")
         three = start(2)
-        settled([one, two, three], "three members")
+        settled(groups, [one, two, three], "three members")
         one.kill()
         two.pause()
-        settled([three], "one member after a kill and a pause")
+        settled(groups, [three], "one member after a kill and a pause")
         two.resume()
         one = start(0)
-        settled([one, two, three], "three members again")
+        settled(groups, [one, two, three], "three members again")
         written = load.stop()
-
-        def missing() -> dict[str, int]:
-            seen = {group: {v for p in everybody for v in p.seen.get(group, ())} for group in groups}
-            return {group: written - len(values) for group, values in seen.items() if len(values) != written}
-
-        wait_until(lambda: not missing(), "every record to be seen", WAIT_S)
+        wait_until(lambda: not missing(groups, everybody, written), "every record to be seen", WAIT_S)
         for member in (one, two, three):
             member.close()
         assert [line for group in groups for line in overlaps(everybody, group)] == []

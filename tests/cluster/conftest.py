@@ -12,7 +12,14 @@ import pytest
 from tests.cluster.harness import Cluster
 
 # They take minutes: `make cluster`.
-LONG = ["test_nemeses.py", "test_layouts.py", "test_java_tools.py"]
+LONG = [
+    "test_nemeses.py",
+    "test_layouts.py",
+    "test_java_tools.py",
+    "test_checker.py",
+    "test_librdkafka.py",
+    "test_groups.py",
+]
 collect_ignore = [] if os.environ.get("PYBROKER_NEMESES", "") not in ("", "0") else LONG
 
 

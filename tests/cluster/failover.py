@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.cluster import workload
 from tests.cluster.harness import QUICK, Cluster
-from tests.cluster.test_nemeses import in_sync
+from tests.cluster.test_nemeses import TOPIC, in_sync
 
 DEFAULTS = {
     "broker.session.timeout.ms": "9000",
@@ -22,7 +22,6 @@ DEFAULTS = {
     "controller.quorum.election.timeout.ms": "1000",
     "controller.quorum.fetch.timeout.ms": "2000",
 }
-TOPIC = "t"
 
 
 def controller(cluster: Cluster) -> float:

@@ -87,7 +87,10 @@ class Node(Server):
             "listeners": ",".join(listeners),
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self.data_dir),
-            **self.cluster.properties,
+            **{
+                name: value.replace("{node}", str(self.node_id))
+                for name, value in self.cluster.properties.items()
+            },
         }
 
     def format(self, voters: Iterable[Voter] = ()) -> None:
@@ -159,7 +162,8 @@ class Cluster:
         network: bool = False,
         static_voters: bool = False,
     ) -> None:
-        """With `static_voters` the quorum is that of `controller.quorum.voters` (kraft.version 0)."""
+        """With `static_voters` the quorum is that of `controller.quorum.voters` (kraft.version 0). `{node}` in the
+        value of a property is the node's id."""
         self.directory = directory
         all_roles = list(roles)
         if network:

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 
 from tests.cluster import workload
 from tests.cluster.harness import Cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-TOPIC = "t"
+TOPIC = "t0"
 PARTITIONS = 3
 CUT_S = 8.0
 
@@ -129,14 +131,18 @@ def an_empty_disk(cluster: Cluster) -> None:
 
 
 def in_sync(cluster: Cluster) -> None:
-    every = sorted(cluster.nodes)
+    """Every partition of every topic, also of the internal ones, with all its replicas."""
 
     def done() -> bool:
         try:
-            found = workload.assignments(cluster.bootstrap, TOPIC)
-        except Exception:
+            topics = AdminClient({"bootstrap.servers": cluster.bootstrap}).list_topics(timeout=10).topics
+        except KafkaException:
             return False
-        return all(isr == every for _, _, isr in found.values())
+        return TOPIC in topics and all(
+            len(partition.isrs) == len(cluster.nodes)
+            for topic in topics.values()
+            for partition in topic.partitions.values()
+        )
 
     cluster.wait(done, "everybody in sync", 90.0)
 
