@@ -429,13 +429,14 @@ class World:
             # From the other nodes; its clients reach it. The swizzle: one after the other, and back in another order.
             links = [(other.host, node.host) for other in self.nodes if other is not node]
             links += [(destination, source) for source, destination in links]
-            step = 0 if kind == "isolate" else 150
+            step = 0.0 if kind == "isolate" else 600.0 / len(links)
             for index, (source, destination) in enumerate(links):
-                scheduler.after(index * step, lambda a=source, b=destination: self.network.cut(a, b))  # type: ignore[misc]
+                scheduler.after(index * step, lambda a=source, b=destination: self._cut(a, b))  # type: ignore[misc]
+            last_ms = len(links) * step
             rng.shuffle(links)
             for index, (source, destination) in enumerate(links):
                 scheduler.after(
-                    2 * length + index * step,
+                    last_ms + 2 * length + index * step,
                     lambda a=source, b=destination: self.network.mend(a, b),  # type: ignore[misc]
                 )
         elif kind in ("cut", "cut_one_way"):
@@ -475,6 +476,11 @@ class World:
             node.clock.skew_ms += rng.choice((-60_000, -500, 500, 5_000, 60_000))
         else:
             raise AssertionError(f"no such fault: {kind}")
+
+    def _cut(self, source: str, destination: str) -> None:
+        """A planned cut, unless all has been healed meanwhile."""
+        if self.loading:
+            self.network.cut(source, destination)
 
     def _active_controller(self) -> int | None:
         """The node whose controller is active."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 
 from tests.sim.cluster import SIZES
 from tests.sim.cluster_clients import Violation
+from tests.sim.cluster_found import FOUND
 from tests.sim.cluster_net import DATA, Caller, End, Network, Pipe, Weather
 from tests.sim.cluster_time import Scheduler, Task, sleep
 from tests.sim.cluster_world import Failure, World, faults_of, options_of, shrunk
@@ -46,6 +48,15 @@ if "PYBROKER_SIM_ZOO" in os.environ:
 @pytest.mark.parametrize("name", BUGS)
 def test_a_bug_is_found(name):
     assert seeds_to_catch(name) is not None
+
+
+@pytest.mark.parametrize("found", FOUND, ids=lambda found: found.bug.__name__)
+def test_what_was_found_stays_fixed(found):
+    World(found.options, found.faults).run()
+    with pytest.MonkeyPatch.context() as patch:
+        found.bug(patch)
+        with pytest.raises(Failure, match=re.escape(found.words)):
+            World(found.options, found.faults).run()
 
 
 def test_a_failure_is_shrunk():
