@@ -474,6 +474,7 @@ class LogManager:
             clean=directory.clean,
             recovery_point=directory.recovery_points.get(key, 0),
             log_start=directory.start_offsets.get(key, 0),
+            cleaned=key in directory.clean_offsets,
         )
         watermark = directory.watermarks.get(key, log.log_start_offset)
         log.high_watermark = min(max(watermark, log.log_start_offset), log.log_end_offset)

@@ -2,7 +2,7 @@
 
 In: a directory, whether the stop was clean, the checkpointed recovery point and log start. Out: a
 PartitionLog. What must hold: after an unclean stop every batch at or above the recovery point's segment is
-checked, the log ends before the first invalid one, and everything derived is rebuilt; half-finished renames
+checked, the log ends before the first invalid one and before the first hole that no compaction made, and everything derived is rebuilt; half-finished renames
 of the cleaner are completed or undone.
 
 An invalid batch: too short, cut, checksum wrong, zero bytes, magic not 2, offsets not increasing, leader
@@ -55,11 +55,21 @@ def load_log(
     clean: bool,
     recovery_point: int = 0,
     log_start: int = 0,
+    cleaned: bool = False,
 ) -> PartitionLog:
-    """Open the log in `directory`. StorageError when the disk refuses."""
+    """Open the log in `directory`; `cleaned`: compaction has been here. StorageError when the disk refuses."""
     try:
         return _load(
-            environment, directory, topic, partition, topic_id, config, clean, recovery_point, log_start
+            environment,
+            directory,
+            topic,
+            partition,
+            topic_id,
+            config,
+            clean,
+            recovery_point,
+            log_start,
+            cleaned or config.compacts,
         )
     except OSError as error:
         raise StorageError(f"{directory}: cannot be loaded: {error}", error.errno) from error
@@ -75,6 +85,7 @@ def _load(
     clean: bool,
     recovery_point: int,
     log_start: int,
+    cleaned: bool,
 ) -> PartitionLog:
     files = environment.files
     names, removed_end = _finish_renames(environment, directory, files.list_dir(directory))
@@ -115,7 +126,7 @@ def _load(
     else:
         # Where it was closed cleanly and is not sound, nothing of it is known to be.
         recovery_point = 0 if clean else recovery_point
-        _recover(log, segments, recovery_point, snapshots)
+        _recover(log, segments, recovery_point, snapshots, cleaned)
         # A process that was killed right after it had made the log never synced them.
         log.distrust_names()
         log.recovery_point = min(max(recovery_point, 0), log.log_end_offset)
@@ -262,7 +273,9 @@ def _end_of_file(environment: LogEnvironment, path: str, base: int) -> int:
     return end
 
 
-def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, snapshots: list[int]) -> None:
+def _recover(
+    log: PartitionLog, segments: list[Segment], recovery_point: int, snapshots: list[int], cleaned: bool
+) -> None:
     """Check everything from the recovery point's segment up; see the module."""
     environment = log.environment
     first = len(segments) - 1
@@ -296,6 +309,14 @@ def _recover(log: PartitionLog, segments: list[Segment], recovery_point: int, sn
             environment.report(f"{segment.path('.log')} overlaps what comes before; removed")
             _remove_segments(log, segments, index, index + 1)
             continue
+        if segment.base_offset > expected and ends and not cleaned:
+            # A segment begins where the one before it ended, unless compaction took the end of that.
+            environment.report(
+                f"{segment.path('.log')}: the records from offset {expected} on are lost; cut there, with "
+                f"{len(segments) - index} later segments"
+            )
+            _remove_segments(log, segments, index, len(segments))
+            break
         valid, end_offset = recover_segment(log, segment)
         expected = max(end_offset, segment.base_offset)
         ends.append(expected)

@@ -119,6 +119,21 @@ def test_mid_log_corruption_costs_everything_after_it():
     assert not [name for name in names if name.endswith(".log") and int(name[:20]) > victim.base_offset]
 
 
+@pytest.mark.parametrize("cleaned", [False, True])
+def test_a_hole_between_segments_ends_the_log_unless_compaction_made_it(cleaned):
+    """A power loss takes the end of a rolled segment and leaves the next one: what follows would hide it from
+    the epochs that replicas compare."""
+    log = filled()
+    victim = log.segments[1]
+    last = [header for _, header in victim.scan(0)][-1]
+    file = log.environment.files.open(victim.path(".log"))
+    file.truncate(victim.size - last.size)
+    again = reopen(log, cleaned=cleaned)
+    assert again.log_end_offset == (40 if cleaned else last.base_offset)
+    assert append(again, make_batch(1), leader_epoch=9) == again.log_end_offset - 1
+    assert reopen(again, cleaned=cleaned).log_end_offset == again.log_end_offset
+
+
 def test_below_the_recovery_point_nothing_is_checked():
     log = filled()
     log.flush()
