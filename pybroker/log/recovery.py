@@ -2,8 +2,8 @@
 
 In: a directory, whether the stop was clean, the checkpointed recovery point and log start. Out: a
 PartitionLog. What must hold: after an unclean stop every batch at or above the recovery point's segment is
-checked, the log ends before the first invalid one and before the first hole that no compaction made, and everything derived is rebuilt; half-finished renames
-of the cleaner are completed or undone.
+checked, the log ends before the first invalid one and before the first hole that no compaction made, and
+everything derived is rebuilt; half-finished renames of the cleaner are completed or undone.
 
 An invalid batch: too short, cut, checksum wrong, zero bytes, magic not 2, offsets not increasing, leader
 epoch going back.
@@ -57,7 +57,7 @@ def load_log(
     log_start: int = 0,
     cleaned: bool = False,
 ) -> PartitionLog:
-    """Open the log in `directory`; `cleaned`: compaction has been here. StorageError when the disk refuses."""
+    """Open the log in `directory`; `cleaned`: compaction was here. StorageError when the disk refuses."""
     try:
         return _load(
             environment,
