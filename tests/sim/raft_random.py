@@ -34,6 +34,10 @@ class Swarm(NamedTuple):
     time_max_ms: int
     leader: float
     """How often trouble is meant for a leader."""
+    install: int | None = None
+    """How soon a fetched snapshot is durable; None: as other work of the disk."""
+    meddling: int = 1
+    """How much more likely trouble is while something delicate is under way."""
 
 
 class Outcome(NamedTuple):
@@ -62,6 +66,55 @@ def swarm(seed: int, base: Options) -> tuple[Swarm, random.Random]:
     def weight(most: int, chance: float) -> int:
         return rng.randint(1, most) if rng.random() < chance else 0
 
+    kind = random.Random(f"raft kind {seed}").choice(("mixed", "mixed", "mixed", "reshape", "rebase"))
+    if kind == "reshape":
+        # Small quorums whose voters change all the time, the leader among them, while leaders come and go.
+        return Swarm(
+            options._replace(
+                voters=rng.choice((1, 2, 3, 4, 4)), observers=rng.choice((1, 2)), kraft_version=1
+            ),
+            steps=rng.choice((600, 1200)),
+            deliver=rng.choice((200, 400)),
+            drop=0,
+            duplicate=rng.choice((0, 10)),
+            fail=rng.choice((0, 10)),
+            storage=rng.choice((100, 300)),
+            time=rng.choice((30, 60)),
+            kill=rng.choice((0, 1, 2)),
+            power=rng.choice((0, 1)),
+            propose=10,
+            cut=rng.choice((2, 6)),
+            snapshot=rng.choice((0, 5)),
+            voters=rng.choice((10, 30)),
+            resign=rng.choice((0, 2)),
+            time_max_ms=rng.choice((50, 150, 300)),
+            leader=0.9,
+            meddling=rng.choice((1, 4, 12)),
+        ), rng
+    if kind == "rebase":
+        # Long logs that nobody else has, and snapshots of what took their place: whoever comes back, again and
+        # again under another leader, has to start from one.
+        return Swarm(
+            options._replace(voters=rng.choice((3, 3, 4, 5)), observers=rng.choice((0, 1)), read_batches=50),
+            steps=rng.choice((600, 1200)),
+            deliver=rng.choice((200, 400)),
+            drop=0,
+            duplicate=0,
+            fail=rng.choice((0, 10)),
+            storage=rng.choice((100, 300)),
+            time=rng.choice((30, 60)),
+            kill=rng.choice((0, 2)),
+            power=rng.choice((0, 1)),
+            propose=rng.choice((30, 60)),
+            cut=rng.choice((3, 8)),
+            snapshot=rng.choice((20, 60)),
+            voters=0,
+            resign=rng.choice((0, 2)),
+            time_max_ms=rng.choice((50, 150, 300)),
+            leader=0.9,
+            install=rng.choice((1, 10, 100)),
+            meddling=rng.choice((1, 4, 12)),
+        ), rng
     if rng.random() < 0.4:
         # A feud: leaders are cut off with records that nobody else has, and come back.
         return Swarm(
@@ -107,16 +160,26 @@ def swarm(seed: int, base: Options) -> tuple[Swarm, random.Random]:
 def choose(world: World, draw: Swarm, rng: random.Random) -> Action | None:
     """The next action."""
     kinds = ("deliver", "drop", "duplicate", "fail", "storage", "time", "kill", "power", "propose", "cut")
-    kinds += ("snapshot", "voters", "resign", "start")
+    kinds += ("snapshot", "voters", "resign", "start", "install")
     down = [m.node_id for m in world.members.values() if m.node is None]
     packets = list(world.packets)
     busy = [
         (work, m.node_id)
         for m in world.members.values()
-        for work, there in (("store", m.stores), ("flush", m.flushes), ("install", m.install))
+        for work, there in (("store", m.stores), ("flush", m.flushes))
         if there
     ]
+    installing = [m.node_id for m in world.members.values() if m.install is not None]
+    if draw.install is None:
+        busy += [("install", node_id) for node_id in installing]
+        installing = []
     leaders = [m.node_id for m in world.members.values() if m.node is not None and m.node.is_leader]
+    fresh = reshaping = False
+    if draw.meddling > 1:
+        leading = [world.members[node_id].node for node_id in leaders]
+        fresh = any(node.leader.high_watermark < 0 for node in leading if node and node.leader)
+        reshaping = any(node.history.voters_offset >= node.high_watermark for node in leading if node)
+    meddling = draw.meddling if reshaping or installing else 1
     weights = [
         draw.deliver if packets else 0,
         draw.drop if packets else 0,
@@ -127,11 +190,12 @@ def choose(world: World, draw: Swarm, rng: random.Random) -> Action | None:
         draw.kill,
         draw.power,
         draw.propose if leaders else 0,
-        draw.cut,
+        draw.cut * meddling,
         draw.snapshot,
-        draw.voters,
-        draw.resign,
+        draw.voters * (draw.meddling if fresh else 1),
+        draw.resign * meddling,
         20 if down else 0,
+        (draw.install or 0) if installing else 0,
     ]
     (kind,) = rng.choices(kinds, weights)
     node_id = rng.choice(list(world.members))
@@ -173,6 +237,8 @@ def choose(world: World, draw: Swarm, rng: random.Random) -> Action | None:
         if rng.random() < 0.5:
             return ("add", leader.node_id, node_id)
         return ("remove", leader.node_id, node_id) if len(leader.node.voters) > 1 else None
+    if kind == "install":
+        return ("install", rng.choice(installing))
     if kind == "resign":
         return ("resign", node_id)
     return ("start", rng.choice(down))

@@ -10,8 +10,10 @@ actions stays legal when some of them are left out, which is what shrinking does
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from pybroker.common.clock import ManualClock
@@ -114,6 +116,11 @@ class ModelLog:
 
     def note_committed(self, high_watermark: int) -> None: ...
 
+    @property
+    def possible(self) -> tuple[tuple[int, int, tuple[Batch, ...]], ...]:
+        """What may be found here after a crash: all that was written, or nothing but what was synced."""
+        return (self.content, self.durable)
+
     def crash(self, choice: int) -> None:
         """A power cut: the synced content, or that with some of what was written after it."""
         if choice == 0 or self.durable[0] != self.start_offset:
@@ -173,8 +180,17 @@ class Member:
         self.high_watermark = 0
         self.told_epoch = 0
         self.faults = 0
+        self.checked: tuple[Any, Any] = (None, None)
+        """The log and the snapshot for which the voters were last compared."""
         self.state_key: int | None = None
         """A cache of the exhaustive explorer."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch it is in, or comes back in."""
+        if self.node is not None:
+            return self.node.epoch
+        return decode_hard_state(self.hard_state).leader_epoch if self.hard_state is not None else 0
 
     @property
     def endpoints(self) -> tuple[tuple[str, str, int], ...]:
@@ -362,6 +378,8 @@ class World:
                 self._send_reply(member, Reply(token, answer))
             else:
                 member.node.request(token, packet.message)
+                if isinstance(packet.message, FetchRequest):
+                    self.check_beliefs(member)
         elif packet.life == member.life:
             member.node.response(packet.source, packet.correlation_id, packet.message)
         self.pump(member)
@@ -422,6 +440,11 @@ class World:
         member.snapshots.files[snapshot] = data
         self.installed += 1
         member.node.snapshot_installed(snapshot, content.control_records)
+        log = member.log
+        if log.start_offset < snapshot.end_offset and not holds(log.content, snapshot):
+            raise Violation(
+                "snapshots", f"the log of {node_id} goes on after another history than {snapshot}"
+            )
         self.pump(member)
 
     def _do_time(self, node_id: int, milliseconds: int) -> None:
@@ -615,11 +638,15 @@ class World:
         if isinstance(message, FetchRequest):
             partition = message.topics[0].partitions[0]
             self._check_told(member, partition.current_leader_epoch)
-            if self._end_of(member.log.durable) < partition.fetch_offset and not self._replaced(member):
+            told = [batch for batch in member.log.batches if batch.next == partition.fetch_offset]
+            missing = self._end_of(member.log.durable) < partition.fetch_offset or any(
+                batch not in member.log.durable[2] for batch in told
+            )
+            if missing and not self._replaced(member):
                 raise Violation(
                     "durable fetch offset",
                     f"member {member.node_id} fetches from {partition.fetch_offset}, "
-                    f"durable is {self._end_of(member.log.durable)}",
+                    f"durable is {self._end_of(member.log.durable)}, or others than it has told",
                 )
         elif isinstance(message, VoteRequest):
             partition = message.topics[0].partitions[0]
@@ -687,8 +714,83 @@ class World:
                 "high watermark", f"member {member.node_id}: {member.high_watermark} -> {high_watermark}"
             )
         if high_watermark > member.high_watermark:
+            committed = len(self.ledger)
             self._check_committed(member, high_watermark)
             member.high_watermark = high_watermark
+            if len(self.ledger) > committed:
+                self.check_electable()
+        now = (member.log.batches, member.snapshots.latest())
+        if member.checked[0] is not now[0] or member.checked[1] != now[1]:
+            member.checked = now
+            stated = self.stated_voters(member, member.log.content)
+            if node.voters != stated:
+                raise Violation(
+                    "voters", f"member {member.node_id} counts {node.voters.ids}, its log says {stated.ids}"
+                )
+
+    def stated_voters(self, member: Member, content: tuple[int, int, tuple[Batch, ...]]) -> VoterSet:
+        """Who votes, by the newest record in a log, or else in the snapshot before it."""
+        latest = member.snapshots.latest()
+        end = 0
+        if latest is not None:
+            end = latest.end_offset
+            if content[0] < end and not holds(content, latest):
+                content = (end, latest.epoch, ())
+        for batch in reversed(content[2]):
+            if batch.base >= end and (found := _voters_of(batch.data)) is not None:
+                return found
+        found = None if latest is None else _voters_of_snapshot(member.snapshots.files[latest])
+        return self.initial_voters if found is None else found
+
+    def check_beliefs(self, member: Member) -> None:
+        """What a leader counts for a voter is true: the voter has entered the epoch, and while it stays there it
+        has everything below the offset durably."""
+        node = member.node
+        if node is None or node.leader is None or not node.leader.active:
+            return
+        for replica in node.leader.voters_by_id.values():
+            voter = self.members[replica.key.node_id]
+            if voter is member or replica.end_offset < 0 or voter.epoch > node.epoch:
+                continue
+            if voter.epoch < node.epoch:
+                raise Violation(
+                    "fencing",
+                    f"leader {member.node_id} of epoch {node.epoch} counts {voter.node_id}, which is in {voter.epoch}",
+                )
+            last = next((b for b in reversed(member.log.batches) if b.next <= replica.end_offset), None)
+            latest = voter.snapshots.latest()
+            covered = max(voter.log.start_offset, latest.end_offset if latest is not None else 0)
+            if last is not None and last.next > covered and last not in voter.log.durable[2]:
+                raise Violation(
+                    "beliefs",
+                    f"leader {member.node_id} counts {replica.end_offset} for {voter.node_id}, "
+                    f"which has not the batch at {last.base} of epoch {last.epoch}",
+                )
+
+    def check_electable(self) -> None:
+        """Whoever could win an election now, whatever the next crashes take, has everything that is committed."""
+        newest = self.ledger[max(self.ledger)]
+        ends = {}
+        for member in self.members.values():
+            latest = member.snapshots.latest()
+            least = (latest.epoch, latest.end_offset) if latest is not None else (0, 0)
+            ends[member.node_id] = [max(least, _log_end(content)) for content in member.log.possible]
+        for member in self.members.values():
+            for content, end in zip(member.log.possible, ends[member.node_id], strict=True):
+                if content[0] >= newest.next or newest in content[2] or self._covers(member, newest):
+                    continue
+                voters = self.stated_voters(member, content)
+                granting = sum(id_ == member.node_id or min(ends[id_]) <= end for id_ in voters.ids)
+                if voters.has(member.key) and granting >= voters.majority:
+                    raise Violation(
+                        "electable",
+                        f"{member.node_id} can be elected by {granting} of {voters.ids} without the batch at "
+                        f"{newest.base} of epoch {newest.epoch}, which is committed",
+                    )
+
+    def _covers(self, member: Member, batch: Batch) -> bool:
+        latest = member.snapshots.latest()
+        return latest is not None and latest.end_offset >= batch.next
 
     def _check_complete(self, member: Member) -> None:
         """Leader completeness: a leader has everything that was committed in the epochs before its own."""
@@ -805,6 +907,10 @@ class World:
                 break
         else:
             raise Violation("liveness", f"no common log after {rounds} rounds: {self.describe()}")
+        for member in self.members.values():
+            for batch in member.log.batches:
+                if self.ledger.get(batch.base, batch) != batch:
+                    raise Violation("logs", f"member {member.node_id} has another batch at {batch.base}")
         for base, value in self.acknowledged.items():
             batch = self.ledger.get(base)
             if batch is None or value not in {record.value for record in iter_records(batch.data)}:
@@ -830,6 +936,36 @@ class World:
             f"end {m.log.end_offset} hw {m.node.high_watermark} voters {m.node.voters.ids}"
             for m in self.members.values()
         )
+
+
+def holds(content: tuple[int, int, tuple[Batch, ...]], snapshot: SnapshotId) -> bool:
+    """Whether a log has what the snapshot ends with."""
+    return any(batch.next == snapshot.end_offset and batch.epoch == snapshot.epoch for batch in content[2])
+
+
+def _log_end(content: tuple[int, int, tuple[Batch, ...]]) -> tuple[int, int]:
+    """(epoch of the last batch, end offset)."""
+    return (content[2][-1].epoch, content[2][-1].next) if content[2] else (content[1], content[0])
+
+
+@functools.lru_cache(maxsize=10_000)
+def _voters_of(data: bytes) -> VoterSet | None:
+    """The set that a batch states."""
+    if not read_header(data).is_control:
+        return None
+    return _newest_set(read_control_batch(data))
+
+
+@functools.lru_cache(maxsize=1_000)
+def _voters_of_snapshot(data: bytes) -> VoterSet | None:
+    return _newest_set(decode_snapshot(data).control_records)
+
+
+def _newest_set(records: Iterable[ControlRecord]) -> VoterSet | None:
+    history = VoterHistory(VoterSet())
+    for record in records:
+        history.add(0, record)
+    return history.voters if history.voters_offset >= 0 else None
 
 
 def control_records(log: ModelLog) -> list[ControlRecord]:

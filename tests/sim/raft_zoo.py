@@ -1,7 +1,8 @@
 """The zoo: mistakes that Raft and KRaft implementations have made, each put into the core by a patch.
 
-In: nothing. Out: `ZOO`, a mutation and the number of seeds within which the random explorer must catch it. What
-must hold: a mutation is the mistake and nothing else; without any, no seed fails.
+In: nothing. Out: `ZOO`, a mutation and the number of seeds within which the random explorer must catch it (some
+three times as many as it takes now; docs/testing.md has those); `HARMLESS`, which cannot do any harm here. What must
+hold: a mutation is the mistake and nothing else; without any, no seed fails.
 """
 
 from __future__ import annotations
@@ -19,8 +20,6 @@ from pybroker.raft.role import Role
 from pybroker.raft.voters import VoterHistory
 
 Patch = tuple[Any, str, Any]
-OPEN = 20_000
-"""Needs a rare schedule: how many seeds find it is not known yet (docs/testing.md)."""
 
 
 class Mutation(NamedTuple):
@@ -300,7 +299,7 @@ ZOO: tuple[Mutation, ...] = (
     Mutation("pre-votes elect", "KIP-996", 20, _pre_votes_elect),
     Mutation("former leader leads on", "KIP-595, Resigned", 40, _former_leader_leads_on),
     Mutation("former leader votes in its epoch", "KIP-595, Resigned", 20, _former_leader_votes),
-    Mutation("old epoch committed by count", "Raft figure 8", 2_000, _old_epoch_by_count),
+    Mutation("old epoch committed by count", "Raft figure 8", 100, _old_epoch_by_count),
     Mutation("leader counts what is not synced", "flush first", 50, _leader_counts_unsynced),
     Mutation(
         "follower fetches past what is synced",
@@ -308,11 +307,10 @@ ZOO: tuple[Mutation, ...] = (
         10,
         _follower_fetches_unsynced,
     ),
-    Mutation("sync from before a cut counts", "sync and truncation race", OPEN, _stale_sync_counts),
     Mutation("cut at the high watermark", "KIP-101", 60, _cut_at_high_watermark),
     Mutation("cut without own epochs", "KIP-279", 60, _cut_without_epochs),
     Mutation("divergence not told", "KIP-595, DivergingEpoch", 20, _no_divergence),
-    Mutation("epoch of a Fetch not checked", "KIP-320", OPEN, _no_fencing),
+    Mutation("epoch of a Fetch not checked", "KIP-320", 40, _no_fencing),
     Mutation("answers of earlier epochs count", "KAFKA-17754 in kind", 10, _stale_answers_count),
     Mutation("high watermark above the log", "KIP-595", 10, _high_watermark_above_the_log),
     Mutation("half is a majority", "off by one", 10, _half_is_a_majority),
@@ -320,27 +318,32 @@ ZOO: tuple[Mutation, ...] = (
     Mutation(
         "change before a record of the own epoch",
         "Raft single-server change, 2015",
-        OPEN,
+        3_000,
         _change_before_own_epoch,
     ),
-    Mutation("two changes at once", "KIP-853", OPEN, _changes_overlap),
-    Mutation("voters survive a cut", "KIP-853", OPEN, _voters_survive_truncation),
-    Mutation("snapshot without its voters", "KIP-853", OPEN, _snapshot_without_voters),
-    Mutation(
-        "snapshot beside a longer, other log", "KAFKA-12158 in kind", OPEN, _snapshot_beside_a_longer_log
-    ),
-    Mutation("epoch below the log ignored", "KIP-630", OPEN, _snapshot_epoch_ignored),
-    Mutation("epoch below the log unknown", "found here, seed 288", OPEN, _epoch_below_the_log_unknown),
+    Mutation("two changes at once", "KIP-853", 40, _changes_overlap),
+    Mutation("voters survive a cut", "KIP-853", 40, _voters_survive_truncation),
+    Mutation("snapshot without its voters", "KIP-853", 150, _snapshot_without_voters),
+    Mutation("snapshot beside a longer, other log", "KAFKA-12158 in kind", 30, _snapshot_beside_a_longer_log),
+    Mutation("epoch below the log ignored", "KIP-630", 30, _snapshot_epoch_ignored),
+    Mutation("epoch below the log unknown", "found here, seed 288", 700, _epoch_below_the_log_unknown),
     Mutation(
         "who removed itself cannot stand",
         "found here, seed 137; Raft dissertation 4.2.2",
-        OPEN,
+        600,
         _removed_voters_stand_still,
     ),
     Mutation(
         "snapshot overwritten while it is installed",
         "found here",
-        OPEN,
+        2_000,
         _snapshot_overwritten_while_installed,
     ),
+)
+
+HARMLESS: tuple[Mutation, ...] = (
+    # A Fetch leaves only when the whole log is synced, and only its answer cuts the log: no sync is under way then.
+    # The one that an installed snapshot overtakes ends below it. None of 18,819 syncs of 300 seeds was of before a
+    # cut.
+    Mutation("sync from before a cut counts", "sync and truncation race", 300, _stale_sync_counts),
 )
