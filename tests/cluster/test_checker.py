@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.checker.__main__ import judge
+from tests.checker.history import OK
 from tests.checker.workload import PROPERTIES, Nemesis, Worker, run
 from tests.cluster import test_nemeses as nemeses
 from tests.cluster.harness import QUICK, Cluster
@@ -89,3 +90,9 @@ def test_no_anomaly(tmp_path: Path, fault: Callable[[Cluster], None], transactio
         )
         found = judge(tmp_path, SEED, outcome, transactional=transactional)
         assert found == {}, cluster.logs()
+        # A worker that never gets anything done finds nothing either.
+        done = [0] * len(LIBRARIES)
+        for operation in outcome.history:
+            if operation.outcome == OK and not operation.final:
+                done[operation.worker] += len(operation.sends)
+        assert min(done) >= 5, done

@@ -10,6 +10,7 @@ from pathlib import Path
 from pybroker.wire.api_keys import API_TABLE
 from tests.clients import test_upstream_suites as suites
 from tests.clients.test_groups import FRANZ_GO_TESTS
+from tests.cluster import test_librdkafka as cluster_suite
 from tests.conformance import scenes
 from tests.conformance.generator import VERSIONS
 from tests.conformance.known import KNOWN
@@ -86,6 +87,17 @@ def suite_lines() -> list[str]:
         parts.setdefault(number, []).append((subtest or "all of it").removeprefix("do_test_").strip(":"))
     lines += [f"| {number} | {', '.join(names)} |" for number, names in parts.items()]
     lines += [
+        "",
+        "On three nodes, with three replicas of everything, these run unchanged and pass (`make cluster`, "
+        "`tests/cluster/test_librdkafka.py`; quick mode):",
+        "",
+        f"{', '.join(cluster_suite.PROGRAMS.split())}; without automatic creation of topics "
+        f"{', '.join(cluster_suite.NO_AUTO_CREATE)}; the same parts of 0081. 0008 and 0101 (fetch from follower) need "
+        "three brokers, 0081 and 0098 take as many replicas as there are. Left out:",
+        "",
+        "| program | reason |",
+        "|---|---|",
+        *(f"| {name} | {reason} |" for name, reason in cluster_suite.LEFT_OUT.items()),
         "",
         "The end-to-end tests of node-rdkafka 3.6.1 run unchanged and pass, without these:",
         "",

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -73,7 +74,7 @@ func changed(_ context.Context, _ *kgo.Client, partitions map[string][]int32) {
 
 func subscribe(topics []string) error {
 	options := []kgo.Opt{
-		kgo.SeedBrokers(opened.Bootstrap),
+		kgo.SeedBrokers(strings.Split(opened.Bootstrap, ",")...),
 		kgo.ConsumerGroup("workers"), kgo.ConsumeTopics(topics...), kgo.DisableAutoCommit(),
 		kgo.Balancers(kgo.RangeBalancer()), kgo.SessionTimeout(3 * time.Second),
 		kgo.HeartbeatInterval(500 * time.Millisecond), kgo.RebalanceTimeout(5 * time.Second),
