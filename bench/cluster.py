@@ -1,11 +1,14 @@
 """Three nodes beside three nodes of Apache Kafka: throughput with three replicas, failover; and what more brokers
 on one machine, and many partitions on one node, cost.
 
-In: what `make bench` needs. Out: a table; with `--write` the part of bench/README.md between its two marks. What
-must hold: both clusters have the same properties, the same clients do the same to them, one cluster after the
-other; a failover is counted from the kill to the first acknowledgement that comes after it from the new leader.
+In: what `make bench` needs. Out: a table; with `--write` the parts of bench/README.md and docs/scale.md between
+their marks, and bench/cluster.json. What must hold: both clusters have the same properties, the same clients do the
+same to them, one cluster after the other; a failover is counted from the kill to the first acknowledgement that comes
+after it from the new leader; a part that fails or takes too long is named and does not end the others; all of it ends
+within `--minutes`.
 
-    python -m bench.cluster --write           # about ten minutes
+    python -m bench.cluster --write                              # 12 minutes at most
+    python -m bench.cluster --parts many --only kafka --write    # one part again: other rows stay as they were
 """
 
 from __future__ import annotations
@@ -13,14 +16,19 @@ from __future__ import annotations
 import argparse
 import base64
 import datetime
+import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -36,13 +44,17 @@ from tests.processes import (
     KafkaProcess,
     PybrokerProcess,
     Server,
+    die_with_parent,
     free_port,
     java_command,
     wait_until,
 )
 from tests.protocol.raw import call
+from tools import interop
 
 BEGIN, END = "<!-- cluster: written by python -m bench.cluster -->", "<!-- end of cluster -->"
+RESULTS = interop.REPOSITORY / "bench" / "cluster.json"
+SCALE = interop.REPOSITORY / "docs" / "scale.md"
 NODES = 3
 HEAP = "768m"
 # Shorter than the defaults (9 s and 2 s), so that a kill can be repeated; the same for both.
@@ -55,7 +67,8 @@ REPLICATED = {
     "min.insync.replicas": "2",
     "log.segment.delete.delay.ms": "100",
 }
-FAILOVER_S = 60.0
+SESSION_S = int(TIMEOUTS["broker.session.timeout.ms"]) / 1000
+FAILOVER_S = 30.0
 
 
 class Ports:
@@ -162,10 +175,16 @@ class Cluster:
         self.name = "pybroker" if kind is PybrokerNode else "kafka"
         ports = Ports(count)
         properties = {key.replace("_", "."): value for key, value in more.items()}
-        self.nodes = [kind(folder / str(index), ports, index, properties) for index in range(count)]
-        for node in self.nodes:
-            node.await_ready()
-        wait_until(lambda: in_sync(self.bootstrap) == count, "all brokers to be there", 60)
+        self.nodes: list[Node] = []
+        try:
+            for index in range(count):
+                self.nodes.append(kind(folder / str(index), ports, index, properties))
+            for node in self.nodes:
+                node.await_ready()
+            wait_until(lambda: in_sync(self.bootstrap) == count, "all brokers to be there", 60)
+        except BaseException:
+            self.close()
+            raise
         self.admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
 
     @property
@@ -175,6 +194,13 @@ class Cluster:
     def create(self, topic: str, partitions: int, replicas: int) -> None:
         self.admin.create_topics([NewTopic(topic, partitions, replicas)])[topic].result(30)
         wait_until(lambda: self.leaders(topic, partitions), f"leaders of {topic}", 30)
+
+    def create_led_by(self, topic: str, leader: int) -> None:
+        """One partition with a replica on every node."""
+        others = [number for number in range(1, len(self.nodes) + 1) if number != leader]
+        wanted = NewTopic(topic, 1, replica_assignment=[[leader, *others]])
+        self.admin.create_topics([wanted])[topic].result(30)
+        wait_until(lambda: self.leaders(topic, 1), f"the leader of {topic}", 30)
 
     def partitions(self, topic: str) -> dict[int, Any]:
         try:
@@ -270,131 +296,183 @@ class Stream:
     def close(self) -> None:
         self._ended.set()
         self._thread.join()
-        self._producer.flush(30)
+        self._producer.flush(10)
 
 
-def leader_loss(cluster: Cluster, kills: int) -> list[float]:
-    """Seconds without acknowledgements when the leader of a partition is killed."""
-    topic = "failover-leader"
-    cluster.create(topic, 1, NODES)
-    stream = Stream(cluster.bootstrap, topic)
-    outages = []
-    try:
-        for _ in range(kills):
-            cluster.await_in_sync(topic, NODES)
+def failover(cluster: Cluster, kills: int, until: float, *, controller: bool) -> list[dict[str, float]]:
+    """What the loss of a node costs, for each kill: `leader` is the time without acknowledgements of a partition that
+    it led. Without `controller` another node is the active controller; with it that is killed too, and
+    `create` is the time until a topic can be created. No kill after `until`, but two there are."""
+    outages: list[dict[str, float]] = []
+    for number in range(kills):
+        if time.monotonic() > until and number >= 2:
+            break
+        wait_until(lambda: in_sync(cluster.bootstrap) == NODES, "all brokers to be in service", 60)
+        active = cluster.leading_controller()
+        victim = active if controller else 1 + active % NODES
+        topic = f"failover-{'controller' if controller else 'leader'}-{number}"
+        cluster.create_led_by(topic, victim)
+        cluster.await_in_sync(topic, NODES)
+        node, other = cluster.nodes[victim - 1], cluster.nodes[victim % NODES]
+        stream = Stream(cluster.bootstrap, topic)
+        try:
             stream.after(time.monotonic())
-            leader = cluster.nodes[cluster.partitions(topic)[0].leader - 1]
             moment = time.monotonic()
-            leader.kill()
+            node.kill()
+            outage = {}
+            if controller:
+                outage["create"] = _created(other, f"after-{number}", moment)
             # What was acknowledged before the kill may be told right after it.
-            outages.append(0.1 + stream.after(moment + 0.1))
-            leader.start()
-            leader.await_ready()
-    finally:
-        stream.close()
-    assert stream.failed == 0, f"{stream.failed} records were not acknowledged"
+            outage["leader"] = 0.1 + stream.after(moment + 0.1)
+            outages.append(outage)
+        finally:
+            stream.close()
+        assert stream.failed == 0, f"{stream.failed} records were not acknowledged"
+        node.start()
+        node.await_ready()
     return outages
 
 
-def controller_loss(cluster: Cluster, kills: int) -> list[float]:
-    """Seconds until a topic can be created when the active controller is killed."""
-    outages = []
-    cluster.create("failover-controller", 1, NODES)
-    for count in range(kills):
-        cluster.await_in_sync("failover-controller", NODES)
-        leader = cluster.nodes[cluster.leading_controller() - 1]
-        other = next(node for node in cluster.nodes if node is not leader)
-        moment = time.monotonic()
-        leader.kill()
-        while True:
-            topic = {"name": f"after-{count}", "num_partitions": 1, "replication_factor": 1}
-            try:
-                answer = call(
-                    other.bootstrap,
-                    19,
-                    7,
-                    {"topics": [{**topic, "assignments": [], "configs": []}], "timeout": 500},
-                    timeout=2,
-                )
-                if answer["topics"][0]["error_code"] in (0, 36):
-                    break
-            except (TypeError, OSError):
-                pass
-            assert time.monotonic() < moment + FAILOVER_S, "no topic can be created after the kill"
-        outages.append(time.monotonic() - moment)
-        leader.start()
-        leader.await_ready()
-    return outages
+def _created(node: Node, topic: str, since: float) -> float:
+    """Seconds from a moment until a topic could be created."""
+    wanted = {"name": topic, "num_partitions": 1, "replication_factor": 1, "assignments": [], "configs": []}
+    while True:
+        try:
+            answer = call(node.bootstrap, 19, 7, {"topics": [wanted], "timeout": 500}, timeout=2)
+            if answer["topics"][0]["error_code"] in (0, 36):
+                return time.monotonic() - since
+        except (TypeError, OSError):
+            pass
+        assert time.monotonic() < since + FAILOVER_S, "no topic can be created after the kill"
+        time.sleep(0.005)
 
 
-def failover(cluster: Cluster, kills: int) -> dict[str, float]:
-    found = {}
-    for name, outages in (
-        ("leader", leader_loss(cluster, kills)),
-        ("controller", controller_loss(cluster, kills)),
-    ):
-        outages.sort()
-        found[f"{name}_p50"] = median(outages)
-        found[f"{name}_p99"] = outages[min(len(outages) - 1, round(0.99 * len(outages)))]
-    return found
+def leader_failover(cluster: Cluster, kills: int, until: float) -> dict[str, float]:
+    found = failover(cluster, kills, until, controller=False)
+    return _percentiles("leader", [outage["leader"] for outage in found])
+
+
+def controller_failover(cluster: Cluster, kills: int, until: float) -> dict[str, float]:
+    found = failover(cluster, kills, until, controller=True)
+    return {
+        **_percentiles("controller", [outage["create"] for outage in found]),
+        **_percentiles("both", [outage["leader"] for outage in found]),
+    }
+
+
+def _percentiles(name: str, values: list[float]) -> dict[str, float]:
+    values.sort()
+    return {
+        f"{name}_p50": median(values),
+        f"{name}_p99": values[min(len(values) - 1, round(0.99 * len(values)))],
+        f"{name}_kills": len(values),
+    }
 
 
 # ---- throughput ----------------------------------------------------------------------------------------
 
 
 def replicated(cluster: Cluster, seconds: float) -> dict[str, float]:
-    """Three replicas, acks=all: librdkafka's producer with records of 100 B and 1 KB, and single records."""
+    """Three replicas, acks=all: a partition led by each node, a librdkafka producer for each."""
     found = {}
     for size, per_second in ((100, 300_000), (1024, 60_000)):
         topic = f"replicated-{size}"
-        cluster.create(topic, 6, NODES)
-        count = int(per_second * seconds)
+        wanted = NewTopic(topic, NODES, replica_assignment=[[1, 2, 3], [2, 3, 1], [3, 1, 2]])
+        cluster.admin.create_topics([wanted])[topic].result(30)
+        wait_until(lambda topic=topic: cluster.leaders(topic, NODES), f"leaders of {topic}", 30)
         # A first run warms.
-        for part in (4, 1):
+        for part in (3, 1):
             before = cluster.cpu_s()
-            moved = load_tools.rdkafka_produce(
-                cluster.bootstrap,
-                topic,
-                size=size,
-                count=count // part,
-                acks="all",
-                codec="none",
-                timeout_s=120,
-            )
+            count = int(per_second * seconds) // (NODES * part)
+            moved = _produce_to_all(cluster.bootstrap, topic, NODES, size, count, "all")
         found[f"produce_{size}"] = moved.records / moved.seconds
         found[f"produce_{size}_cpu"] = (cluster.cpu_s() - before) / moved.records * 1e6
     found["memory"] = cluster.resident_mib()
     return found
 
 
+def _produce_to_all(
+    bootstrap: str, topic: str, partitions: int, size: int, count: int, acks: str
+) -> load_tools.Transfer:
+    """`count` records to each partition, by one producer process for each, all at once."""
+    runs: list[load_tools.Transfer] = []
+
+    def run(partition: int) -> None:
+        runs.append(
+            load_tools.rdkafka_produce(
+                bootstrap,
+                topic,
+                size=size,
+                count=count,
+                acks=acks,
+                codec="none",
+                timeout_s=60,
+                partition=partition,
+            )
+        )
+
+    threads = [threading.Thread(target=run, args=(partition,)) for partition in range(partitions)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(runs) == partitions, "a producer failed"
+    return load_tools.Transfer(count * partitions, max(each.seconds for each in runs), 0.0)
+
+
+@contextmanager
+def local_cluster(folder: Path, brokers: int) -> Iterator[tuple[str, list[int]]]:
+    """`pybroker cluster` as a user starts it; its bootstrap servers and the pids of its brokers."""
+    folder.mkdir(parents=True)
+    settings = ["default.replication.factor=1", "min.insync.replicas=1", "offsets.topic.replication.factor=1"]
+    command = [sys.executable, "-m", "pybroker", "cluster", "--brokers", str(brokers), "--base-port", "0"]
+    command += ["--data-dir", str(folder / "data"), *(f"--set={setting}" for setting in settings)]
+    said = folder / "said"
+    with said.open("wb") as out:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=die_with_parent
+        )
+    try:
+
+        def ready() -> bool:
+            assert process.poll() is None, f"pybroker cluster ended: {said.read_text()[-1000:]}"
+            return said.read_text().count(": ready, ") == brokers
+
+        wait_until(ready, f"{brokers} brokers to be ready", 60)
+        bootstrap = said.read_text().partition("bootstrap servers: ")[2].split()[0]
+        wait_until(lambda: in_sync(bootstrap) == brokers, "all brokers to be in service", 60)
+        pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        yield bootstrap, [int(pid) for pid in pids]
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
 def spread(folder: Path, seconds: float) -> dict[str, float]:
-    """One broker beside two on the same two cores: records of 1 KB, one replica, from two producers."""
+    """`pybroker cluster` with one broker and with two on the same cores: records of 1 KB, one replica, one producer
+    for each of four partitions."""
     found = {}
     for brokers in (1, 2):
-        cluster = Cluster(
-            PybrokerNode,
-            folder / str(brokers),
-            brokers,
-            default_replication_factor="1",
-            min_insync_replicas="1",
-            offsets_topic_replication_factor="1",
-        )
-        try:
-            cluster.create("spread", 4, 1)
-            count = int(300_000 * seconds)
+        with local_cluster(folder / str(brokers), brokers) as (bootstrap, pids):
+            admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+            leaders = [[1 + number % brokers] for number in range(4)]
+            wanted = NewTopic("spread", 4, replica_assignment=leaders)
+            admin.create_topics([wanted])["spread"].result(30)
+            described = partial(admin.list_topics, "spread", timeout=5)
+            wait_until(
+                lambda ask=described: len(ask().topics["spread"].partitions) == 4, "its partitions", 30
+            )
             for part in (4, 1):
-                moved = load_tools.rdkafka_produce(
-                    cluster.bootstrap,
-                    "spread",
-                    size=1024,
-                    count=count // part,
-                    acks="1",
-                    codec="none",
-                    timeout_s=120,
-                )
-            found[f"brokers_{brokers}"] = moved.records / moved.seconds
-        finally:
-            cluster.close()
+                before = sum(machine.process_cpu_s(pid) for pid in pids)
+                moved = _produce_to_all(bootstrap, "spread", 4, 1024, int(50_000 * seconds) // part, "1")
+            found[f"spread_{brokers}"] = moved.records / moved.seconds
+            spent = sum(machine.process_cpu_s(pid) for pid in pids) - before
+            found[f"spread_{brokers}_cpu"] = spent / moved.records * 1e6
+            found[f"spread_{brokers}_memory"] = sum(machine.resident_mib(pid) for pid in pids)
     return found
 
 
@@ -404,12 +482,14 @@ def spread(folder: Path, seconds: float) -> dict[str, float]:
 def many_partitions(cluster: Cluster, count: int) -> dict[str, float]:
     """`count` partitions of one replica on one of the nodes: created, seen everywhere, loaded again."""
     per_topic = 500
-    before = cluster.resident_mib()
+    node = cluster.nodes[0]
+    memory = machine.resident_mib(node.pid)
+    spent = cluster.cpu_s()
     started = time.monotonic()
     for number in range(count // per_topic):
         cluster.admin.create_topics(
             [NewTopic(f"many-{number}", per_topic, replica_assignment=[[1]] * per_topic)]
-        )[f"many-{number}"].result(120)
+        )[f"many-{number}"].result(60)
     created = time.monotonic()
     last = f"many-{count // per_topic - 1}"
 
@@ -417,47 +497,68 @@ def many_partitions(cluster: Cluster, count: int) -> dict[str, float]:
         admin = AdminClient({"bootstrap.servers": node.bootstrap, "log_level": 0})
         return len(admin.list_topics(last, timeout=10).topics[last].partitions) == per_topic
 
-    for node in cluster.nodes:
-        wait_until(lambda node=node: seen(node), "the partitions to be known", 120)
+    for each in cluster.nodes:
+        wait_until(lambda each=each: seen(each), "the partitions to be known", 60)
     known = time.monotonic()
-    node = cluster.nodes[0]
-    memory = machine.resident_mib(node.pid)
+    spent = cluster.cpu_s() - spent
+    grown = machine.resident_mib(node.pid)
     node.kill()
     restarted = time.monotonic()
     node.start()
     node.await_ready()
     stream = Stream(cluster.bootstrap, last)
-    first = stream.after(restarted, 180)
-    stream.close()
+    try:
+        first = stream.after(restarted, 120)
+    finally:
+        stream.close()
     return {
         "create": count / (created - started),
+        "create_cpu": spent,
         "propagation": known - created,
-        "memory": memory,
-        "memory_each": (cluster.resident_mib() - before) / count * 1024,
+        "memory": grown,
+        "memory_each": (grown - memory) / count * 1024,
         "restart": first,
+        "restart_cpu": machine.process_cpu_s(node.pid),
+        "restart_memory": machine.resident_mib(node.pid),
     }
 
 
 # ---- the table -----------------------------------------------------------------------------------------
 
 ROWS = (
-    ("produce_100", "librdkafka producer, 100 B, 3 replicas, acks all, records/s", "{:,.0f}", True),
+    ("produce_100", "three librdkafka producers, 100 B, 3 replicas, acks all, records/s", "{:,.0f}", True),
     ("produce_100_cpu", "processor time of the three nodes, us a record", "{:.2f}", False),
-    ("produce_1024", "librdkafka producer, 1 KB, 3 replicas, acks all, records/s", "{:,.0f}", True),
+    ("produce_1024", "three librdkafka producers, 1 KB, 3 replicas, acks all, records/s", "{:,.0f}", True),
     ("produce_1024_cpu", "processor time of the three nodes, us a record", "{:.2f}", False),
     ("memory", "memory of the three nodes after it, MiB", "{:,.0f}", False),
     ("leader_p50", "leader killed: time without acknowledgements, p50, s", "{:.2f}", False),
     ("leader_p99", "leader killed: time without acknowledgements, p99, s", "{:.2f}", False),
-    ("controller_p50", "controller killed: time until a topic can be created, p50, s", "{:.2f}", False),
-    ("controller_p99", "controller killed: time until a topic can be created, p99, s", "{:.2f}", False),
+    (
+        "controller_p50",
+        "active controller killed: time until a topic can be created, p50, s",
+        "{:.2f}",
+        False,
+    ),
+    (
+        "controller_p99",
+        "active controller killed: time until a topic can be created, p99, s",
+        "{:.2f}",
+        False,
+    ),
+    ("both_p50", "... and time without acknowledgements of a partition that it led, p50, s", "{:.2f}", False),
+    ("both_p99", "... and time without acknowledgements of a partition that it led, p99, s", "{:.2f}", False),
     ("many_create", "{many} partitions on one node: created, partitions/s", "{:,.0f}", True),
+    ("many_create_cpu", "{many} partitions: processor time of the three nodes for it, s", "{:.2f}", False),
     ("many_propagation", "{many} partitions: known to all nodes after the last answer, s", "{:.2f}", False),
     ("many_memory", "{many} partitions: memory of the node, MiB", "{:,.0f}", False),
+    ("many_memory_each", "{many} partitions: memory of the node, KiB more for each", "{:.1f}", False),
     ("many_restart", "{many} partitions: kill -9 to first acknowledged record, s", "{:.1f}", False),
+    ("many_restart_cpu", "{many} partitions: processor time of the node until then, s", "{:.1f}", False),
 )
+Figures = dict[str, float]
 
 
-def table(ours: dict[str, float], kafka: dict[str, float], many: int) -> str:
+def table(ours: Figures, kafka: Figures, many: int) -> str:
     lines = ["| | pybroker | Kafka | times better |", "|---|---|---|---|"]
     for key, title, form, more_is_better in ROWS:
         one, other = ours.get(key), kafka.get(key)
@@ -471,64 +572,230 @@ def table(ours: dict[str, float], kafka: dict[str, float], many: int) -> str:
     return "\n".join(lines)
 
 
+def spread_words(ours: Figures) -> list[str]:
+    if "spread_2" not in ours:
+        return []
+    one, two = (
+        f"{ours[f'spread_{count}']:,.0f} records/s ({ours[f'spread_{count}_cpu']:.2f} us of the brokers' processor "
+        f"each, {ours[f'spread_{count}_memory']:,.0f} MiB)"
+        for count in (1, 2)
+    )
+    return [
+        "",
+        f"`pybroker cluster` on the same {os.cpu_count()} cores as its four producers, records of 1 KB, acks=1, no "
+        f"codec: --brokers 1 {one}, --brokers 2 {two}: {ours['spread_2'] / ours['spread_1']:.2f} times.",
+    ]
+
+
+def scale_table(ours: Figures, many: int, date: str) -> str:
+    """What docs/scale.md takes from here."""
+
+    def given(form: str, *keys: str) -> str:
+        values = [ours.get(key) for key in keys]
+        return "not measured" if None in values else form.format(*values)
+
+    rows = (
+        (
+            "1 KB record with 3 replicas, acks=all, no codec: processor of the three nodes / rate with the clients "
+            "on the same two cores",
+            given("{:.1f} us / {:,.0f} a second", "produce_1024_cpu", "produce_1024"),
+        ),
+        (
+            "100 B record, the same",
+            given("{:.2f} us / {:,.0f} a second", "produce_100_cpu", "produce_100"),
+        ),
+        (
+            f"{many:,} partitions on one node: processor to create, of three nodes / memory for each",
+            given("{:.1f} s / {:.1f} KiB", "many_create_cpu", "many_memory_each"),
+        ),
+        ("... known to all nodes after the answer", given("{:.2f} s", "many_propagation")),
+        (
+            "... kill -9 to the first acknowledged record / processor of it / memory after it",
+            given(
+                "{:.1f} s / {:.1f} s / {:.0f} MiB", "many_restart", "many_restart_cpu", "many_restart_memory"
+            ),
+        ),
+        (
+            f"failover of a leader / of the controller / of both at once, session timeout {SESSION_S:g} s (p50)",
+            given("{:.1f} s / {:.1f} s / {:.1f} s", "leader_p50", "controller_p50", "both_p50"),
+        ),
+    )
+    lines = [f"By `python -m bench.cluster`, {date}:", "", "| what | figure |", "|---|---|"]
+    return "\n".join([*lines, *(f"| {title} | {figure} |" for title, figure in rows)])
+
+
+# ---- running it ----------------------------------------------------------------------------------------
+
+
+class TookTooLong(Exception):
+    """A part has used its time up."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """TookTooLong in the main thread after so long, wherever it is."""
+
+    def over(*_: object) -> None:
+        raise TookTooLong(f"not done after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+class Runner:
+    """Runs one part after the other; remembers what failed."""
+
+    def __init__(self, minutes: float) -> None:
+        self.began = time.monotonic()
+        # What is left is for ending the last part, and for writing.
+        self.ends = self.began + minutes * 60 - 15
+        self.failures: list[str] = []
+
+    def say(self, line: str) -> None:
+        print(f"[{time.monotonic() - self.began:4.0f} s] {line}", flush=True)
+
+    def run(self, name: str, limit_s: float, part: Callable[[], Figures]) -> Figures | None:
+        """What a part found; None when it failed, which has been told."""
+        left = self.ends - time.monotonic()
+        if left < min(limit_s, 20):
+            return self._failed(name, "no time left")
+        self.say(f"{name} ...")
+        try:
+            with time_limit(min(limit_s, left)):
+                found = part()
+        except Exception as error:
+            traceback.print_exc()
+            return self._failed(name, f"{type(error).__name__}: {str(error).partition(chr(10))[0][:300]}")
+        self.say(f"{name}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items()))
+        return found
+
+    def _failed(self, name: str, why: str) -> None:
+        self.failures.append(f"{name}: {why}")
+        self.say(f"!!!! FAILED: {name}: {why}")
+
+
+Measure = Callable[[Cluster], Figures]
+KINDS: dict[str, Callable[..., Node]] = {"pybroker": PybrokerNode, "kafka": KafkaNode}
+# Soft and hard seconds of the failover parts, and hard ones of the others: a JVM starts slowly.
+SECONDS = {"pybroker": (50, 90, 60), "kafka": (80, 120, 90)}
+
+
+def parts_of(name: str, options: argparse.Namespace) -> dict[str, tuple[float, Measure]]:
+    """(seconds at most, part) by name, in order."""
+    soft, hard, other = SECONDS[name]
+
+    def leader(cluster: Cluster) -> Figures:
+        return leader_failover(cluster, options.kills, time.monotonic() + soft)
+
+    def controller(cluster: Cluster) -> Figures:
+        return controller_failover(cluster, options.kills, time.monotonic() + soft)
+
+    def many(cluster: Cluster) -> Figures:
+        found = many_partitions(cluster, options.partitions)
+        return {f"many_{key}": value for key, value in found.items()}
+
+    parts: dict[str, tuple[float, Measure]] = {
+        "replicated": (other, lambda cluster: replicated(cluster, options.seconds)),
+        "leader": (hard, leader),
+        "controller": (hard, controller),
+        "many": (other * 1.5, many),
+    }
+    return {part: todo for part, todo in parts.items() if part in options.parts.split(",")}
+
+
+def run_cluster(runner: Runner, name: str, options: argparse.Namespace, folder: Path) -> Figures:
+    """All parts on one cluster; on a fresh one after a part that failed, for nobody knows what that has left."""
+    figures: Figures = {}
+    clusters: list[Cluster] = []
+
+    def start() -> Figures:
+        clusters.append(Cluster(KINDS[name], folder / str(len(runner.failures))))
+        return {}
+
+    try:
+        for part, (limit_s, measure) in parts_of(name, options).items():
+            if not clusters and runner.run(f"{name}: start", 60, start) is None:
+                continue
+            found = runner.run(f"{name}: {part}", limit_s, partial(measure, clusters[0]))
+            if found is None:
+                clusters.pop().close()
+            else:
+                figures.update(found)
+    finally:
+        for cluster in clusters:
+            cluster.close()
+        shutil.rmtree(folder, ignore_errors=True)
+    return figures
+
+
+def run_all(runner: Runner, options: argparse.Namespace, base: Path) -> dict[str, Figures]:
+    results: dict[str, Figures] = {"pybroker": {}, "kafka": {}}
+    for name in options.only.split(","):
+        results[name].update(run_cluster(runner, name, options, base / name))
+        if name == "pybroker" and "spread" in options.parts.split(","):
+            found = runner.run("spread", 60, lambda: spread(base / "spread", options.seconds))
+            results[name].update(found or {})
+    return results
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.cluster", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="put the table into bench/README.md")
-    parser.add_argument("--kills", type=int, default=8, help="of a leader, and of a controller")
+    parser.add_argument("--write", action="store_true", help="into bench/README.md and docs/scale.md")
+    parser.add_argument("--minutes", type=float, default=12.0, help="at most")
+    parser.add_argument(
+        "--kills", type=int, default=8, help="of a leader, and of a controller; fewer if it takes long"
+    )
     parser.add_argument("--seconds", type=float, default=5.0, help="of each load, about")
     parser.add_argument("--partitions", type=int, default=10_000)
     parser.add_argument("--only", default="pybroker,kafka")
-    parser.add_argument("--parts", default="replicated,failover,many,spread")
+    parser.add_argument("--parts", default="replicated,leader,controller,many,spread")
     options = parser.parse_args()
-    parts = options.parts.split(",")
+    is_whole = all(getattr(options, name) == parser.get_default(name) for name in ("only", "parts"))
     base = Path(tempfile.mkdtemp(prefix="pybroker-bench-"))
-    started = datetime.datetime.now(datetime.UTC)
-    results: dict[str, dict[str, float]] = {"pybroker": {}, "kafka": {}}
-    words = []
+    date = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    runner = Runner(options.minutes)
+    load_before = os.getloadavg()[0]
     try:
-        for kind in (PybrokerNode, KafkaNode):
-            name = "pybroker" if kind is PybrokerNode else "kafka"
-            if name not in options.only.split(","):
-                continue
-            cluster = Cluster(kind, base / name)
-            try:
-                figures = results[name]
-                if "replicated" in parts:
-                    figures.update(replicated(cluster, options.seconds))
-                    print(name, figures, flush=True)
-                if "failover" in parts:
-                    figures.update(failover(cluster, options.kills))
-                    print(name, figures, flush=True)
-                if "many" in parts:
-                    found = many_partitions(cluster, options.partitions)
-                    figures.update({f"many_{key}": value for key, value in found.items()})
-                    print(name, figures, flush=True)
-            finally:
-                cluster.close()
-                shutil.rmtree(base / name, ignore_errors=True)
-        if "spread" in parts and "pybroker" in options.only:
-            found = spread(base / "spread", options.seconds)
-            words.append(
-                f"`pybroker cluster --brokers 2` beside one broker on the same {os.cpu_count()} cores, records of 1 KB, "
-                f"acks=1, no codec: {found['brokers_2']:,.0f} and {found['brokers_1']:,.0f} records/s, "
-                f"{found['brokers_2'] / found['brokers_1']:.2f} times."
-            )
+        results = run_all(runner, options, base)
     finally:
         shutil.rmtree(base, ignore_errors=True)
-    session, beat = TIMEOUTS.values()
+    runner.say("done")
+    notes = [] if is_whole else [f"- Rows of another date: all but {options.parts} of {options.only}."]
+    if not is_whole and RESULTS.exists():
+        known = json.loads(RESULTS.read_text())
+        results = {name: {**known.get(name, {}), **figures} for name, figures in results.items()}
+    ours, kafka = results["pybroker"], results["kafka"]
+    kills = ", ".join(
+        f"{figures[f'{key}_kills']:.0f} of a {key}, {name}"
+        for name, figures in results.items()
+        for key in ("leader", "controller")
+        if f"{key}_kills" in figures
+    )
     lines = [
-        f"- Date: {started:%Y-%m-%d %H:%M} UTC; `python -m bench.cluster`; {machine.versions()['pybroker']}",
-        f"- Three combined nodes on this machine each, broker.session.timeout.ms={session}, "
-        f"broker.heartbeat.interval.ms={beat}, otherwise the defaults; JVM heap {HEAP} each; {options.kills} kills of "
-        "a kind, each after all replicas were in sync again",
+        f"- Date: {date}; `python -m bench.cluster`; pybroker {machine.versions()['pybroker']}",
+        f"- Three combined nodes on this machine each, broker.session.timeout.ms={SESSION_S * 1000:.0f}, "
+        f"broker.heartbeat.interval.ms={TIMEOUTS['broker.heartbeat.interval.ms']}, otherwise the defaults; JVM heap "
+        f"{HEAP} each; kills, each after all replicas were in sync again: {kills}",
+        f"- load of the machine before: {load_before:.1f}",
+        *notes,
+        *(f"- **failed**: {failure}" for failure in runner.failures),
         "",
-        table(results["pybroker"], results["kafka"], options.partitions),
+        table(ours, kafka, options.partitions),
+        *spread_words(ours),
     ]
-    text = "\n".join([*lines, *(["", *words] if words else [])])
-    print(text)
+    text = "\n".join(lines)
+    measured = scale_table(ours, options.partitions, date)
+    print(text, measured, sep="\n\n")
     if options.write:
+        RESULTS.write_text(json.dumps(results, indent=1, sort_keys=True) + "\n")
         write_part(BEGIN, END, text)
-    return 0
+        write_part(BEGIN, END, measured, SCALE)
+    return 1 if runner.failures else 0
 
 
 if __name__ == "__main__":

@@ -113,11 +113,11 @@ def java_transactions(
     return answer
 
 
-def _rdkafka(arguments: list[str], timeout_s: float) -> Run:
+def _rdkafka(arguments: list[str], timeout_s: float, partition: int = 0) -> Run:
     program = rdkafka_program()
     libraries = interop.node_rdkafka_directory() / "src"
     # The interval keeps it from printing, and from asking for statistics, while it measures.
-    command = [str(program), *arguments, "-p", "0", "-i", "600000"]
+    command = [str(program), *arguments, "-p", str(partition), "-i", "600000"]
     return run(command, timeout_s, {"LD_LIBRARY_PATH": str(libraries)})
 
 
@@ -134,11 +134,19 @@ class Transfer(NamedTuple):
 
 
 def rdkafka_produce(
-    address: str, topic: str, *, size: int, count: int, acks: str, codec: str, timeout_s: float
+    address: str,
+    topic: str,
+    *,
+    size: int,
+    count: int,
+    acks: str,
+    codec: str,
+    timeout_s: float,
+    partition: int = 0,
 ) -> Transfer:
     arguments = ["-P", "-t", topic, "-b", address, "-s", str(size), "-c", str(count)]
     arguments += ["-a", "-1" if acks == "all" else acks, "-z", codec]
-    result = _rdkafka(arguments, timeout_s)
+    result = _rdkafka(arguments, timeout_s, partition)
     found = _PRODUCED.findall(result.out)
     if not found:
         raise ToolError(f"rdkafka_performance printed no summary: {result.out[-300:]!r}")

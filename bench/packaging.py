@@ -160,15 +160,15 @@ def table(results: dict[str, dict[str, list[float]]]) -> str:
     return "\n".join(lines)
 
 
-def write_part(begin: str, end: str, text: str) -> None:
-    """Put a text between two marks of README.md, or at its end where they are not there yet."""
-    old = README.read_text()
+def write_part(begin: str, end: str, text: str, page: Path = README) -> None:
+    """Put a text between two marks of a page, or at its end where they are not there yet."""
+    old = page.read_text()
     if begin in old:
         head, rest = old.split(begin)
         tail = rest.split(end)[1]
     else:
         head, tail = old.rstrip("\n") + "\n\n", "\n"
-    README.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
+    page.write_text(f"{head}{begin}\n\n{text}\n\n{end}{tail}")
 
 
 def main() -> int:
