@@ -153,11 +153,11 @@ class ClusterControl:
         """Decisions to be made now, in this order, each on the image that the one before has left."""
         due: list[Decide] = []
         if now_ms >= self._check_ms:
-            self._check_ms = now_ms + self.sessions.check_interval_ms
-            due += [
-                self._fencing(broker_id, broker_epoch)
-                for broker_id, broker_epoch in self.sessions.take_expired(now_ms)
-            ]
+            # One at a time: what follows from it may concern thousands of partitions, and others wait meanwhile.
+            over = self.sessions.take_expired(now_ms)
+            if over is not None:
+                due.append(self._fencing(*over))
+            self._check_ms = self.sessions.next_check_ms(now_ms)
         if self._balance_interval_ms is not None and now_ms >= self._balance_ms:
             self._balance_ms = now_ms + self._balance_interval_ms
             due.append(self._balance)

@@ -78,25 +78,35 @@ class BrokerSessions:
     def _is_over(self, session: _Session, now_ms: float) -> bool:
         return now_ms - session.last_contact_ms > self._timeout_ms
 
-    def take_expired(self, now_ms: float) -> list[tuple[int, int]]:
-        """(broker id, broker epoch) of the sessions that are over; they are forgotten.
+    def take_expired(self, now_ms: float) -> tuple[int, int] | None:
+        """(broker id, broker epoch) of a session that is over, the lowest id first; it is forgotten.
 
-        To be called every `check_interval_ms`. When that was not done for half of a session's time, because
-        this process stood still, nobody could be heard either: what is above it does not count.
+        To be called at `next_check_ms`. When that was not done for half of a session's time, because this process
+        stood still, nobody could be heard either: what is above it does not count.
         """
         stalled_ms = now_ms - self._checked_ms - self._timeout_ms / 2
         self._checked_ms = now_ms
         if stalled_ms > 0:
             for session in self._sessions.values():
                 session.last_contact_ms += stalled_ms
-        over = [
-            (broker_id, session.broker_epoch)
-            for broker_id, session in sorted(self._sessions.items())
-            if broker_id != self._local and self._is_over(session, now_ms)
-        ]
-        for broker_id, _ in over:
-            del self._sessions[broker_id]
-        return over
+        over = min(
+            (
+                broker_id
+                for broker_id, session in self._sessions.items()
+                if broker_id != self._local and self._is_over(session, now_ms)
+            ),
+            default=None,
+        )
+        return None if over is None else (over, self._sessions.pop(over).broker_epoch)
+
+    def next_check_ms(self, now_ms: float) -> float:
+        """When the next session may be over, and soon enough to notice a stall."""
+        ends = (
+            session.last_contact_ms + self._timeout_ms + 1
+            for broker_id, session in self._sessions.items()
+            if broker_id != self._local
+        )
+        return min(min(ends, default=now_ms + self._timeout_ms), now_ms + self.check_interval_ms)
 
     # How far the brokers are
 

@@ -121,8 +121,8 @@ def _read(
                 continue
             data.aborted_transactions = []
             # The reference sorts unknown ids out first, for consumers.
-            is_first = data.error_code == ErrorCode.UNKNOWN_TOPIC_ID and not is_follower
-            (unknown if is_first else missing).append((entry, data))
+            goes_first = data.error_code == ErrorCode.UNKNOWN_TOPIC_ID and not is_follower
+            (unknown if goes_first else missing).append((entry, data))
             continue
         results.append((entry, data))
         data.aborted_transactions = None

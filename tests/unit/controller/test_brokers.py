@@ -196,6 +196,30 @@ def test_a_stall_of_the_controller_fences_nobody(three):
     assert [three.image.brokers[number].fenced for number in (1, 2, 3)] == [False, False, True]
 
 
+def test_a_session_is_checked_when_it_ends(three):
+    three.pass_time(SESSION_MS - 1000, 1, 2)
+    # 3 was heard of at its start only.
+    three.clock.advance(1000)
+    three.tick()
+    assert not three.image.brokers[3].fenced
+    assert three.control.next_due_ms == three.clock.monotonic_ms() + 1
+    three.clock.advance(1)
+    three.tick()
+    assert three.image.brokers[3].fenced
+
+
+def test_brokers_are_fenced_one_at_a_time(three):
+    for _ in range(3):
+        three.clock.advance(SESSION_MS / 3)
+        three.tick()
+    three.clock.advance(1)
+    for fenced in (1, 2, 3):
+        assert three.control.next_due_ms <= three.clock.monotonic_ms()
+        three.tick()
+        assert sum(broker.fenced for broker in three.image.brokers.values()) == fenced
+    assert three.control.next_due_ms > three.clock.monotonic_ms()
+
+
 def test_the_broker_of_this_process_does_not_expire():
     cluster = Cluster(local=1)
     cluster.start(1, 2)

@@ -138,6 +138,21 @@ def test_who_is_no_follower(world):
     assert (answer.current_leader.leader_id, answer.current_leader.leader_epoch) == (world.leader, epoch)
 
 
+def test_a_fetch_counts_for_what_comes_after_an_unknown_topic(world):
+    partition = world.partition(world.leader)
+    assert partition.replication.followers[world.follower].broker_epoch >= 0
+    asked = FetchPartition(partition=0, fetch_offset=partition.log_end_offset)
+    message = FetchRequest(
+        replica_state=ReplicaState(replica_id=world.follower, replica_epoch=-1),
+        max_bytes=100_000,
+        topics=[
+            FetchTopic(topic_id=topic_id, partitions=[asked]) for topic_id in (b"?" * 16, world.topic_id)
+        ],
+    )
+    world.cluster.call(world.leader, message, 17)
+    assert partition.replication.followers[world.follower].broker_epoch == -1
+
+
 def test_records_are_deleted_on_all_replicas(world):
     end = world.produce(b"two").base_offset + 1
     answer = world.delete(end, 5000)
