@@ -153,7 +153,7 @@ class ClusterControl:
         """Decisions to be made now, in this order, each on the image that the one before has left."""
         due: list[Decide] = []
         if now_ms >= self._check_ms:
-            # One at a time: what follows from it may concern thousands of partitions, and others wait meanwhile.
+            # One at a time: it may concern thousands of partitions, and others wait meanwhile.
             over = self.sessions.take_expired(now_ms)
             if over is not None:
                 due.append(self._fencing(*over))

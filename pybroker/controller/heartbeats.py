@@ -81,8 +81,8 @@ class BrokerSessions:
     def take_expired(self, now_ms: float) -> tuple[int, int] | None:
         """(broker id, broker epoch) of a session that is over, the lowest id first; it is forgotten.
 
-        To be called at `next_check_ms`. When that was not done for half of a session's time, because this process
-        stood still, nobody could be heard either: what is above it does not count.
+        To be called at `next_check_ms`. When that was not done for half of a session's time, because this
+        process stood still, nobody could be heard either: what is above it does not count.
         """
         stalled_ms = now_ms - self._checked_ms - self._timeout_ms / 2
         self._checked_ms = now_ms
