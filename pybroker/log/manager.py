@@ -21,6 +21,7 @@ import errno
 import random
 import re
 from collections.abc import Callable, Set
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from pybroker.common.clock import Clock
@@ -497,7 +498,7 @@ class LogManager:
                 self._notify(directory)
 
         log.on_work = work
-        log.on_disk_error = lambda error: self._disk_error(directory, error)
+        log.on_disk_error = lambda error: self.disk_error(directory, error)
         log.on_log_start = lambda: directory.wanted_checkpoints.update({checkpoints.LOG_START: None})
         log.on_cut = lambda: self._cut(directory, log)
         log.last_flush_ms = self.environment.clock.wall_ms()
@@ -560,11 +561,17 @@ class LogManager:
             raise StorageError(f"{path}: waits until the checkpoints do not name an earlier {name} any more")
         log = PartitionLog(self.environment, path, topic, partition, topic_id, config)
         try:
+            if topic != METADATA_TOPIC and files.exists(path):
+                # Of an earlier one that could not be put aside when it was deleted.
+                aside = self._rename_aside(directory, path, topic, partition, "delete")
+                self._remove_later(directory, aside, config)
             log.create()
         except OSError as error:
             log.close()
-            files.remove_tree(path)
-            self._disk_error(directory, error)
+            with suppress(OSError):
+                # What is left of it is put aside by the next try.
+                files.remove_tree(path)
+            self.disk_error(directory, error)
             raise StorageError(f"{path}: cannot be created: {error}", error.errno) from error
         directory.parent_dirty = True
         self._adopt(directory, log)
@@ -603,13 +610,16 @@ class LogManager:
         except OSError as error:
             # The next start finds a directory that the metadata does not know and puts it aside.
             self.environment.report(f"{log.directory}: cannot be renamed for deletion: {error}")
-            self._disk_error(directory, error)
+            self.disk_error(directory, error)
             return
         log.moved(renamed)
         if directory.background_ready and not directory.notified:
             self._notify(directory)
-        due = self.environment.clock.wall_ms() + log.config.file_delete_delay_ms
-        directory.removals.append((due, renamed))
+        self._remove_later(directory, renamed, log.config)
+
+    def _remove_later(self, directory: LogDirectory, path: str, config: LogConfig) -> None:
+        due = self.environment.clock.wall_ms() + config.file_delete_delay_ms
+        directory.removals.append((due, path))
 
     def delete_topic(self, topic: str) -> None:
         """Take all partitions of a topic away."""
@@ -746,10 +756,7 @@ class LogManager:
             try:
                 wanted -= log.close_idle_file(sync=True)
             except OSError as error:
-                self.environment.report(
-                    f"{directory.path}: sync failed, the directory is offline now: {error}"
-                )
-                self._fail_directory(directory)
+                self.sync_failed(directory, error)
             if wanted <= 0:
                 return
 
@@ -880,7 +887,7 @@ class LogManager:
             try:
                 logs.append((log, log.take_sync_work(indexes=not urgent)))
             except OSError as error:
-                self._disk_error(directory, error)
+                self.disk_error(directory, error)
                 failed.append(log)
         for log in failed:
             # Nobody is notified: the next tick tries again.
@@ -916,7 +923,7 @@ class LogManager:
         self._release_under_way = self.environment.write_file_count > self.environment.max_write_files
         if soft_error is not None:
             directory.saved.clear()
-            self._disk_error(directory, soft_error)
+            self.disk_error(directory, soft_error)
         for index, (log, work) in enumerate(logs):
             if index in postponed:
                 log.sync_postponed(work)
@@ -942,12 +949,18 @@ class LogManager:
 
     # ---- faults --------------------------------------------------------------------------------------
 
-    def _disk_error(self, directory: LogDirectory, error: OSError) -> None:
+    def disk_error(self, directory: LogDirectory, error: OSError) -> None:
+        """The system refused something: a full disk, a broken one, or nothing that concerns the directory."""
         if error.errno in DISK_FULL:
             self._disk_full(directory)
         elif error.errno in _BROKEN_DISK:
             self.environment.report(f"{directory.path}: {error}; the directory is offline now")
             self._fail_directory(directory)
+
+    def sync_failed(self, directory: LogDirectory, error: OSError) -> None:
+        """What was written may be lost, and no second try could tell: the directory is not used any more."""
+        self.environment.report(f"{directory.path}: sync failed, the directory is offline now: {error}")
+        self._fail_directory(directory)
 
     def _fail_directory(self, directory: LogDirectory) -> None:
         if directory.offline:

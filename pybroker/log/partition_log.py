@@ -18,6 +18,7 @@ import errno
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from pybroker.common.errors import CorruptionError, StorageError
@@ -123,6 +124,7 @@ class PartitionLog:
         "_parent_dirty",
         "_paths_dirty",
         "_unclosed",
+        "_undiscarded",
         "blocked",
         "config",
         "cut_count",
@@ -210,6 +212,9 @@ class PartitionLog:
         # The log start was raised by a request: its checkpoint is to be written soon. Set by the manager.
         self.on_log_start: Callable[[], None] | None = None
         self._unclosed: list[Segment] = []
+        # Segments that are not in the log any more, and whether their snapshots stay: the disk refused to
+        # rename their files. They are renamed later, and before their names can be those of other segments.
+        self._undiscarded: list[tuple[Segment, bool]] = []
 
     @property
     def name(self) -> str:
@@ -367,7 +372,10 @@ class PartitionLog:
         """How long the segment's first batch waits for this one, in milliseconds of their timestamps."""
         first = segment.first_timestamp
         if first is None:
-            first = segment.first_batch_timestamp()
+            try:
+                first = segment.first_batch_timestamp()
+            except OSError as error:
+                raise self._storage_error("read failed", error) from error
         if first >= 0:
             return max_timestamp - first
         return self.environment.clock.wall_ms() - segment.created_ms
@@ -566,10 +574,10 @@ class PartitionLog:
             return
         segment = self._new_segment(self.log_end_offset)
         try:
-            segment.open_for_write()
             self._write_snapshot(self.log_end_offset)
+            # Last: an empty segment that is not in the log would be its end for the next start.
+            segment.open_for_write()
         except OSError as error:
-            segment.close_file()
             raise self._storage_error("roll failed", error) from error
         old.sealed = True
         old.index_dirty = True
@@ -718,7 +726,11 @@ class PartitionLog:
         limit = end_offset
         for segment in self.segments:
             if segment.sealed and not segment.index_synced:
-                segment.index_synced = not segment.index_dirty and segment.path(".index") in work.paths
+                segment.index_synced = (
+                    not segment.index_dirty
+                    and segment.txn_index_saved
+                    and segment.path(".index") in work.paths
+                )
                 if not segment.index_synced:
                     limit = min(limit, segment.base_offset)
         self.recovery_point = max(self.recovery_point, min(end_offset, limit))
@@ -950,7 +962,7 @@ class PartitionLog:
         freed = 0
         for segment in removed:
             freed += segment.size
-            self._discard(segment, keep_snapshot=False)
+            self._discard_soon(segment, keep_snapshot=False)
         if removed:
             self._directory_dirty = True
             self._want_work(False)
@@ -960,8 +972,25 @@ class PartitionLog:
             )
         return freed
 
+    def _discard_soon(self, segment: Segment, *, keep_snapshot: bool) -> None:
+        """`_discard`, later if the disk refuses it now."""
+        self._undiscarded.append((segment, keep_snapshot))
+        try:
+            self._discard_rest()
+        except StorageError as error:
+            self.environment.report(f"{error}; tried again later")
+
+    def _discard_rest(self) -> None:
+        """Discard what could not be until now. StorageError."""
+        while self._undiscarded:
+            segment, keep_snapshot = self._undiscarded[0]
+            self._discard(segment, keep_snapshot=keep_snapshot)
+            del self._undiscarded[0]
+            self._directory_dirty = True
+
     def _discard(self, segment: Segment, *, keep_snapshot: bool) -> None:
-        """Rename a segment's files; they are removed after file.delete.delay.ms (`take_deleted_files`)."""
+        """Rename a segment's files; they are removed after file.delete.delay.ms (`take_deleted_files`).
+        StorageError: some of them are still to be renamed."""
         files = self.environment.files
         due = self.environment.clock.wall_ms() + self.config.file_delete_delay_ms
         if not self.syncing:
@@ -992,39 +1021,62 @@ class PartitionLog:
         self.take_segments(segments)
         for old in gone:
             # The state of producers at the start of a segment that stays is still of use.
-            self._discard(old, keep_snapshot=replaced[old.base_offset].base_offset == old.base_offset)
+            self._discard_soon(old, keep_snapshot=replaced[old.base_offset].base_offset == old.base_offset)
         self._directory_dirty = True
         self._want_work(False)
 
     def settle_swapped_segment(self) -> bool:
-        """Give the oldest cleaned segment its final name; False if there was none left.
+        """Give the oldest cleaned segment its final name; False if there was none left. StorageError: it has
+        its old one, try again.
 
         The directory must be synced before each and after the last: what a start finds under `.swap` names
         must be the end of what was cleaned, as it removes everything else that lies between two of them, and
         must not be there beside what the next pass writes.
         """
         files = self.environment.files
+        if self._undiscarded:
+            # Files of old segments have the names that are needed.
+            self._discard_rest()
+            return True
         swapped = [segment for segment in self.segments if segment.suffix]
         for segment in swapped[:1]:
+            renamed: list[tuple[str, str]] = []
             for extension in EXTENSIONS:
                 path = segment.path(extension)
+                target = path.removesuffix(segment.suffix)
                 try:
-                    files.rename(path, path.removesuffix(segment.suffix))
+                    files.rename(path, target)
+                    renamed.append((target, path))
                 except FileNotFoundError:
                     continue
                 except OSError as error:
+                    self._rename_back(renamed)
                     raise self._storage_error("cannot rename a cleaned segment", error) from error
             segment.put_in_place()
             self._directory_dirty = True
         self._want_work(False)
         return bool(swapped)
 
+    def _rename_back(self, renamed: list[tuple[str, str]]) -> None:
+        """Give files the names back under which they are known."""
+        try:
+            for path, known in reversed(renamed):
+                self.environment.files.rename(path, known)
+        except OSError as error:
+            # Half of a segment has one name and half the other: a start knows what to do, nothing here does.
+            raise self._storage_error(
+                "cannot undo a renaming", OSError(errno.EIO, f"after {error}", error.filename)
+            ) from error
+
     @property
     def has_deleted_files(self) -> bool:
-        return bool(self._deleted_files)
+        return bool(self._deleted_files or self._undiscarded)
 
     def take_deleted_files(self, now_ms: int) -> list[str]:
         """Paths whose delay is over: to be removed by the caller."""
+        if self._undiscarded and not self.offline:
+            with suppress(StorageError):
+                self._discard_rest()
         due = [path for deadline, path in self._deleted_files if deadline <= now_ms]
         if due:
             self._deleted_files = [entry for entry in self._deleted_files if entry[0] > now_ms]
@@ -1041,6 +1093,7 @@ class PartitionLog:
         if offset <= self._base_offsets[0]:
             self.truncate_fully(max(offset, 0))
             return
+        self._discard_rest()
         try:
             keep = self.segment_for(offset)
             segment = self.segments[keep]
@@ -1060,6 +1113,7 @@ class PartitionLog:
 
     def truncate_fully(self, offset: int) -> None:
         """Remove everything and start again, empty, at `offset`."""
+        self._discard_rest()
         try:
             for segment in self.segments:
                 self._discard(segment, keep_snapshot=False)
@@ -1151,6 +1205,7 @@ class PartitionLog:
         The indexes of an empty segment and an empty snapshot are written but not synced: what a power loss
         makes of them is found to be wrong, and nothing is missing.
         """
+        self._discard_rest()
         more = any(segment.suffix for segment in self.segments)
         while more:
             # A cleaning that is not quite over: what replaced the old segments must be there without them.
@@ -1162,6 +1217,7 @@ class PartitionLog:
         if self.settled_end_offset != self.log_end_offset or self.needs_sync:
             try:
                 for segment in self.segments:
+                    segment.save_txn_index()
                     if segment.index_dirty or not segment.sealed:
                         segment.save_indexes(trim=True)
                         if segment.size:

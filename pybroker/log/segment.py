@@ -290,6 +290,11 @@ class Segment:
         self._txn_index = None
         self.environment.forget_file(self)
 
+    @property
+    def txn_index_saved(self) -> bool:
+        """Whether the disk took all that is known of aborted transactions."""
+        return self._txn_index is None or self._txn_index.is_saved
+
     def save_txn_index(self) -> None:
         """Write what the disk refused when it came."""
         if self._txn_index is not None:

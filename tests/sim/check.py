@@ -351,8 +351,10 @@ class LogCheck:
         if any(entry.partial for entry in log.producers.entries.values()):
             log.complete_producer_windows()
         deleted = [sent for sent in self.ledger.live() if sent.end <= self.ledger.allowed_start]
+        # What a crash took may have been cleaned before, or was the start of the log.
+        cleaned = [sent for sent in self.ledger.ghosts if self.compacted or sent.end <= base]
         for producer_id, entry in log.producers.entries.items():
-            known = {sent.base: sent for sent in (*deleted, *expected.get(producer_id, []))}
+            known = {sent.base: sent for sent in (*cleaned, *deleted, *expected.get(producer_id, []))}
             for batch in entry.batches:
                 sent = known.get(batch.base_offset)
                 self.require(

@@ -495,7 +495,8 @@ class SimDisk:
             action, number, content = changes[last]
             if action == "w":
                 content = content[: rng.randint(0, len(content))]
-            return bytes(data), _apply_change(data, size, (action, number, content))
+            size = _apply_change(data, size, (action, number, content))
+            return bytes(data), size
         sizes = [size]
         for change in changes:
             size = _apply_change(data, size, change)

@@ -45,9 +45,10 @@ def has_gap(ledger: Ledger, check: LogCheck) -> bool:
     """Whether a power loss took records below ones that are there, none of them promised. Known, and left as in
     Kafka; what readers of such a log should see nobody can say, so the topic is given up."""
     there = {id(sent) for sent in check.sent}
-    low = max(
-        ledger.allowed_start, check.log.segments[0].base_offset, ledger.cleaned if check.compacted else 0
-    )
+    low = max(ledger.allowed_start, check.log.segments[0].base_offset)
+    if check.compacted and check.bound >= ledger.cleaned:
+        # Else nobody can say what was cleaned and what was lost.
+        low = max(low, ledger.cleaned)
     return any(id(sent) not in there and low < sent.end <= check.log.log_end_offset for sent in ledger.live())
 
 

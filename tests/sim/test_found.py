@@ -326,3 +326,135 @@ def test_a_pass_that_fails_among_its_renames_leaves_nothing_for_the_next_start()
     assert store.manager.cleaner.metrics().failures == 1
     assert store.records() == wanted
     assert not [name for name in disk.list_dir("/data/t-0") if name.endswith((CLEANED, SWAP))]
+
+
+def refuse(disk, kind, ending, number=errno.ENOSPC):
+    """The next operation of this kind on such a path fails; the rest goes well."""
+
+    def fault(operation, path, _):
+        if operation != kind or not path.endswith(ending):
+            return 0
+        disk.fault = None
+        return number
+
+    disk.fault = fault
+
+
+def test_a_roll_that_failed_leaves_no_segment_behind():
+    """The segment was made before the snapshot that the disk refused. It stayed, empty, and after the next start it
+    hid what had been appended to the segment before it."""
+    disk = SimDisk()
+    clock = ManualClock(NOW)
+    manager = started(disk, clock)
+    log = manager.get_or_create("t", 0, TOPIC_ID, SMALL)
+    append(log, make_batch(1))
+    refuse(disk, "create", ".snapshot")
+    with pytest.raises(StorageError):
+        log.roll()
+    clock.advance(60_000)
+    manager.tick(clock.monotonic_ms())
+    append(log, make_batch(1))
+    log.roll()
+    append(log, make_batch(1))
+    run_rounds(manager)
+    clock.advance(60_000)
+    manager.tick(clock.monotonic_ms())
+    run_rounds(manager)
+    again = started(disk.after_kill(random.Random(1)), clock).get("t", 0)
+    assert [offset for offset, _, _ in values_of(again)] == [0, 1, 2]
+
+
+def test_a_directory_that_could_not_be_put_aside_is_not_the_next_topics():
+    """A deleted topic's records came back in a new topic of its name."""
+    disk = SimDisk()
+    manager = started(disk)
+    log = manager.get_or_create("t", 0, TOPIC_ID, SMALL)
+    append(log, make_batch(3, size=60))
+    refuse(disk, "rename", "/t-0", errno.EACCES)
+    manager.delete_topic("t")
+    assert disk.exists("/data/t-0")
+    run_rounds(manager)
+    log = manager.get_or_create("t", 0, bytes([7]) * 16, SMALL)
+    append(log, make_batch(1))
+    again = started(disk.after_kill(random.Random(1))).get("t", 0)
+    assert again.log_end_offset == 1
+    assert disk.file_size(log.active.path(".log")) == log.active.size
+
+
+def test_an_aborted_transaction_that_the_disk_refused_survives_a_clean_stop():
+    """The transaction index was written with flush rounds only: readers of committed records got aborted ones."""
+    store = Store(SimDisk())
+    store.append(("a", "1"), producer_id=7, producer_epoch=0, base_sequence=0, transactional=True)
+    refuse(store.files, "create", ".txnindex")
+    store.marker(7, commit=False)
+    aborted = store.log.aborted_between(0, 2)
+    assert [entry.producer_id for entry in aborted] == [7]
+    store.restart()
+    assert store.log.aborted_between(0, 2) == aborted
+
+
+def test_a_recovery_point_waits_for_the_transaction_index():
+    """A group commit after a roll took the segment for complete; a kill then lost what was aborted in it."""
+    disk = SimDisk()
+    store = Store(disk)
+    store.append(("a", "1"), producer_id=7, producer_epoch=0, base_sequence=0, transactional=True)
+    refuse(disk, "create", ".txnindex")
+    store.marker(7, commit=False)
+    store.log.roll()
+    for indexes in (False, False, True):
+        work = store.log.take_sync_work(indexes=indexes)
+        store.log.sync(work)
+        store.log.synced(work)
+        assert store.log.recovery_point == (2 if indexes else 0)
+
+
+def test_what_the_disk_refuses_of_a_compaction_is_done_later():
+    """Half of a cleaned segment had its final name, and nothing could be read of it; old segments stayed beside new
+    ones."""
+    for ending in (".log", ".index", ".timeindex", ".log.swap", ".index.swap", ".timeindex.swap"):
+        disk = SimDisk()
+        store = Store(disk)
+        for number in range(4):
+            store.append(("a", f"{number}"), ("b", f"{number}"))
+        store.append(("c", "1"))
+        wanted = [(6, b"a", b"3"), (7, b"b", b"3"), (8, b"c", b"1")]
+        refuse(disk, "rename", f"0{ending}")
+        store.clean()
+        assert disk.fault is None
+        assert store.records() == wanted
+        store.manager.tick(store.clock.advance(2_000) or store.clock.monotonic_ms())
+        store.work()
+        run_rounds(store.manager)
+        assert store.records() == wanted
+        assert not store.manager.cleaner.busy
+        assert not [name for name in disk.list_dir("/data/t-0") if name.endswith((CLEANED, SWAP))]
+        assert not store.manager.full_directories
+        store.restart()
+        assert store.records() == wanted
+
+
+def test_a_cleaner_whose_directory_sync_failed_does_not_go_on():
+    """The log was left alone, and its directory trusted."""
+    disk = SimDisk()
+    store = Store(disk)
+    for number in range(4):
+        store.append(("a", f"{number}"))
+    store.log.roll()
+    store.settle()
+    run_rounds(store.manager)
+    refuse(disk, "sync_dir", "/t-0", errno.EIO)
+    store.clean(roll=False)
+    assert store.manager.offline_directories == ["/data"]
+
+
+def test_an_error_of_reading_is_an_answer_to_an_append():
+    """The first batch is read again for the age of its segment; the error of the disk went past the answer."""
+    disk = SimDisk()
+    manager = started(disk)
+    append(manager.get_or_create("t", 0, TOPIC_ID, SMALL), make_batch(1))
+    manager.close()
+    manager = started(disk)
+    refuse(disk, "read", ".log", errno.EIO)
+    with pytest.raises(StorageError):
+        append(manager.get("t", 0), make_batch(1))
+    assert manager.offline_directories == ["/data"]

@@ -41,6 +41,12 @@ if TYPE_CHECKING:
     from pybroker.log.manager import LogDirectory, LogManager
 
 QUEUE: Final = "cleaner"
+# What may be over a while later.
+RETRIED: Final = DISK_FULL | NO_DESCRIPTORS
+
+
+class DirectorySyncError(OSError):
+    """A directory's names may not be durable, and a second try could not tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +143,8 @@ class LogCleaner:
         # Of that log, when the pass began.
         self._cut_count = 0
         self._directory: LogDirectory | None = None
+        # Its outcome is in use, and what is left to be renamed was refused by the disk for the moment.
+        self._unfinished: CleaningResult | None = None
         self._effects: list[Effect] = []
         # Why a log is left alone, by log: until the next start.
         self._uncleanable: dict[PartitionLog, str] = {}
@@ -158,7 +166,13 @@ class LogCleaner:
 
     def tick(self, now_ms: float) -> None:
         """Start a pass if one is due. Monotonic milliseconds; cheap when there is nothing to do."""
-        if self._log is not None or now_ms < self._next_ms or not self.settings.enabled or self._dead:
+        if now_ms < self._next_ms or self._dead:
+            return
+        if self._unfinished is not None:
+            unfinished, self._unfinished = self._unfinished, None
+            self._sync_and_settle(unfinished)
+            return
+        if self._log is not None or not self.settings.enabled:
             return
         self._looked_ms = self._begun_ms = now_ms
         # Should something unexpected come out of it, the caller tells, and it is not tried again.
@@ -183,7 +197,12 @@ class LogCleaner:
                 continue
             for key, log in directory.logs.items():
                 if log.config.compacts and log not in self._uncleanable and len(log.segments) > 1:
-                    found.append(policy.examine(log, directory.clean_offsets.get(key), wall_ms))
+                    try:
+                        found.append(policy.examine(log, directory.clean_offsets.get(key), wall_ms))
+                    except OSError as error:
+                        self._manager.disk_error(directory, error)
+                        if directory.offline:
+                            break
         return found
 
     def _start(self) -> bool:
@@ -329,9 +348,18 @@ class LogCleaner:
         def to_swap() -> None:
             for path in renames:
                 files.rename(path + CLEANED, path + SWAP)
-            files.sync_dir(directory)
+            self._sync_directory(directory)
 
         self._call(to_swap, lambda error: self._swapped(result, error))
+
+    def _sync_directory(self, path: str) -> None:
+        try:
+            self._manager.environment.files.sync_dir(path)
+        except FileNotFoundError:
+            # A deleted partition's directory was renamed.
+            raise
+        except OSError as error:
+            raise DirectorySyncError(error.errno, error.strerror, path) from error
 
     def _still_there(self, log: PartitionLog, result: CleaningResult) -> bool:
         """Whether the log still has every segment that was cleaned (retention may have taken some, and a
@@ -375,7 +403,7 @@ class LogCleaner:
         log = self._log
         assert log is not None
         self._call(
-            lambda: self._manager.environment.files.sync_dir(log.directory),
+            lambda: self._sync_directory(log.directory),
             lambda error: self._in_place(result, error),
         )
 
@@ -391,7 +419,13 @@ class LogCleaner:
             except StorageError as failure:
                 error = failure
         if error is not None:
-            self._failed(error)
+            number = getattr(error, "errno", None)
+            if number in RETRIED and not isinstance(error, DirectorySyncError) and not log.deleted:
+                self._manager.environment.report(f"{log.name}: the end of cleaning is put off: {error}")
+                self._next_ms = self._manager.environment.clock.monotonic_ms() + self.settings.backoff_ms
+                self._unfinished = result
+            else:
+                self._failed(error)
             return
         self._passes += 1
         self._bytes_read += result.bytes_read
@@ -423,7 +457,12 @@ class LogCleaner:
             return
         self._failures += 1
         number = getattr(error, "errno", None)
-        if number in DISK_FULL or number in NO_DESCRIPTORS:
+        directory = self._directory
+        if directory is not None and isinstance(error, DirectorySyncError):
+            self._manager.sync_failed(directory, error)
+        elif directory is not None and isinstance(error, OSError) and number not in RETRIED:
+            self._manager.disk_error(directory, error)
+        if number in RETRIED:
             self._manager.environment.report(f"{log.name}: cleaning is put off: {error}")
             self._next_ms = self._manager.environment.clock.monotonic_ms() + self.settings.backoff_ms
         else:
@@ -435,7 +474,7 @@ class LogCleaner:
         """The pass is over; files with the suffixes `remove` are of no use."""
         log, self._log = self._log, None
         self._directory = None
-        if log is None or not remove:
+        if log is None or not remove or log.offline:
             return
         files = self._manager.environment.files
         try:
