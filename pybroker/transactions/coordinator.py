@@ -253,8 +253,12 @@ class TransactionCoordinator:
         epoch = partition.leader_epoch
 
         def committed(prepared: list[Transaction] | ApiError) -> None:
-            if isinstance(prepared, list):
-                for transaction in prepared:
+            shard = dict(self.host.active_shards).get(index)
+            if isinstance(prepared, ApiError) or shard is None:
+                return
+            for transaction in prepared:
+                # It may have been completed while this waited for the commit.
+                if shard.transactions.get(transaction.transactional_id) == transaction:
                     self._markers.start(transaction, epoch, lambda done: self._complete(index, done))
 
         self.host.read(index, lambda shard, now_ms: shard.prepared()).then(committed)
@@ -265,6 +269,8 @@ class TransactionCoordinator:
         def noted(answer: bool | ApiError) -> None:
             if isinstance(answer, ApiError) and answer.code is not ErrorCode.NOT_COORDINATOR:
                 self._after(_COMPLETE_RETRY_MS, lambda: self._complete(index, prepared))
+            else:
+                self._markers.finished(prepared)
 
         self.host.write(
             index, lambda shard, now_ms: shard.complete(prepared.transactional_id, prepared, now_ms)

@@ -59,13 +59,20 @@ class MarkerWriter:
         self, prepared: Transaction, coordinator_epoch: int, complete: Callable[[Transaction], None]
     ) -> None:
         """Write the markers of a decided transaction, then call `complete`. A transaction that is under way
-        in the same coordinator epoch is left alone."""
+        in the same coordinator epoch, and not `finished`, is left alone."""
         known = self._pending.get(prepared.transactional_id)
         if known is not None and known.prepared == prepared and known.coordinator_epoch == coordinator_epoch:
             return
         pending = _Pending(prepared, coordinator_epoch, complete)
         self._pending[prepared.transactional_id] = pending
         self._go_on(pending)
+
+    def finished(self, prepared: Transaction) -> None:
+        """That it is complete was noted. Before that its markers must not be begun anew: the second ones
+        would end the next transaction where that has the same epoch."""
+        known = self._pending.get(prepared.transactional_id)
+        if known is not None and known.prepared == prepared and not known.missing:
+            del self._pending[prepared.transactional_id]
 
     def forget(self, transactional_ids: Iterable[str]) -> None:
         """Not the coordinator of these any more."""
@@ -77,7 +84,6 @@ class MarkerWriter:
         if self._pending.get(prepared.transactional_id) is not pending:
             return
         if not pending.missing:
-            del self._pending[prepared.transactional_id]
             pending.complete(prepared)
             return
         marker = Marker(
