@@ -269,6 +269,11 @@ class CoordinatorHost(Generic[S]):
             (index, hosted.shard) for index, hosted in sorted(self._hosted.items()) if hosted.state is ACTIVE
         ]
 
+    def active_shard(self, index: int) -> S | None:
+        """The shard of a partition, if it is loaded here."""
+        hosted = self._hosted.get(index)
+        return None if hosted is None or hosted.state is not ACTIVE else hosted.shard
+
     @property
     def loading(self) -> bool:
         """Whether some partition is still being loaded."""

@@ -253,7 +253,7 @@ class TransactionCoordinator:
         epoch = partition.leader_epoch
 
         def committed(prepared: list[Transaction] | ApiError) -> None:
-            shard = dict(self.host.active_shards).get(index)
+            shard = self.host.active_shard(index)
             if isinstance(prepared, ApiError) or shard is None:
                 return
             for transaction in prepared:

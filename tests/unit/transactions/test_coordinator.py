@@ -567,6 +567,27 @@ def test_an_answer_that_came_too_late_does_not_stop_the_markers():
     assert world.state("a") == "CompleteCommit"
 
 
+def test_a_completion_overtakes_a_look_for_markers_to_write():
+    """Found by a seed of three simulated nodes: markers of a transaction that was complete were sent again when its
+    completion was committed, and committed half of the producer's next transaction."""
+    world = World(durability="fsync")
+    producer = Producer(world, version=0)
+    producer.init()
+    producer.add(0)
+    producer.send(0)
+    world.markers_paused = True
+    world.coordinator.end("a", producer.id, producer.epoch, commit=True, client_version=0)
+    world.flush()
+    [(marker, partitions, done)] = world.paused
+    # Something else of the shard is not committed yet when it looks for decided transactions.
+    world.coordinator.init_producer("b", 60_000, None)
+    world.coordinator._look_after()
+    done(dict.fromkeys(partitions, E.NONE))
+    assert world.state("a") == "CompleteCommit"
+    world.flush()
+    assert world.paused == [(marker, partitions, done)]
+
+
 # ---- records -----------------------------------------------------------------------------------------
 
 
