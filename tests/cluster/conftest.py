@@ -19,6 +19,7 @@ LONG = [
     "test_checker.py",
     "test_librdkafka.py",
     "test_groups.py",
+    "test_exactly_once.py",
 ]
 collect_ignore = [] if os.environ.get("PYBROKER_NEMESES", "") not in ("", "0") else LONG
 

@@ -130,15 +130,15 @@ def an_empty_disk(cluster: Cluster) -> None:
     node.start()
 
 
-def in_sync(cluster: Cluster) -> None:
-    """Every partition of every topic, also of the internal ones, with all its replicas."""
+def in_sync(cluster: Cluster, known: str = TOPIC) -> None:
+    """Every partition of every topic, also of the internal ones, with all its replicas; `known` is one of them."""
 
     def done() -> bool:
         try:
             topics = AdminClient({"bootstrap.servers": cluster.bootstrap}).list_topics(timeout=10).topics
         except KafkaException:
             return False
-        return TOPIC in topics and all(
+        return known in topics and all(
             len(partition.isrs) == len(cluster.nodes)
             for topic in topics.values()
             for partition in topic.partitions.values()

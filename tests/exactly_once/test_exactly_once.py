@@ -11,6 +11,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,30 +104,29 @@ class Output:
         return sum(len(values) for values in self.values.values())
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(LIMIT_S + 60)
-@pytest.mark.parametrize(
-    "library",
-    ["confluent-kafka", pytest.param("java", marks=pytest.mark.interop)],
-)
-def test_the_output_is_the_input_once(tmp_path: Path, library: str, record_property: Any) -> None:
-    command = command_of(library, tmp_path)
-    server = PybrokerProcess(tmp_path / "broker", {"group.initial.rebalance.delay.ms": "0"})
+def copied_once(
+    directory: Path,
+    library: str,
+    bootstrap: str,
+    kill_a_broker: Callable[[], None],
+    *,
+    replication: int = 1,
+) -> str:
+    """Copies RECORDS records while brokers and application are killed, compares, and says what was done."""
+    command = command_of(library, directory)
     application = None
     output = None
     choice = random.Random(RECORDS)
     try:
         from confluent_kafka.admin import AdminClient, NewTopic
 
-        admin = AdminClient({"bootstrap.servers": server.bootstrap})
-        topics = [NewTopic(name, PARTITIONS, 1) for name in ("input", "output")]
+        admin = AdminClient({"bootstrap.servers": bootstrap})
+        topics = [NewTopic(name, PARTITIONS, replication) for name in ("input", "output")]
         for future in admin.create_topics(topics).values():
             future.result(30)
-        fill(server.bootstrap, "input")
-        application = Application(
-            [*command, server.bootstrap, "copier", "input", "output"], tmp_path / "app.log"
-        )
-        output = Output(server.bootstrap, "output")
+        fill(bootstrap, "input")
+        application = Application([*command, bootstrap, "copier", "input", "output"], directory / "app.log")
+        output = Output(bootstrap, "output")
         # At which count of copied records what is killed.
         kills = sorted(
             [(choice.uniform(0.05, 0.7), "broker") for _ in range(BROKER_KILLS)]
@@ -137,15 +137,14 @@ def test_the_output_is_the_input_once(tmp_path: Path, library: str, record_prope
         restarts = 0
         while (count := output.read()) < RECORDS:
             assert time.monotonic() - start < LIMIT_S, (
-                f"{count} of {RECORDS} records after {LIMIT_S} s; {(tmp_path / 'app.log').read_text()[-2000:]}"
+                f"{count} of {RECORDS} records after {LIMIT_S} s; {(directory / 'app.log').read_text()[-2000:]}"
             )
             restarts += application.supervise()
             if kills and count >= kills[0][0] * RECORDS:
                 _, victim = kills.pop(0)
                 done.append(victim)
                 if victim == "broker":
-                    server.kill()
-                    server.start()
+                    kill_a_broker()
                 else:
                     application.kill()
                     application.start()
@@ -156,13 +155,30 @@ def test_the_output_is_the_input_once(tmp_path: Path, library: str, record_prope
             output.read()
         for partition, values in output.values.items():
             assert values == list(range(partition, RECORDS, PARTITIONS)), f"partition {partition}"
-        record_property("seconds", round(seconds, 1))
-        print(f"{library}: {RECORDS} records, kills {done}, {restarts} stalls, {seconds:.1f} s")
         assert done.count("broker") == BROKER_KILLS
         assert done.count("application") == APP_KILLS
+        return f"{library}: {RECORDS} records, kills {done}, {restarts} stalls, {seconds:.1f} s"
     finally:
         if application is not None:
             application.kill()
         if output is not None:
             output.consumer.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(LIMIT_S + 60)
+@pytest.mark.parametrize(
+    "library",
+    ["confluent-kafka", pytest.param("java", marks=pytest.mark.interop)],
+)
+def test_the_output_is_the_input_once(tmp_path: Path, library: str) -> None:
+    server = PybrokerProcess(tmp_path / "broker", {"group.initial.rebalance.delay.ms": "0"})
+
+    def kill() -> None:
+        server.kill()
+        server.start()
+
+    try:
+        print(copied_once(tmp_path, library, server.bootstrap, kill))
+    finally:
         server.stop()
