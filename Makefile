@@ -49,7 +49,8 @@ MINUTES ?= 1
 checker: setup
 	$(BIN)/python -m tests.checker --seed $(SEED) --minutes $(MINUTES)
 
-# Three nodes as processes while they are killed and paused and the network between them is cut. As root, on Linux.
+# Three nodes as processes while they are killed and paused and the network between them is cut; librdkafka's tests,
+# the checker, groups and exactly-once applications on them. About 50 minutes. As root, on Linux.
 cluster: setup
 	PYBROKER_NEMESES=1 $(BIN)/python -m pytest tests/cluster
 
