@@ -51,8 +51,8 @@ from pybroker.lifecycle import BrokerLifecycle, BrokerState
 from pybroker.log import LogConfig, LogManager, meta_properties
 from pybroker.log.cleaner.cleaner import CleanerSettings, CleaningPass
 from pybroker.log.cleaner.cleaning import CleaningResult
-from pybroker.log.manager import METADATA_TOPIC, LogDirectory
-from pybroker.log.partition_log import PartitionLog, decode_uuid
+from pybroker.log.manager import METADATA_TOPIC, LogDirectory, directory_uuid
+from pybroker.log.partition_log import PartitionLog
 from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.features import SUPPORTED_FEATURES, TRANSACTION_VERSION
 from pybroker.metadata.image import (
@@ -65,6 +65,7 @@ from pybroker.metadata.image import (
 from pybroker.raft.node import QuorumSettings
 from pybroker.raft.voters import Voter, VoterSet
 from pybroker.records.validation import WalkPolicy
+from pybroker.replication.moves import DirectoryMoves, MoveEnvironment
 from pybroker.replication.partition import Partition
 from pybroker.replication.replicas import ReplicaEnvironment, ReplicaManager
 from pybroker.topic_creation import TopicCreation
@@ -173,6 +174,7 @@ class Broker:
         self._replicas: ReplicaManager | None = None
         self._lifecycle: BrokerLifecycle | None = None
         self._assignments: DirectoryAssignments | None = None
+        self._moves: DirectoryMoves | None = None
         # What this broker asks of the controller in its own process comes with this.
         self._own_connection = Connection(
             "", 0, "", WalkPolicy(self._walk_mode), clock.wall_ms, self._controller_routes
@@ -382,7 +384,7 @@ class Broker:
             QuorumOptions(
                 node_id=self.node_id,
                 cluster_id=cluster_id,
-                directory_id=_directory_id(logs.metadata_directory()),
+                directory_id=directory_uuid(logs.metadata_directory()),
                 endpoints=tuple((name, host, port) for name, host, port in self._own_controllers()),
                 voters=VoterSet(
                     Voter(voter_id, endpoints=((names[0], host, port),))
@@ -457,6 +459,18 @@ class Broker:
                 report=lambda line: self.report(line),
             )
         )
+        self._moves = context.moves = DirectoryMoves(
+            MoveEnvironment(
+                clock=self.clock,
+                timers=self.timers,
+                logs=logs,
+                config=lambda: context.config,
+                run_blocking=self._run_blocking,
+                stated_directory=self._stated_directory,
+                on_directory=self._directory_changed,
+                report=lambda line: self.report(line),
+            )
+        )
         logs.on_creatable = self._replicas.retry_incomplete
         self._assignments = DirectoryAssignments(
             self.node_id,
@@ -468,7 +482,7 @@ class Broker:
             timers=self.timers,
         )
         registration = self._registration(
-            cluster_id, [_directory_id(directory) for directory in logs.log_directories], logs.broker_epoch
+            cluster_id, [directory_uuid(directory) for directory in logs.log_directories], logs.broker_epoch
         )
         life = self._lifecycle = BrokerLifecycle(
             config,
@@ -484,8 +498,25 @@ class Broker:
         life.on_failed = lambda problem: self._start_failed(ConfigError(problem))
 
     def _directory_id_of(self, topic: str, index: int) -> bytes | None:
+        """Where the metadata are to have a replica of this broker."""
+        target = None if self._moves is None else self._moves.target_of(topic, index)
+        if target is not None:
+            return target
         directory = self._context.logs.directory_of(topic, index)
-        return None if directory is None else _directory_id(directory)
+        return None if directory is None else directory_uuid(directory)
+
+    def _stated_directory(self, topic_id: bytes, index: int) -> bytes | None:
+        """Where the metadata have a replica of this broker."""
+        topic = self._context.metadata.topics_by_id.get(topic_id)
+        if topic is None or index >= len(topic.partitions):
+            return None
+        return topic.partitions[index].directory_of(self.node_id)
+
+    def _directory_changed(self, topic_id: bytes, index: int) -> None:
+        """A replica is, or is to be, in another directory than before."""
+        topic = self._context.metadata.topics_by_id.get(topic_id)
+        if topic is not None and index < len(topic.partitions) and self._assignments is not None:
+            self._assignments.hosted(topic, index)
 
     def _is_whole_cluster(self, quorum: MetadataQuorum) -> bool:
         """Whether this node alone is the quorum, and no other broker is known to it."""
@@ -538,11 +569,20 @@ class Broker:
         self._configure(image)
         replicas = self._replicas
         if replicas is not None:
-            context.logs.load(lambda *log: replicas.log_config_of(image, *log))
+            context.logs.load(
+                lambda *log: replicas.log_config_of(image, *log),
+                lambda topic, index: (
+                    self._stated_directory(image.topics[topic].topic_id, index)
+                    if topic in image.topics
+                    else None
+                ),
+            )
             for topic in image.topics.values():
                 self._know_topic(topic)
             self._is_loaded = True
             replicas.start(image)
+            for partition in replicas.partitions:
+                context.moves.resume(partition)
         self._is_loaded = True
         if not self.loaded.done:
             self.loaded.resolve(None)
@@ -631,6 +671,8 @@ class Broker:
             self._lifecycle.close()
         if self._replicas is not None:
             self._replicas.stop()
+        if self._moves is not None:
+            self._moves.stop()
         if not self._is_whole_cluster(self._context.quorum):
             self._context.quorum.shut_down()
 
@@ -691,7 +733,11 @@ class Broker:
         if self._lifecycle is not None:
             for directory in logs.log_directories:
                 if directory.path == path:
-                    self._lifecycle.directory_failed(_directory_id(directory))
+                    self._lifecycle.directory_failed(directory_uuid(directory))
+                    for topic, index in directory.logs:
+                        self._check_directory(topic, index)
+        if self._moves is not None:
+            self._moves.directory_failed(path)
         for coordinator in self._coordinators.values():
             coordinator.check_leaders()
         if last:
@@ -823,6 +869,9 @@ class Broker:
         for change in delta.changed_topics:
             self._know_topic(change.new)
         self._replicas.apply(image, delta)
+        if len(self._context.logs.log_directories) > 1:
+            for change in delta.changed_topics:
+                self._check_directories(change.new)
         for topic in delta.deleted_topics:
             self._forget_topic(topic)
         for kind, name in delta.changed_configs:
@@ -830,6 +879,24 @@ class Broker:
                 self._configure_topic(image, self._context.topics[name])
         for coordinator in self._coordinators.values():
             coordinator.on_metadata(image, delta)
+
+    def _check_directories(self, topic: TopicImage) -> None:
+        """The metadata of a topic are new: see what they say of directories."""
+        if self._moves is not None:
+            self._moves.metadata_changed(topic.name)
+        for index, partition in enumerate(topic.partitions):
+            if self.node_id in partition.replicas:
+                self._hosted_in(topic, index)
+
+    def _check_directory(self, topic: str, index: int) -> None:
+        known = self._context.metadata.topics.get(topic)
+        if known is not None and index < len(known.partitions):
+            self._hosted_in(known, index)
+
+    def _hosted_in(self, topic: TopicImage, index: int) -> None:
+        # Where a node is the whole cluster there is nobody to move its leaders to.
+        if self._assignments is not None and not self._is_whole_cluster(self._context.quorum):
+            self._assignments.hosted(topic, index)
 
     def _configure(self, image: MetadataImage) -> None:
         """Take the dynamic broker configuration of an image, and what topics inherit from it."""
@@ -841,6 +908,10 @@ class Broker:
         if self.on_config is not None:
             self.on_config(config)
         self._context.logs.cleaner.configure(self._cleaner_settings())
+        cordoned = config["cordoned.log.dirs"]
+        self._context.logs.cordoned = frozenset(config.log_dirs if "*" in cordoned else cordoned)
+        if self._moves is not None:
+            self._moves.configure()
         for topic in self._context.topics.values():
             self._configure_topic(image, topic)
 
@@ -885,11 +956,10 @@ class Broker:
         local = self._context.topics_by_id.get(topic.topic_id)
         if local is not None:
             local.partitions[index] = partition
-        if partition is None or self._assignments is None:
-            return
-        # Where a node is the whole cluster there is nobody to move its leaders to.
-        if not self._is_whole_cluster(self._context.quorum):
-            self._assignments.hosted(topic, index)
+        if partition is not None:
+            self._hosted_in(topic, index)
+        elif self._moves is not None:
+            self._moves.cancel(topic.name, index)
 
     def _role_changed(self, partition: Partition) -> None:
         """A replica leads in a new epoch, or does not lead any more."""
@@ -992,10 +1062,6 @@ class Broker:
 
         body = codec.encode_response(api_versions.unsupported(), 0)
         return [response_header(_API_VERSIONS, 0, correlation_id), body]
-
-
-def _directory_id(directory: LogDirectory) -> bytes:
-    return decode_uuid(directory.directory_id) or bytes(16)
 
 
 def _ignore(line: str) -> None:

@@ -33,7 +33,8 @@ Key = tuple[bytes, int]
 
 
 class DirectoryAssignments:
-    """`directory_of(topic, index)` is the id of the directory that has a log; None without one."""
+    """`directory_of(topic, index)` is the id of the directory that has a log, or is to have it; None without
+    one."""
 
     __slots__ = (
         "_ask",
@@ -81,10 +82,8 @@ class DirectoryAssignments:
         partition = topic.partitions[index]
         if self._node_id not in partition.replicas:
             return None
-        place = partition.replicas.index(self._node_id)
-        stated = partition.directories[place] if place < len(partition.directories) else None
         actual = self._directory_of(topic.name, index)
-        return None if actual == stated else actual
+        return None if actual == partition.directory_of(self._node_id) else actual
 
     def _later(self, delay_ms: float) -> None:
         if not self._busy:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pybroker.log import LogManager
     from pybroker.metadata.image import MetadataImage
     from pybroker.records.validation import WalkPolicy
+    from pybroker.replication.moves import DirectoryMoves
     from pybroker.replication.partition import Partition
     from pybroker.transactions.coordinator import TransactionCoordinator
 
@@ -172,6 +173,7 @@ class Context:
         "groups",
         "logs",
         "metadata",
+        "moves",
         "producer_ids",
         "quorum",
         "run_blocking",
@@ -191,6 +193,7 @@ class Context:
     controller_channel: ControllerChannel
     quorum: MetadataQuorum
     logs: LogManager
+    moves: DirectoryMoves
     timers: TimerQueue
     fetch_sessions: FetchSessionCache
     telemetry: ClientTelemetry

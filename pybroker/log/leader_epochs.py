@@ -82,6 +82,12 @@ class LeaderEpochs:
         self._epochs.clear()
         self._starts.clear()
 
+    def take(self, other: LeaderEpochs) -> None:
+        """Be the epochs of another log, which has the same batches."""
+        if self.entries != other.entries:
+            self._epochs, self._starts = list(other._epochs), list(other._starts)
+            self.changed = True
+
     def encode(self) -> bytes:
         lines = [f"{epoch} {start}\n" for epoch, start in zip(self._epochs, self._starts, strict=True)]
         return f"0\n{len(lines)}\n{''.join(lines)}".encode()

@@ -20,7 +20,7 @@ from __future__ import annotations
 import errno
 import random
 import re
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -37,6 +37,7 @@ from pybroker.log.partition_log import (
     OFFLINE,
     PartitionLog,
     SyncWork,
+    decode_uuid,
     encode_uuid,
 )
 
@@ -46,8 +47,13 @@ BALLAST_FILE: Final = ".pybroker-ballast"
 BALLAST_BYTES: Final = 4 * 1024 * 1024
 _PARTITION_DIRECTORY: Final = re.compile(r"^(.+)-(\d+)$")
 _REMOVABLE_DIRECTORY: Final = re.compile(r"^(.+)\.[0-9a-f]{32}-delete$")
-_OTHER_DIRECTORY: Final = re.compile(r"^(.+)\.[0-9a-f]{32}-(future|stray)$")
+_FUTURE_DIRECTORY: Final = re.compile(r"^(.+)-(\d+)\.[0-9a-f]{32}-future$")
+# In the directory of a log that came from another one, until the log there is put aside: of two logs of
+# a partition it is this one that goes on.
+MOVED_HERE: Final = "pybroker-moved-here"
 _NAME_MAX: Final = 255
+# Logs for which a directory was named before they were there.
+_PREFERRED_MAX: Final = 100_000
 # Logs of one background round, and files of one round of removals: how long an urgent one may have to wait.
 _BACKGROUND_LOGS: Final = 8
 _REMOVALS: Final = 16
@@ -103,6 +109,7 @@ class LogDirectory:
         "path",
         "recovery_points",
         "removals",
+        "retiring",
         "saved",
         "start_offsets",
         "urgent",
@@ -134,6 +141,8 @@ class LogDirectory:
         # (wall time, path): to be removed then.
         self.removals: list[tuple[int, str]] = []
         self.due_removals: list[str] = []
+        # Directories of logs that went on elsewhere, still under their own names.
+        self.retiring: dict[str, tuple[str, int]] = {}
         # Names of the checkpoint files that the next background round writes; content last written.
         self.wanted_checkpoints: dict[str, None] = {}
         # Logs that wait for the checkpoint of their lower recovery points (`PartitionLog.cut_unsaved`).
@@ -141,7 +150,7 @@ class LogDirectory:
         self.saved: dict[str, bytes] = {}
         # The logs that each of these files names on the disk. They know no topic ids, so a new log of a name
         # has to wait until an older one's offsets are gone.
-        self.listed: dict[str, Set[tuple[str, int]]] = {}
+        self.listed: dict[str, Mapping[tuple[str, int], int]] = {}
         # What the checkpoints said at the start.
         self.recovery_points: checkpoints.Offsets = {}
         self.start_offsets: checkpoints.Offsets = {}
@@ -158,6 +167,11 @@ class LogDirectory:
         return not self.background_under_way and bool(
             self.background or self.due_removals or self.wanted_checkpoints
         )
+
+
+def directory_uuid(directory: LogDirectory) -> bytes:
+    """The id of a directory as the metadata have it."""
+    return decode_uuid(directory.directory_id) or bytes(16)
 
 
 class FlushRound:
@@ -182,7 +196,7 @@ class FlushRound:
         directory: LogDirectory,
         logs: list[tuple[PartitionLog, SyncWork]],
         sync_parent: bool,
-        checkpoint_files: list[tuple[str, bytes, Set[tuple[str, int]]]],
+        checkpoint_files: list[tuple[str, bytes, Mapping[tuple[str, int], int]]],
         removals: list[str],
         cuts: list[tuple[PartitionLog, int]],
         *,
@@ -287,6 +301,11 @@ class LogManager:
         self.on_creatable: Callable[[], None] | None = None
         self._creation_waits = False
         self._by_partition: dict[tuple[str, int], tuple[PartitionLog, LogDirectory]] = {}
+        # Logs that are to take over from those above; in `LogDirectory.logs` they are like any other.
+        self._futures: dict[tuple[str, int], tuple[PartitionLog, LogDirectory]] = {}
+        # Paths of the directories that get no new partitions, and where those not made yet are to go.
+        self.cordoned: frozenset[str] = frozenset()
+        self._preferred: dict[tuple[str, int], LogDirectory] = {}
         # Too many write descriptors: the logs of the next rounds give theirs back.
         self._release_under_way = False
         # Logs with flush.ms.
@@ -415,45 +434,130 @@ class LogManager:
             files, f"{directory.path}/{checkpoints.HIGH_WATERMARK}", report
         )
         directory.listed = {
-            checkpoints.RECOVERY_POINT: directory.recovery_points.keys(),
-            checkpoints.LOG_START: directory.start_offsets.keys(),
-            checkpoints.CLEANER: set(directory.clean_offsets),
-            checkpoints.HIGH_WATERMARK: directory.watermarks.keys(),
+            checkpoints.RECOVERY_POINT: directory.recovery_points,
+            checkpoints.LOG_START: directory.start_offsets,
+            checkpoints.CLEANER: dict(directory.clean_offsets),
+            checkpoints.HIGH_WATERMARK: directory.watermarks,
         }
 
-    def load(self, lookup: Callable[[str, int, bytes | None], LogConfig | None]) -> list[PartitionLog]:
+    def load(
+        self,
+        lookup: Callable[[str, int, bytes | None], LogConfig | None],
+        assigned: Callable[[str, int], bytes | None] = lambda topic, partition: None,
+    ) -> list[PartitionLog]:
         """Load every partition directory. `lookup(topic, partition, topic id)` gives the configuration, or
-        None for a replica that the metadata does not know, which is renamed `-stray` and left alone."""
+        None for a replica that the metadata does not know, which is renamed `-stray` and left alone;
+        `assigned(topic, partition)` the id of the directory where the metadata has it."""
         loaded: list[PartitionLog] = []
-        wall_ms = self.environment.clock.wall_ms()
         for directory in self.log_directories:
             # A process that was killed may not have synced the names of its newest logs.
             directory.parent_dirty = directory.parent_dirty or not directory.clean
+        superseded = self._superseded(assigned)
+        for directory in self.log_directories:
+            if directory.offline:
+                continue
             try:
-                names = self.environment.files.list_dir(directory.path)
-                for name in names:
-                    if _REMOVABLE_DIRECTORY.match(name):
-                        due = wall_ms + self.defaults.file_delete_delay_ms
-                        directory.removals.append((due, f"{directory.path}/{name}"))
-                        continue
-                    match = _PARTITION_DIRECTORY.match(name)
-                    path = f"{directory.path}/{name}"
-                    if match is None or _OTHER_DIRECTORY.match(name) or match[1] == METADATA_TOPIC:
-                        continue
-                    topic, partition = match[1], int(match[2])
-                    if (topic, partition) in self._by_partition or not self.environment.files.is_dir(path):
-                        continue
-                    topic_id = recovery.read_topic_id(self.environment, path)
-                    config = lookup(topic, partition, topic_id)
-                    if config is None or topic_id is None:
-                        self._rename_aside(directory, path, topic, partition, "stray")
-                        self.environment.report(f"{path}: not in the metadata; renamed as a stray")
-                        continue
-                    loaded.append(self._load_one(directory, path, topic, partition, topic_id, config))
+                for name in self.environment.files.list_dir(directory.path):
+                    log = self._load_name(directory, name, superseded, lookup)
+                    if log is not None:
+                        loaded.append(log)
             except (OSError, StorageError, CorruptionError) as error:
                 self.environment.report(f"{directory.path}: cannot be loaded: {error}")
                 self._fail_directory(directory)
+        self._settle_futures(assigned)
         return loaded
+
+    def _superseded(self, assigned: Callable[[str, int], bytes | None]) -> dict[str, str]:
+        """Of partitions with two logs, the directory that does not go on, and what becomes of it.
+
+        That a move was interrupted is seen from the mark in the log that was to take over.
+        """
+        files = self.environment.files
+        places: dict[tuple[str, int], list[LogDirectory]] = {}
+        for directory in self.log_directories:
+            try:
+                names = files.list_dir(directory.path)
+            except OSError as error:
+                self.environment.report(f"{directory.path}: cannot be loaded: {error}")
+                self._fail_directory(directory)
+                continue
+            for name in names:
+                match = _PARTITION_DIRECTORY.match(name)
+                if match is not None and match[1] != METADATA_TOPIC:
+                    places.setdefault((match[1], int(match[2])), []).append(directory)
+        result: dict[str, str] = {}
+        for (topic, partition), directories in places.items():
+            name = f"{topic}-{partition}"
+            marked = [d for d in directories if files.exists(f"{d.path}/{name}/{MOVED_HERE}")]
+            if len(directories) > 1:
+                stated = assigned(topic, partition)
+                kept = (marked or [d for d in directories if directory_uuid(d) == stated] or directories)[0]
+                for other in directories:
+                    if other is not kept:
+                        result[f"{other.path}/{name}"] = "delete" if marked else "stray"
+        return result
+
+    def _load_name(
+        self,
+        directory: LogDirectory,
+        name: str,
+        superseded: dict[str, str],
+        lookup: Callable[[str, int, bytes | None], LogConfig | None],
+    ) -> PartitionLog | None:
+        """One entry of a log directory; a log if it is one that goes on."""
+        files = self.environment.files
+        path = f"{directory.path}/{name}"
+        if _REMOVABLE_DIRECTORY.match(name):
+            self._remove_later(directory, path, self.defaults)
+            return None
+        future = _FUTURE_DIRECTORY.match(name)
+        match = future or _PARTITION_DIRECTORY.match(name)
+        if match is None or match[1] == METADATA_TOPIC or not files.is_dir(path):
+            return None
+        topic, partition = match[1], int(match[2])
+        fate = superseded.get(path)
+        if fate is not None or (future is not None and (topic, partition) in self._futures):
+            self._put_aside(directory, path, topic, partition, fate or "delete")
+            self.environment.report(f"{path}: another log of this partition goes on; put aside")
+            return None
+        topic_id = recovery.read_topic_id(self.environment, path)
+        if future is not None and topic_id is None:
+            # Stopped when it was made.
+            self._put_aside(directory, path, topic, partition, "delete")
+            return None
+        config = lookup(topic, partition, topic_id)
+        if config is None or topic_id is None:
+            self._rename_aside(directory, path, topic, partition, "stray")
+            self.environment.report(f"{path}: not in the metadata; renamed as a stray")
+            return None
+        if (topic, partition) in directory.logs:
+            # A log and its future one: two names of one partition in one directory, which no move makes.
+            self._put_aside(directory, path, topic, partition, "delete")
+            return None
+        log = self._load_one(directory, path, topic, partition, topic_id, config, future=future is not None)
+        return log if future is None else None
+
+    def _put_aside(self, directory: LogDirectory, path: str, topic: str, partition: int, suffix: str) -> None:
+        renamed = self._rename_aside(directory, path, topic, partition, suffix)
+        if suffix == "delete":
+            self._remove_later(directory, renamed, self.defaults)
+
+    def _settle_futures(self, assigned: Callable[[str, int], bytes | None]) -> None:
+        """A future log whose log is gone takes over if the metadata say that the partition is there."""
+        for key, (log, directory) in list(self._futures.items()):
+            if key in self._by_partition:
+                continue
+            if directory_uuid(directory) == assigned(*key):
+                try:
+                    self.promote(*key)
+                except StorageError as error:
+                    self.environment.report(f"{log.directory}: {error}")
+                continue
+            self._take_away(self._futures, key, "stray")
+            self.environment.report(f"{log.directory}: the log that it was copied from is gone; put aside")
+        for log, directory in self._by_partition.values():
+            if not directory.offline and self.environment.files.exists(f"{log.directory}/{MOVED_HERE}"):
+                self.unmark(log)
 
     def _load_one(
         self,
@@ -463,6 +567,8 @@ class LogManager:
         partition: int,
         topic_id: bytes,
         config: LogConfig,
+        *,
+        future: bool = False,
     ) -> PartitionLog:
         key = (topic, partition)
         log = recovery.load_log(
@@ -479,13 +585,13 @@ class LogManager:
         )
         watermark = directory.watermarks.get(key, log.log_start_offset)
         log.high_watermark = min(max(watermark, log.log_start_offset), log.log_end_offset)
-        self._adopt(directory, log)
+        self._adopt(directory, log, future=future)
         return log
 
-    def _adopt(self, directory: LogDirectory, log: PartitionLog) -> None:
+    def _adopt(self, directory: LogDirectory, log: PartitionLog, *, future: bool = False) -> None:
         key = (log.topic, log.partition)
         directory.logs[key] = log
-        self._by_partition[key] = (log, directory)
+        (self._futures if future else self._by_partition)[key] = (log, directory)
 
         def work(log: PartitionLog, urgent: bool) -> None:
             if urgent:
@@ -521,6 +627,10 @@ class LogManager:
     def logs(self) -> list[PartitionLog]:
         return [entry[0] for entry in self._by_partition.values()]
 
+    def _all_logs(self) -> list[PartitionLog]:
+        """Also those that are to take over."""
+        return [entry[0] for logs in (self._by_partition, self._futures) for entry in logs.values()]
+
     def directory_of(self, topic: str, partition: int) -> LogDirectory | None:
         entry = self._by_partition.get((topic, partition))
         return entry[1] if entry else None
@@ -546,26 +656,58 @@ class LogManager:
             if files.exists(path):
                 return self._load_one(usable[0], path, topic, partition, topic_id, config)
         else:
-            usable = [directory for directory in self.log_directories if not directory.offline]
-        if not usable:
-            raise StorageError("all log directories are offline")
+            usable = self._usable_for(topic, partition)
         directory = min(usable, key=lambda candidate: len(candidate.logs)) if len(usable) > 1 else usable[0]
         if directory.full and topic != METADATA_TOPIC:
             raise StorageError(f"{directory.path}: no space left for {name}", errno.ENOSPC)
+        log = self._make(directory, name, topic, partition, topic_id, config)
+        self._adopt(directory, log)
+        self._preferred.pop((topic, partition), None)
+        return log
+
+    def _usable_for(self, topic: str, partition: int) -> list[LogDirectory]:
+        """Where a new log may be made. StorageError: nowhere."""
+        usable = [directory for directory in self.log_directories if not directory.offline]
+        if not usable:
+            raise StorageError("all log directories are offline")
+        preferred = self._preferred.get((topic, partition))
+        if preferred in usable:
+            return [preferred]
+        open_ones = [directory for directory in usable if directory.path not in self.cordoned]
+        # The controller places nothing on a broker with cordoned directories only; what it did before, or by
+        # hand, has to be somewhere.
+        return open_ones or usable
+
+    def _make(
+        self,
+        directory: LogDirectory,
+        name: str,
+        topic: str,
+        partition: int,
+        topic_id: bytes,
+        config: LogConfig,
+        start_offset: int = 0,
+    ) -> PartitionLog:
+        """A new log in the directory `name`. StorageError when it cannot be made, or not yet."""
+        files = self.environment.files
         path = f"{directory.path}/{name}"
-        if any((topic, partition) in keys for keys in directory.listed.values()):
+        key = topic, partition
+        if key in directory.retiring.values() or any(key in keys for keys in directory.listed.values()):
             self._creation_waits = True
             self._want_checkpoints(*checkpoints.ALL)
             if directory.background_ready and not directory.notified:
                 self._notify(directory)
-            raise StorageError(f"{path}: waits until the checkpoints do not name an earlier {name} any more")
+            raise StorageError(
+                f"{path}: waits until the checkpoints do not name an earlier {topic}-{partition} any more",
+                errno.EAGAIN,
+            )
         log = PartitionLog(self.environment, path, topic, partition, topic_id, config)
         try:
             if topic != METADATA_TOPIC and files.exists(path):
                 # Of an earlier one that could not be put aside when it was deleted.
                 aside = self._rename_aside(directory, path, topic, partition, "delete")
                 self._remove_later(directory, aside, config)
-            log.create()
+            log.create(start_offset)
         except OSError as error:
             log.close()
             with suppress(OSError):
@@ -574,12 +716,141 @@ class LogManager:
             self.disk_error(directory, error)
             raise StorageError(f"{path}: cannot be created: {error}", error.errno) from error
         directory.parent_dirty = True
-        self._adopt(directory, log)
         return log
+
+    # ---- moves between directories -------------------------------------------------------------------
+
+    def directory_at(self, path: str) -> LogDirectory | None:
+        """The directory of log.dirs with exactly this path."""
+        return next((directory for directory in self.log_directories if directory.path == path), None)
+
+    def prefer(self, topic: str, partition: int, directory: LogDirectory) -> None:
+        """Where a log that is not here yet is to be made."""
+        if len(self._preferred) >= _PREFERRED_MAX:
+            del self._preferred[next(iter(self._preferred))]
+        self._preferred[topic, partition] = directory
+
+    def future(self, topic: str, partition: int) -> PartitionLog | None:
+        """The log that is to take over from the one of a partition."""
+        entry = self._futures.get((topic, partition))
+        return entry[0] if entry else None
+
+    def future_directory_of(self, topic: str, partition: int) -> LogDirectory | None:
+        entry = self._futures.get((topic, partition))
+        return entry[1] if entry else None
+
+    def is_moving(self, topic: str, partition: int) -> bool:
+        """Whether there are two logs of a partition: then neither is cleaned, nor shortened by retention."""
+        return (topic, partition) in self._futures
+
+    def make_future(self, log: PartitionLog, directory: LogDirectory) -> PartitionLog:
+        """An empty log in another directory that is to take over. StorageError; EAGAIN: not yet."""
+        if directory.full:
+            raise StorageError(f"{directory.path}: no space left for {log.name}", errno.ENOSPC)
+        name = f"{log.name}.{self.random_uuid().hex()}-future"
+        future = self._make(
+            directory, name, log.topic, log.partition, log.topic_id, log.config, log.log_start_offset
+        )
+        self._adopt(directory, future, future=True)
+        return future
+
+    def drop_future(self, topic: str, partition: int) -> None:
+        """No move any more: the future log goes as a deleted one."""
+        self._take_away(self._futures, (topic, partition), "delete")
+
+    def has_saved_start(self, log: PartitionLog, directory: LogDirectory) -> bool:
+        """Whether a start would find a log's first offset; if not it is seen to."""
+        start_offset = log.log_start_offset
+        if start_offset <= log.segments[0].base_offset:
+            return True
+        known = directory.listed[checkpoints.LOG_START].get((log.topic, log.partition))
+        if known == start_offset:
+            return True
+        directory.wanted_checkpoints[checkpoints.LOG_START] = None
+        if directory.background_ready and not directory.notified:
+            self._notify(directory)
+        return False
+
+    def mark(self, log: PartitionLog) -> None:
+        """Say in a future log's directory that it is to go on; durable with its next flush. OSError."""
+        self.environment.files.open(f"{log.directory}/{MOVED_HERE}", create=True).close()
+        log.note_directory_changed()
+
+    def unmark(self, log: PartitionLog) -> None:
+        """There is one log only again."""
+        try:
+            if self.environment.files.exists(f"{log.directory}/{MOVED_HERE}"):
+                self.environment.files.remove(f"{log.directory}/{MOVED_HERE}")
+        except OSError as error:
+            self.environment.report(f"{log.directory}/{MOVED_HERE}: cannot be removed: {error}")
+
+    def promote(self, topic: str, partition: int) -> tuple[PartitionLog, Callable[[], None] | None]:
+        """A future log takes over: it has the name of the log from now on. StorageError.
+
+        The directory of the earlier log keeps its name too, until the new name is durable: then the function
+        in the result is to be called, which puts it aside. No round may hold either log (`syncing`).
+        """
+        key = topic, partition
+        future, directory = self._futures[key]
+        path = f"{directory.path}/{topic}-{partition}"
+        try:
+            self.environment.files.rename(future.directory, path)
+        except OSError as error:
+            self.disk_error(directory, error)
+            raise StorageError(f"{future.directory}: cannot be renamed: {error}", error.errno) from error
+        future.moved(path)
+        directory.parent_dirty = True
+        del self._futures[key]
+        entry = self._by_partition.pop(key, None)
+        self._by_partition[key] = (future, directory)
+        if entry is None:
+            return future, None
+        log, before = entry
+        if key in before.clean_offsets:
+            directory.clean_offsets[key] = before.clean_offsets[key]
+            directory.wanted_checkpoints[checkpoints.CLEANER] = None
+        self._forget(log, before, key)
+        old_path = log.directory
+        before.retiring[old_path] = key
+
+        def retire() -> None:
+            before.retiring.pop(old_path, None)
+            if before.offline:
+                return
+            try:
+                self._put_aside(before, old_path, topic, partition, "delete")
+            except OSError as error:
+                # The next start finds the mark of the log that goes on, and puts this one aside.
+                self.environment.report(f"{old_path}: cannot be renamed for deletion: {error}")
+                self.disk_error(before, error)
+                return
+            if before.background_ready and not before.notified:
+                self._notify(before)
+
+        return future, retire
+
+    def _forget(self, log: PartitionLog, directory: LogDirectory, key: tuple[str, int]) -> None:
+        """A log is not served any more."""
+        del directory.logs[key]
+        directory.urgent.pop(log, None)
+        directory.background.pop(log, None)
+        directory.cut.pop(log, None)
+        self._timed.pop(log, None)
+        directory.clean_offsets.pop(key, None)
+        for name, keys in directory.listed.items():
+            if key in keys:
+                directory.wanted_checkpoints[name] = None
+        log.on_work = None
+        log.mark_deleted()
+
+    # ---- changes of logs -----------------------------------------------------------------------------
 
     def update_config(self, log: PartitionLog, config: LogConfig) -> None:
         """New configuration for one log."""
         log.config = config
+        future = self.future(log.topic, log.partition)
+        if future is not None:
+            future.config = config
         self.cleaner.wake()
         if config.flush_ms != LONG_MAX:
             self._timed[log] = None
@@ -588,25 +859,25 @@ class LogManager:
 
     def delete(self, topic: str, partition: int) -> None:
         """Take a partition away: renamed `-delete` now, removed after file.delete.delay.ms."""
-        entry = self._by_partition.pop((topic, partition), None)
+        self._preferred.pop((topic, partition), None)
+        self._take_away(self._futures, (topic, partition), "delete")
+        self._take_away(self._by_partition, (topic, partition), "delete")
+
+    def _take_away(
+        self,
+        logs: dict[tuple[str, int], tuple[PartitionLog, LogDirectory]],
+        key: tuple[str, int],
+        suffix: str,
+    ) -> None:
+        entry = logs.pop(key, None)
         if entry is None:
             return
         log, directory = entry
-        del directory.logs[topic, partition]
-        directory.urgent.pop(log, None)
-        directory.background.pop(log, None)
-        directory.cut.pop(log, None)
-        self._timed.pop(log, None)
-        directory.clean_offsets.pop((topic, partition), None)
-        for name, keys in directory.listed.items():
-            if (topic, partition) in keys:
-                directory.wanted_checkpoints[name] = None
-        log.on_work = None
-        log.mark_deleted()
+        self._forget(log, directory, key)
         if directory.offline:
             return
         try:
-            renamed = self._rename_aside(directory, log.directory, topic, partition, "delete")
+            renamed = self._rename_aside(directory, log.directory, *key, suffix)
         except OSError as error:
             # The next start finds a directory that the metadata does not know and puts it aside.
             self.environment.report(f"{log.directory}: cannot be renamed for deletion: {error}")
@@ -615,7 +886,8 @@ class LogManager:
         log.moved(renamed)
         if directory.background_ready and not directory.notified:
             self._notify(directory)
-        self._remove_later(directory, renamed, log.config)
+        if suffix == "delete":
+            self._remove_later(directory, renamed, log.config)
 
     def _remove_later(self, directory: LogDirectory, path: str, config: LogConfig) -> None:
         due = self.environment.clock.wall_ms() + config.file_delete_delay_ms
@@ -651,15 +923,23 @@ class LogManager:
                 []
                 if error
                 else [
-                    LogSize(
-                        topic, partition, log.size, max(log.high_watermark - log.log_end_offset, 0), False
-                    )
+                    LogSize(topic, partition, log.size, *self._lag(log))
                     for (topic, partition), log in directory.logs.items()
                     if topic != METADATA_TOPIC
                 ]
             )
             reports.append(LogDirReport(error, directory.path, total, usable, logs))
         return reports
+
+    def _lag(self, log: PartitionLog) -> tuple[int, bool]:
+        """(offset lag, whether it is a future log), as DescribeLogDirs has them."""
+        key = log.topic, log.partition
+        if self.future(*key) is not log:
+            return max(log.high_watermark - log.log_end_offset, 0), False
+        current = self.get(*key)
+        return (
+            -1 if current is None or current.offline else current.log_end_offset - log.log_end_offset
+        ), True
 
     # ---- time ----------------------------------------------------------------------------------------
 
@@ -680,7 +960,7 @@ class LogManager:
             self._want_checkpoints(checkpoints.RECOVERY_POINT, checkpoints.LOG_START)
         if now_ms >= self._next_expiration_ms:
             self._next_expiration_ms = now_ms + self._expiration_interval_ms
-            for log in self.logs:
+            for log in self._all_logs():
                 if log.producers.entries:
                     log.producers.expire(wall_ms)
         for directory in self.directories:
@@ -711,8 +991,8 @@ class LogManager:
         """Remove the segments whose time, size or log start says so, in all logs."""
         wall_ms = self.environment.clock.wall_ms()
         for directory in self.directories:
-            for (topic, _), log in directory.logs.items():
-                if topic == METADATA_TOPIC or log.offline:
+            for key, log in directory.logs.items():
+                if key[0] == METADATA_TOPIC or log.offline or key in self._futures:
                     continue
                 try:
                     retention.apply(log, wall_ms)
@@ -722,7 +1002,7 @@ class LogManager:
     def set_producer_expiration(self, expiration_ms: int) -> None:
         """`producer.id.expiration.ms` changed."""
         self.environment.producer_expiration_ms = expiration_ms
-        for log in self.logs:
+        for log in self._all_logs():
             log.producers.set_expiration(expiration_ms)
 
     def _release_files(self, now: bool) -> None:
@@ -733,7 +1013,7 @@ class LogManager:
             return
         wanted = max(self.environment.write_file_count // 4, 1)
         dirty: list[PartitionLog] = []
-        for log in self.logs:
+        for log in self._all_logs():
             if log.active.file is None:
                 continue
             if log.close_idle_file():
@@ -752,7 +1032,7 @@ class LogManager:
         # Each sync may take milliseconds: enough for the reserve, not for comfort.
         wanted = min(wanted, _SYNCED_AT_ONCE)
         for log in dirty:
-            directory = self._by_partition[log.topic, log.partition][1]
+            directory = next(d for d in self.directories if d.logs.get((log.topic, log.partition)) is log)
             try:
                 wanted -= log.close_idle_file(sync=True)
             except OSError as error:
@@ -770,7 +1050,7 @@ class LogManager:
 
     def _checkpoint_content(
         self, directory: LogDirectory, name: str
-    ) -> tuple[bytes, Set[tuple[str, int]]] | None:
+    ) -> tuple[bytes, Mapping[tuple[str, int], int]] | None:
         """What a checkpoint file should hold, and the logs it names; None when it holds that already."""
         logs = directory.logs.items()
         offsets: checkpoints.Offsets
@@ -789,7 +1069,7 @@ class LogManager:
         else:
             offsets = {key: log.high_watermark for key, log in logs if key[0] != METADATA_TOPIC}
         content = checkpoints.encode(offsets)
-        return None if directory.saved.get(name) == content else (content, offsets.keys())
+        return None if directory.saved.get(name) == content else (content, offsets)
 
     def _cut(self, directory: LogDirectory, log: PartitionLog) -> None:
         """A log ends below its recovery point on the disk, which has to be lowered before it grows again."""
@@ -848,7 +1128,7 @@ class LogManager:
 
     def _make_background_round(self, directory: LogDirectory) -> FlushRound | None:
         logs = self._take_logs(directory, directory.background, _BACKGROUND_LOGS, urgent=False)
-        files: list[tuple[str, bytes, Set[tuple[str, int]]]] = []
+        files: list[tuple[str, bytes, Mapping[tuple[str, int], int]]] = []
         cuts: list[tuple[PartitionLog, int]] = []
         for name in directory.wanted_checkpoints:
             found = self._checkpoint_content(directory, name)
@@ -972,6 +1252,11 @@ class LogManager:
                 log.on_offline()
         if self.on_directory_failed is not None:
             self.on_directory_failed(directory.path, all(other.offline for other in self.log_directories))
+
+    def sync_failed(self, directory: LogDirectory, error: BaseException) -> None:
+        """A sync outside the rounds was refused."""
+        self.environment.report(f"{directory.path}: sync failed, the directory is offline now: {error}")
+        self._fail_directory(directory)
 
     @property
     def offline_directories(self) -> list[str]:

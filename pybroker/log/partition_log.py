@@ -623,6 +623,11 @@ class PartitionLog:
             or bool(self._paths_dirty)
         )
 
+    @property
+    def needs_names(self) -> bool:
+        """Whether names in the directory, small files or epochs are still to be synced."""
+        return self._directory_dirty or self.epochs.changed or bool(self._paths_dirty)
+
     def _save_sealed(self, segment: Segment) -> None:
         segment.save_indexes(trim=True)
         self._paths_dirty += [segment.path(".index"), segment.path(".timeindex")]

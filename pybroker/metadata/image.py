@@ -44,6 +44,13 @@ class PartitionImage(NamedTuple):
     last_known_elr: tuple[int, ...] = ()
     leader_recovery_state: int = 0
 
+    def directory_of(self, broker_id: int) -> bytes | None:
+        """The id of the directory of a broker's replica; None when it has none, or none is on record."""
+        if broker_id not in self.replicas:
+            return None
+        place = self.replicas.index(broker_id)
+        return self.directories[place] if place < len(self.directories) else None
+
 
 class TopicImage(NamedTuple):
     """One topic; partitions are indexed by their number."""

@@ -325,6 +325,20 @@ class Partition:
     def _log_offline(self) -> None:
         self.become_offline(ErrorCode.KAFKA_STORAGE_ERROR)
 
+    def change_log(self, log: PartitionLog) -> None:
+        """Go on with a log that has the same batches and epochs, in another directory. What this replica has
+        counted as flushed must be flushed there."""
+        before = self.log
+        self.log = log
+        self.plain = None
+        log.high_watermark = before.high_watermark
+        # It knows producers whose batches are gone from the log, and verifications that are under way.
+        log.producers = before.producers
+        log.on_flush = self.complete_flush
+        log.on_offline = self._log_offline
+        # What was to be told by a flush of the other log.
+        log.request_flush()
+
     @property
     def high_watermark(self) -> int:
         return self.log.high_watermark
@@ -648,6 +662,11 @@ class Partition:
             return
         if not self._eager and self.counted_end_offset < log.log_end_offset:
             log.request_flush()
+
+    @property
+    def counts_flushes(self) -> bool:
+        """Whether this replica counts for itself only what was flushed."""
+        return self._fsync or self._flush_messages != LONG_MAX
 
     @property
     def counted_end_offset(self) -> int:

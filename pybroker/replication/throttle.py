@@ -21,6 +21,7 @@ LEADER_REPLICAS: Final = "leader.replication.throttled.replicas"
 FOLLOWER_REPLICAS: Final = "follower.replication.throttled.replicas"
 LEADER_RATE: Final = "leader.replication.throttled.rate"
 FOLLOWER_RATE: Final = "follower.replication.throttled.rate"
+RATE_OF_MOVES: Final = "replica.alter.log.dirs.io.max.bytes.per.second"
 
 
 class Rate:
@@ -77,8 +78,8 @@ class Throttle:
         self._following.clear()
         window_ms = 1000.0 * config["replication.quota.window.num"]
         window_ms *= config["replication.quota.window.size.seconds"]
-        self.leaders.configure(_rate(config, LEADER_RATE), window_ms)
-        self.followers.configure(_rate(config, FOLLOWER_RATE), window_ms)
+        self.leaders.configure(rate_of(config, LEADER_RATE), window_ms)
+        self.followers.configure(rate_of(config, FOLLOWER_RATE), window_ms)
 
     def is_leader_throttled(self, partition: Partition) -> bool:
         """Whether a follower that is out of sync gets nothing of a partition for now."""
@@ -107,7 +108,7 @@ class Throttle:
         return indexes is None or partition.partition in indexes
 
 
-def _rate(config: BrokerConfig, name: str) -> int:
+def rate_of(config: BrokerConfig, name: str) -> int:
     """Bytes per second; these names are dynamic only, and have no limit by default."""
     text = config.dynamic_broker.get(name, config.dynamic_default.get(name))
     return LONG_MAX if text is None else int(text)

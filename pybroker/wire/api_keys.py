@@ -161,7 +161,7 @@ API_TABLE: Final[tuple[Api, ...]] = (
     Api(31, "DeleteAcls", 1, 3, 2, False, controller=False),
     Api(32, "DescribeConfigs", 1, 4, 4, True, controller=True),
     Api(33, "AlterConfigs", 0, 2, 2, True, controller=True),
-    Api(34, "AlterReplicaLogDirs", 1, 2, 2, False),
+    Api(34, "AlterReplicaLogDirs", 1, 2, 2, True),
     Api(35, "DescribeLogDirs", 1, 5, 2, True),
     Api(36, "SaslAuthenticate", 0, 2, 2, False, controller=False),
     Api(37, "CreatePartitions", 0, 3, 2, True, controller=True),

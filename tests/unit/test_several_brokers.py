@@ -9,6 +9,11 @@ from pybroker.lifecycle import BrokerState
 from pybroker.log.partition_log import decode_uuid
 from pybroker.records.batch import Record, build_batch
 from pybroker.wire.messages.add_offsets_to_txn import AddOffsetsToTxnRequest
+from pybroker.wire.messages.alter_replica_log_dirs import (
+    AlterReplicaLogDir,
+    AlterReplicaLogDirsRequest,
+    AlterReplicaLogDirTopic,
+)
 from pybroker.wire.messages.create_topics import CreatableTopic, CreateTopicsRequest
 from pybroker.wire.messages.describe_cluster import DescribeClusterRequest
 from pybroker.wire.messages.end_txn import EndTxnRequest
@@ -361,6 +366,68 @@ class TestDirectories:
         cluster.run(20_000, moved)
         leaders = [partition.leader for partition in cluster.nodes[1].image.topics["t"].partitions]
         assert all(leaders[index] in (1, 2) for index in lost)
+
+    def move(self, cluster, number, topic, path, index=0):
+        wanted = AlterReplicaLogDirTopic(name=topic, partitions=[index])
+        request = AlterReplicaLogDirsRequest(dirs=[AlterReplicaLogDir(path=path, topics=[wanted])])
+        return cluster.call(number, request, 2).results[0].partitions[0].error_code
+
+    def test_a_replica_moves_to_another_directory(self):
+        """The leader's and a follower's, while records come; the metadata have the new directories."""
+        cluster = Cluster(3, **FAST, **{"log.dirs": "/a,/b"}).start()
+        create(cluster, "t", partitions=1)
+        leader = led_by(cluster, "t")
+        follower = leader % 3 + 1
+        ids = {}
+        for number in (leader, follower):
+            logs = cluster.nodes[number].broker._context.logs
+            before = logs.directory_of("t", 0)
+            target = next(d for d in logs.log_directories if d is not before)
+            ids[number] = decode_uuid(target.directory_id)
+            assert produce(cluster, leader, "t", 0, batch(b"x"))[1].error_code == NONE
+            assert self.move(cluster, number, "t", target.path) == NONE
+            assert produce(cluster, leader, "t", 0, batch(b"y"))[1].error_code == NONE
+            cluster.run(10_000, lambda logs=logs, target=target: logs.directory_of("t", 0) is target)
+
+        def told():
+            found = partition_of(cluster, "t")
+            return all(found.directory_of(number) == ids[number] for number in ids)
+
+        cluster.run(5_000, told)
+        assert set(partition_of(cluster, "t").isr) == {1, 2, 3}
+        assert produce(cluster, leader, "t", 0, batch(b"z"))[1].error_code == NONE
+        ends = {node.broker._context.logs.get("t", 0).log_end_offset for node in cluster.alive}
+        assert ends == {5}
+        # The next start finds it there.
+        cluster.nodes[follower].kill()
+        cluster.nodes[follower].start()
+        logs = cluster.nodes[follower].broker._context.logs
+        cluster.run(20_000, lambda: logs.directory_of("t", 0) is not None)
+        assert decode_uuid(logs.directory_of("t", 0).directory_id) == ids[follower]
+
+    def test_moves_that_are_refused(self):
+        cluster = Cluster(1, **FAST, **{"log.dirs": "/a,/b,/c", "cordoned.log.dirs": "/c"}).start()
+        create(cluster, "t", partitions=1, factor=1)
+        assert self.move(cluster, 1, "t", "/d") == ErrorCode.LOG_DIR_NOT_FOUND
+        assert self.move(cluster, 1, "t", "/a/") == ErrorCode.LOG_DIR_NOT_FOUND
+        assert self.move(cluster, 1, "t", "/c") == ErrorCode.INVALID_REPLICA_ASSIGNMENT
+        assert self.move(cluster, 1, "t" * 214, "/a") == ErrorCode.INVALID_TOPIC_EXCEPTION
+        assert self.move(cluster, 1, "t" * 213, "/a") == ErrorCode.REPLICA_NOT_AVAILABLE
+        assert self.move(cluster, 1, "t", "/b", 1) == ErrorCode.REPLICA_NOT_AVAILABLE
+        # It was said before where these are to be.
+        for path in ("/b", "/a"):
+            assert self.move(cluster, 1, path[1:], path) == ErrorCode.REPLICA_NOT_AVAILABLE
+            create(cluster, path[1:], partitions=1, factor=1)
+        logs = cluster.nodes[1].broker._context.logs
+        assert [logs.directory_of(topic, 0).path for topic in "ba"] == ["/b", "/a"]
+        here = logs.directory_of("t", 0).path
+        other = "/a" if here == "/b" else "/b"
+        assert self.move(cluster, 1, "t", here) == NONE
+        logs.directory_at(other).offline = True
+        assert self.move(cluster, 1, "t", other) == ErrorCode.KAFKA_STORAGE_ERROR
+        logs.directory_at(other).offline = False
+        assert self.move(cluster, 1, "t", other) == NONE
+        cluster.run(10_000, lambda: logs.directory_of("t", 0).path == other)
 
 
 class TestProducerIds:

@@ -196,7 +196,12 @@ class LogCleaner:
             if directory.offline or directory.full:
                 continue
             for key, log in directory.logs.items():
-                if log.config.compacts and log not in self._uncleanable and len(log.segments) > 1:
+                if (
+                    log.config.compacts
+                    and log not in self._uncleanable
+                    and len(log.segments) > 1
+                    and not self._manager.is_moving(*key)
+                ):
                     try:
                         found.append(policy.examine(log, directory.clean_offsets.get(key), wall_ms))
                     except OSError as error:
@@ -313,6 +318,19 @@ class LogCleaner:
             self._task.cancelled = True
         self.wake()
 
+    def leave(self, log: PartitionLog) -> bool:
+        """End a pass over this log, which is to be moved, if there is one; False while its last steps, which
+        change the log, are still to be done."""
+        if self._log is not log:
+            return True
+        if self._steps is not None:
+            self._steps = None
+            self._finish(CLEANED)
+            return True
+        if self._task is not None:
+            self._task.cancelled = True
+        return False
+
     def stop(self) -> None:
         """No more passes; the one under way ends soon, without effect."""
         self._stopped = True
@@ -365,6 +383,8 @@ class LogCleaner:
         """Whether the log still has every segment that was cleaned (retention may have taken some, and a
         follower's log may have been cut and have others of that name)."""
         if log.deleted or log.offline or log.cut_count != self._cut_count:
+            return False
+        if self._manager.is_moving(log.topic, log.partition):
             return False
         present = {segment.base_offset for segment in log.segments[:-1]}
         return all(base in present for segment in result.segments for base in segment.sources)
