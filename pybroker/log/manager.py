@@ -1253,11 +1253,6 @@ class LogManager:
         if self.on_directory_failed is not None:
             self.on_directory_failed(directory.path, all(other.offline for other in self.log_directories))
 
-    def sync_failed(self, directory: LogDirectory, error: BaseException) -> None:
-        """A sync outside the rounds was refused."""
-        self.environment.report(f"{directory.path}: sync failed, the directory is offline now: {error}")
-        self._fail_directory(directory)
-
     @property
     def offline_directories(self) -> list[str]:
         return [directory.path for directory in self.directories if directory.offline]

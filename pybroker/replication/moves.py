@@ -435,10 +435,10 @@ class DirectoryMoves:
         logs = self._environment.logs
 
         def done(error: BaseException | None) -> None:
-            if error is not None:
-                logs.sync_failed(directory, error)
-            else:
+            if error is None:
                 then()
+            elif isinstance(error, OSError):
+                logs.sync_failed(directory, error)
 
         files, path = logs.environment.files, directory.path
         self._environment.run_blocking(f"{path} (background)", lambda: files.sync_dir(path), done)

@@ -50,6 +50,8 @@ _NOT_YET: Final = (
 _USED_TOO: Final = (
     "add.partitions.to.txn.retry.backoff.max.ms",
     "add.partitions.to.txn.retry.backoff.ms",
+    "alter.log.dirs.replication.quota.window.num",
+    "alter.log.dirs.replication.quota.window.size.seconds",
     "auto.leader.rebalance.enable",
     "broker.heartbeat.interval.ms",
     "broker.rack",
