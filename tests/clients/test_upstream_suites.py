@@ -33,7 +33,6 @@ pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.timeout(400)]
 # A name stands for all its parameters.
 KAFKA_PYTHON_LEFT_OUT = {
     "test_create_describe_delete_acls": "needs ACLs (and is skipped by a broker without an authorizer)",
-    "test_alter_replica_log_dirs": "needs AlterReplicaLogDirs",
 }
 
 # Number, part of a subtest's name (None: all of it), in the suite's quick mode or in full.

@@ -68,7 +68,7 @@ def test_a_start_that_fails_anywhere_can_be_repeated(nth):
 def test_a_failed_load_gives_the_locks_back(monkeypatch):
     files = MemoryFileSystem()
 
-    def fail(self, lookup):
+    def fail(self, lookup, assigned):
         raise RuntimeError("broken")
 
     with monkeypatch.context() as patch:
