@@ -48,6 +48,7 @@ class Segment:
     """A segment. `first_timestamp` is the first batch's largest timestamp: None when not known yet."""
 
     __slots__ = (
+        "_index_checked",
         "_offset_index",
         "_recent",
         "_time_index",
@@ -104,6 +105,8 @@ class Segment:
         self.index_max_bytes = index_max_bytes
         self.index_full = False
         self.known_largest: tuple[int, int] | None = None
+        # The indexes were made anew once, or could not be.
+        self._index_checked = False
         self._offset_index: OffsetIndex | None = None
         self._time_index: TimeIndex | None = None
         self._txn_index: TransactionIndex | None = None
@@ -316,11 +319,18 @@ class Segment:
             return recent
         if offset <= self.base_offset:
             return 0
-        position = self.offset_index.lookup(offset)[1]
+        entry_offset, position = self.offset_index.lookup(offset)
         size = self.size
+        indexed = position > 0
+        if position >= size > 0 and self._index_was_damaged():
+            return self.position_of(offset)
         while position < size:
             data = self.pread(_LOOKUP_CHUNK, position)
             here: int = 0
+            if indexed:
+                indexed = False
+                if not _is_entry(data, entry_offset) and self._index_was_damaged():
+                    return self.position_of(offset)
             last = len(data) - HEADER_SIZE
             if last < 0:
                 raise CorruptionError(f"{self.path('.log')}: cut batch at {position}")
@@ -336,6 +346,23 @@ class Segment:
                     return min(position + here, size)
             position += here
         return size
+
+    def _index_was_damaged(self) -> bool:
+        """An entry of the offset index does not fit the batch it names: make the indexes anew. False when that
+        was done already, or when it is the batches that are damaged."""
+        if self._index_checked:
+            return False
+        self._index_checked = True
+        known = self._offset_index, self._time_index, self.known_largest, self.bytes_since_index
+        marks = self.index_full, self.index_dirty, self.index_synced
+        try:
+            self.rebuild_indexes(_REBUILD_INTERVAL)
+        except CorruptionError:
+            self._offset_index, self._time_index, self.known_largest, self.bytes_since_index = known
+            self.index_full, self.index_dirty, self.index_synced = marks
+            return False
+        self.environment.report(f"{self.path('.index')} does not fit its segment; rebuilt")
+        return True
 
     def scan(self, position: int, end: int | None = None) -> Iterator[tuple[int, BatchHeader]]:
         """(position, header) of the batches from `position` on; a batch that makes no sense ends it with
@@ -490,6 +517,15 @@ class Segment:
         if file is not None:
             self.environment.close_written(file)
         self.environment.forget(self)
+
+
+def _is_entry(data: bytes, entry_offset: int) -> bool:
+    """Whether an entry of the offset index may be of the batch that `data` begins with. One that is too late would
+    hide the records between."""
+    if len(data) < HEADER_SIZE:
+        return False
+    base, length, _, magic, _, _, delta = _PREFIX.unpack_from(data)
+    return magic == 2 and length >= _MIN_LENGTH and delta >= 0 and bool(base <= entry_offset)
 
 
 def next_offset_of_trimmed(segment: Segment) -> tuple[int, int]:

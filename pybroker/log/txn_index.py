@@ -52,7 +52,13 @@ class TransactionIndex:
         previous = -1
         for version, *numbers in _ENTRY.iter_unpack(data):
             entry = AbortedTransaction(*numbers)
-            if version < 0 or entry.last_offset < self._base_offset or entry.last_offset <= previous:
+            if (
+                version != 0
+                or entry.last_offset < self._base_offset
+                or entry.last_offset <= previous
+                or not 0 <= entry.first_offset < entry.last_offset
+                or not 0 <= entry.last_stable_offset <= entry.last_offset + 1
+            ):
                 raise CorruptionError(f"{self._path}: entry {entry} of version {version} is not sound")
             previous = entry.last_offset
             self.entries.append(entry)
