@@ -64,6 +64,7 @@ SECONDS ?= 60
 sim: setup
 	$(BIN)/python -m tests.sim --seconds $(SECONDS)
 	$(BIN)/python -m tests.sim.failures
+	$(BIN)/python -m tests.sim.flips
 	$(BIN)/python -m tests.sim cluster --seconds $(SECONDS)
 
 # Storage bugs put back on purpose, each to be caught by the same schedules: make zoo

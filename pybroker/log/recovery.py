@@ -300,6 +300,11 @@ def _recover(
     # Snapshots above are of a log that may not exist any more; the walk makes the state anew.
     log.start_producer_state(start, snapshots)
     log.epochs.truncate_from_end(start)
+    if _contradicts_epochs(log, segments[first]):
+        environment.report(f"{log.directory}/{EPOCH_FILE} does not fit the log; rebuilt from it")
+        log.epochs.clear()
+        _epochs_from_batches(log)
+        log.epochs.truncate_from_end(start)
     expected = start
     ends: list[int] = []
     index = first
@@ -341,6 +346,15 @@ def _recover(
     log.take_segments(segments)
     log.log_end_offset = expected
     log.write_snapshot()
+
+
+def _contradicts_epochs(log: PartitionLog, segment: Segment) -> bool:
+    """Whether the first batch that is recovered is of an older epoch than the file says of what is before it:
+    then the file is damaged, and must not make the batch an invalid one."""
+    if segment.size < HEADER_SIZE:
+        return False
+    header = BatchHeader._make(HEADER.unpack(segment.pread(HEADER_SIZE, 0)))
+    return header.magic == 2 and 0 <= header.leader_epoch < log.epochs.latest
 
 
 def _has_whole_indexes(segment: Segment) -> bool:

@@ -348,8 +348,8 @@ class Segment:
         return size
 
     def _index_was_damaged(self) -> bool:
-        """An entry of the offset index does not fit the batch it names: make the indexes anew. False when that
-        was done already, or when it is the batches that are damaged."""
+        """An entry of the offset index does not fit the batch it names: make the indexes anew. False when
+        that was done already, or when it is the batches that are damaged."""
         if self._index_checked:
             return False
         self._index_checked = True
@@ -520,8 +520,8 @@ class Segment:
 
 
 def _is_entry(data: bytes, entry_offset: int) -> bool:
-    """Whether an entry of the offset index may be of the batch that `data` begins with. One that is too late would
-    hide the records between."""
+    """Whether an entry of the offset index may be of the batch that `data` begins with. One that is too late
+    would hide the records between."""
     if len(data) < HEADER_SIZE:
         return False
     base, length, _, magic, _, _, delta = _PREFIX.unpack_from(data)

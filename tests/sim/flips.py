@@ -24,7 +24,9 @@ from tests.sim.failures import STORIES, steps_of
 from tests.sim.world import NOW, Violation, World
 
 Batches = list[tuple[int, bytes]]
-_STORY = f"{STORIES['snapshot']} {STORIES['compact']} append:5 append:5 delete_records:0 tick:3 round tick:3 round"
+_STORY = (
+    f"{STORIES['snapshot']} {STORIES['compact']} append:5 append:5 delete_records:0 tick:3 round tick:3 round"
+)
 
 
 class Directory:

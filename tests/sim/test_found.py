@@ -458,3 +458,56 @@ def test_an_error_of_reading_is_an_answer_to_an_append():
     with pytest.raises(StorageError):
         append(manager.get("t", 0), make_batch(1))
     assert manager.offline_directories == ["/data"]
+
+
+def closed(disk, count, config=SMALL):
+    manager = started(disk, config=config)
+    log = manager.get_or_create("t", 0, TOPIC_ID, config)
+    for _ in range(count):
+        append(log, make_batch(1))
+    return manager, log
+
+
+def test_a_damaged_index_hides_no_records():
+    """An entry with a bit flipped sent readers past records, or to where no batch begins."""
+    disk = SimDisk()
+    manager, log = closed(disk, 10, LogConfig(segment_bytes=700, index_interval_bytes=100))
+    manager.close()
+    path = log.segments[0].path(".index")
+    for position in range(disk.file_size(path)):
+        for bit in range(8):
+            left = disk.after_kill(random.Random(1))
+            left.flip_bit(path, position, bit)
+            again = started(left, config=log.config).get("t", 0)
+            for offset in range(10):
+                assert values_of(again, offset)[0][0] == offset
+            assert len(values_of(again)) == 10
+
+
+def test_a_damaged_epoch_file_cuts_nothing():
+    """Recovery took the batches for older than what comes before them, and the log was empty."""
+    disk = SimDisk()
+    manager, log = closed(disk, 3)
+    run_rounds(manager)
+    log.flush()
+    path = "/data/t-0/leader-epoch-checkpoint"
+    left = disk.after_kill(random.Random(1))
+    assert left.contents()[path][0] == b"0\n1\n0 0\n"
+    left.flip_bit(path, 4, 3)
+    again = started(left).get("t", 0)
+    assert again.log_end_offset == 3
+    assert again.epochs.entries == [(0, 0)]
+
+
+def test_an_entry_of_aborted_transactions_that_makes_no_sense_is_found():
+    """Only the version, and the order of the last offsets, were looked at."""
+    store = Store(SimDisk())
+    store.append(("a", "1"), ("a", "2"), producer_id=7, producer_epoch=0, base_sequence=0, transactional=True)
+    store.marker(7, commit=False)
+    aborted = store.log.aborted_between(0, 3)
+    for position in (1, 13, 33):
+        store.restart()
+        store.manager.close()
+        store.files.flip_bit(store.log.active.path(".txnindex"), position, 5)
+        store.start()
+        assert store.log.aborted_between(0, 3) == aborted
