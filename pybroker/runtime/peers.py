@@ -36,6 +36,10 @@ _CORRELATION_AT: Final = slice(4, 8)
 _CORRELATION_BYTES: Final = 4
 # Small frames are joined: cheaper than a vector.
 _JOIN_BYTES: Final = 16 * 1024
+# What a connection reads at once between large answers.
+_READ_BYTES: Final = 16 * 1024
+# Room for a large answer that is made before its bytes are there; beyond it twice what has come.
+_AHEAD_BYTES: Final = 2 * 1024 * 1024
 # Links that have nothing to do are forgotten beyond this many: addresses come from other nodes.
 _IDLE_LINKS_MAX: Final = 1_000
 # A node that fails is mentioned at most so often for each channel.
@@ -309,17 +313,21 @@ class _Link:
             self._peers.finish(request, None)
 
 
-class _Socket(asyncio.Protocol):
-    """One connection: bytes out, frames in."""
+class _Socket(asyncio.BufferedProtocol):
+    """One connection: bytes out, frames in. A large answer is received where it stays, without a copy."""
 
     def __init__(self, link: _Link, attempt: int, limits: PeerLimits) -> None:
         self._link = link
         self.attempt = attempt
         self._limits = limits
         self._transport: asyncio.Transport = cast(asyncio.Transport, None)
-        # The incomplete frame at the end of the stream, with its prefix.
-        self._partial = bytearray()
-        self._need = 4
+        # Small answers; the first `_held` bytes are the beginning of the next one.
+        self._small = memoryview(bytearray(_READ_BYTES))
+        self._held = 0
+        # The large answer that is being received, with its prefix, and how far it is.
+        self._large: bytearray | None = None
+        self._need = 0
+        self._filled = 0
         self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -332,7 +340,7 @@ class _Socket(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = True
-        self._partial = bytearray()
+        self._large = None
         self._link.lost(self, "connection closed" if exc is None else str(exc))
 
     def abort(self) -> None:
@@ -349,38 +357,59 @@ class _Socket(asyncio.Protocol):
         else:
             self._transport.writelines((prefix, *frame))
 
-    def data_received(self, data: bytes) -> None:
-        partial = self._partial
-        if partial:
-            partial += data
-            if len(partial) < self._need:
-                return
-            self._partial = bytearray()
-            self._take(memoryview(partial))
-        else:
-            # Answers belong to whoever asked, and are writable.
-            self._take(memoryview(bytearray(data)))
+    def get_buffer(self, sizehint: int) -> memoryview:
+        large = self._large
+        if large is None:
+            return self._small[self._held :]
+        if self._filled == len(large):
+            large.extend(bytes(min(self._need, 2 * len(large)) - len(large)))
+        return memoryview(large)[self._filled :]
 
-    def _take(self, view: memoryview) -> None:
-        """Give the whole frames of `view` to the link; keep what is left."""
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._large is None:
+            self._take(self._held + nbytes)
+            return
+        self._filled += nbytes
+        if self._filled == self._need:
+            large, self._large = self._large, None
+            self._deliver(memoryview(large)[4:])
+
+    def _deliver(self, frame: memoryview) -> bool:
+        """Give one frame to the link; whether the connection goes on."""
+        problem = self._link.received(frame)
+        if problem is not None:
+            self._link.lost(self, problem)
+        return not self._ended
+
+    def _take(self, end: int) -> None:
+        """Give the whole frames of the first `end` bytes to the link; keep what is left."""
+        small = self._small
+        most = self._limits.response_max_bytes
         position = 0
-        end = len(view)
-        self._need = 4
+        # Answers belong to whoever asked, and are writable.
+        own: memoryview | None = None
         while end - position >= 4:
-            (size,) = _LENGTH.unpack_from(view, position)
-            if not _CORRELATION_BYTES <= size <= self._limits.response_max_bytes:
-                most = self._limits.response_max_bytes
+            (size,) = _LENGTH.unpack_from(small, position)
+            if not _CORRELATION_BYTES <= size <= most:
                 self._link.lost(self, f"an answer of {size} bytes, expected 4 to {most}")
                 return
             if end - position - 4 < size:
-                self._need = size + 4
+                if size + 4 > len(small):
+                    self._begin_large(size + 4, small[position:end])
+                    return
                 break
-            problem = self._link.received(view[position + 4 : position + 4 + size])
-            if problem is not None:
-                self._link.lost(self, problem)
+            if own is None:
+                own = memoryview(bytearray(small[:end]))
+            if not self._deliver(own[position + 4 : position + 4 + size]):
                 return
             position += 4 + size
-            if self._ended:
-                return
-        if position < end:
-            self._partial = bytearray(view[position:])
+        self._held = end - position
+        if position and self._held:
+            small[: self._held] = bytes(small[position:end])
+
+    def _begin_large(self, need: int, begin: memoryview) -> None:
+        self._held = 0
+        self._need = need
+        self._filled = len(begin)
+        self._large = bytearray(min(need, _AHEAD_BYTES))
+        self._large[: len(begin)] = begin

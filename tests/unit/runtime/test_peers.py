@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pybroker.common.errors import InvariantError
+from pybroker.runtime import peers as peers_module
 from pybroker.runtime.main import new_event_loop
 from pybroker.runtime.peers import PeerLimits, SocketPeers
 
@@ -185,6 +186,29 @@ def test_answers_in_pieces_and_large_ones(piece):
         assert await world.answered(3) == list(enumerate(bodies))
 
     run(script)
+
+
+@pytest.mark.parametrize("piece", [15_000, 70_001, 10_000_000])
+def test_answers_around_the_sizes_of_the_buffers(piece):
+    sizes = [peers_module._READ_BYTES - 8 + more for more in (-5, -4, -1, 0, 1, 100)]
+    sizes += [peers_module._AHEAD_BYTES + more for more in (-9, -8, -7, 0, 1_000_000)]
+    bodies = [bytes([number]) * size for number, size in enumerate(sizes)]
+
+    async def script(world: World) -> None:
+        world.echo = False
+        for _ in bodies:
+            world.send(b"")
+        await world.until(lambda: len(world.frames) == len(bodies))
+        stream = b"".join(
+            struct.pack(">i", len(body) + 4) + frame[4:8] + body
+            for (_, frame), body in zip(world.frames, bodies, strict=True)
+        )
+        for start in range(0, len(stream), piece):
+            world.connections[0].transport.write(stream[start : start + piece])
+            await asyncio.sleep(0)
+        assert await world.answered(len(bodies)) == list(enumerate(bodies))
+
+    run(script, PeerLimits())
 
 
 def test_what_is_given_back_belongs_to_the_caller():
