@@ -67,9 +67,12 @@ sim: setup
 	$(BIN)/python -m tests.sim.flips
 	$(BIN)/python -m tests.sim cluster --seconds $(SECONDS)
 
-# Storage bugs put back on purpose, each to be caught by the same schedules: make zoo
+# Bugs of storage, quorum, replication and clusters put back on purpose, each to be caught by the same schedules: make zoo
 zoo: setup
 	$(BIN)/python -m tests.sim.zoo
+	$(BIN)/python -m tests.sim.raft --zoo
+	$(BIN)/python -m tests.sim.replication_zoo
+	$(BIN)/python -m tests.sim.cluster_zoo
 
 # Fetches the reference broker and the clients of other languages that the interop tests use.
 interop: setup

@@ -12,7 +12,12 @@ min.insync.replicas = 2 promises to survive (with flushes, all may lose power at
 What must hold, whatever happens:
 
 - a broker that the controller elects has every acknowledged record, and so has, after a blackout with flushes,
-  every member of the ISR;
+  every member of the ISR; who joins the ISR has them, and a record is acknowledged when the whole ISR has it (of
+  those that run, the damaged one aside);
+- what a follower has told its leader of an epoch is so: its log does not end below the leader's high watermark;
+- the ISR of the controller is within the maximal ISR of the leader that it has elected;
+- what is below a recovery point, and with flushes what a broker counts for itself, is on its disk;
+- log start <= high watermark <= log end;
 - what some consumer could read at an offset is what every consumer reads there, for ever, on leader or follower;
 - a high watermark never goes back while its process lives;
 - when everything heals, all logs are equal byte for byte, everything acknowledged is there, and there is an ISR
@@ -110,6 +115,7 @@ class Node:
         self.timers = TimerQueue()
         self.broker_epoch = -1
         self.highest = 0
+        self.counted = (0, 0)
         self.waiting: list[tuple[int, list[bytes]]] = []
         self.images: deque[MetadataImage] = deque()
         # Flush rounds that were done and whose outcome was not told yet.
@@ -215,10 +221,29 @@ class Node:
                 return
             work.complete(None)
 
-    def content(self) -> list[tuple[int, bytes]]:
-        """(offset, value) of all records, straight from the log."""
+    def content(self, first: int = 0) -> list[tuple[int, bytes]]:
+        """(offset, value) of all records from an offset on, straight from the log."""
         log = self.partition.log if self.partition is not None else self.logs.get(TOPIC, 0)
-        return records_of(log, log.log_start_offset, log.log_end_offset) if log is not None else []
+        return (
+            records_of(log, max(first, log.log_start_offset), log.log_end_offset) if log is not None else []
+        )
+
+    def is_on_disk(self, end_offset: int) -> bool:
+        """Whether a loss of power now leaves everything below an offset, under its name."""
+        log = self.partition.log
+        directory = self.disk._directory(log.directory)
+        for segment in log.segments:
+            if segment.base_offset >= end_offset:
+                break
+            name = segment.path(".log").rpartition("/")[2]
+            file = directory.entries[name]
+            size = segment.position_of(end_offset)
+            # A log that starts again later has nothing yet that could be lost.
+            if not size:
+                continue
+            if directory.durable.get(name) is not file or file.durable[:size] != bytes(file.data[:size]):
+                return False
+        return True
 
 
 def bytes_of(log: Any, start: int, end: int) -> bytes:
@@ -265,6 +290,8 @@ class World:
         # The model.
         self.counter = 0
         self.acked: dict[int, bytes] = {}
+        # Below it consumers have had records deleted.
+        self.deleted = 0
         self.seen: dict[int, bytes] = {}
         self.elections = 0
         self.image = self._make_image()
@@ -431,6 +458,9 @@ class World:
             if member.broker_epoch not in (-1, self.brokers[member.broker_id]):
                 return ErrorCode.INELIGIBLE_REPLICA
         isr = tuple(member.broker_id for member in asked.new_isr_with_epochs)
+        for node_id in isr:
+            if node_id not in wanted.isr and self.nodes[node_id].alive:
+                self._check_has_all(node_id, "joining the ISR")
         self._change(isr, wanted.eligible_leader_replicas)
         self._publish()
         return ErrorCode.NONE
@@ -581,6 +611,9 @@ class World:
             for offset, value in enumerate(values, outcome.base_offset):
                 self.acked[offset] = value
                 self._see(offset, value, f"acknowledged by {node_id}")
+            for member in self.wanted.isr:
+                if member != self.damaged and self.nodes[member].alive:
+                    self._check_has_all(member, "in the ISR at an acknowledgement", outcome.base_offset)
 
         partition.on_high_watermark(outcome.end_offset, settled)
 
@@ -598,6 +631,18 @@ class World:
         for offset, value in records_of(partition.log, partition.log_start_offset, found.high_watermark):
             self._see(offset, value, f"read from {node_id}")
 
+    def delete(self, node_id: int, choice: int) -> None:
+        """A consumer has everything below an offset deleted."""
+        node = self.nodes[node_id]
+        partition = node.partition
+        if not node.alive or partition is None or not partition.is_leader:
+            return
+        offset = partition.log_start_offset + choice % 7
+        error, _ = partition.delete_records(min(offset, partition.high_watermark))
+        if not error:
+            self.deleted = max(self.deleted, partition.log_start_offset)
+            node.logs.tick(self.clock.monotonic_ms())
+
     def _see(self, offset: int, value: bytes, where: str) -> None:
         known = self.seen.setdefault(offset, value)
         if known != value:
@@ -605,10 +650,10 @@ class World:
 
     # ---- checks --------------------------------------------------------------------------------------
 
-    def _check_has_all(self, node_id: int, why: str) -> None:
-        has = dict(self.nodes[node_id].content())
+    def _check_has_all(self, node_id: int, why: str, first: int = 0) -> None:
+        has = dict(self.nodes[node_id].content(first))
         for offset, value in self.acked.items():
-            if has.get(offset) != value:
+            if offset >= max(first, self.deleted) and has.get(offset) != value:
                 raise Violation(
                     f"broker {node_id}, {why}, has {has.get(offset)!r} at {offset}, {value!r} was acknowledged"
                 )
@@ -634,6 +679,42 @@ class World:
             if watermark < node.highest:
                 raise Violation(f"{node.node_id}: high watermark {watermark} after {node.highest}")
             node.highest = watermark
+            log = partition.log
+            if not log.log_start_offset <= watermark <= log.log_end_offset:
+                raise Violation(
+                    f"{node.node_id}: log start {log.log_start_offset}, high watermark {watermark}, log end "
+                    f"{log.log_end_offset}"
+                )
+            own_end = partition.own_end_offset if self.durability == "fsync" else 0
+            counted = (max(own_end, log.recovery_point), log.cut_count)
+            if counted != node.counted:
+                node.counted = counted
+                if not node.is_on_disk(counted[0]):
+                    raise Violation(f"{node.node_id}: counts {counted[0]}, which is not on its disk")
+            if partition.is_leader and partition.leader_epoch == self.wanted.leader_epoch:
+                self._check_beliefs(node, watermark)
+
+    def _check_beliefs(self, leader: Node, watermark: int) -> None:
+        """It counts whoever is in the ISR, and they have everything below the high watermark if they follow it."""
+        if not {*self.wanted.isr} <= {*leader.partition.replication.maximal_isr}:
+            raise Violation(
+                f"{leader.node_id}: the ISR is {self.wanted.isr}, its leader counts "
+                f"{leader.partition.replication.maximal_isr}"
+            )
+        for member in leader.partition.replication.isr:
+            node = self.nodes[member]
+            partition = node.partition
+            if (
+                node.alive
+                and member not in (leader.node_id, self.damaged)
+                and partition is not None
+                and partition.leader_epoch == leader.partition.leader_epoch
+                and partition.log_end_offset < watermark
+            ):
+                raise Violation(
+                    f"{member}: its log ends at {partition.log_end_offset}, the high watermark of its leader "
+                    f"{leader.node_id} is {watermark}"
+                )
 
     # ---- the end -------------------------------------------------------------------------------------
 
@@ -681,10 +762,9 @@ class World:
         for node_id in NODES:
             self.read(node_id)
             self._check_has_all(node_id, "at the end")
-        contents = {
-            bytes_of(node.partition.log, node.partition.log_start_offset, node.partition.log_end_offset)
-            for node in self.nodes.values()
-        }
+        logs = [node.partition.log for node in self.nodes.values()]
+        start = max(log.log_start_offset for log in logs)
+        contents = {bytes_of(log, start, log.log_end_offset) for log in logs}
         if len(contents) != 1:
             raise Violation("the logs differ at the end")
 
@@ -712,6 +792,8 @@ class World:
             node.flush(halfway=choice % 2 == 1)
         elif action == "read":
             self.read(node_id)
+        elif action == "delete":
+            self.delete(self.wanted.leader if self.wanted.leader > 0 else node_id, choice)
         elif action == "fence":
             self.fence(node_id)
         elif action == "unfence":
@@ -720,6 +802,11 @@ class World:
             self.stop(node_id, action)
         elif action == "restart":
             self.restart(node_id)
+        elif action == "bounce" and node.alive:
+            # Back before anybody has missed it, with less in its log (KIP-903).
+            self.stop(node_id, "power")
+            self.restart(node_id)
+            self.unfence(node_id)
         elif action == "blackout":
             self.blackout()
         elif action == "round":
@@ -739,11 +826,13 @@ WEIGHTS = {
     "advance": 10,
     "flush": 12,
     "read": 6,
+    "delete": 3,
     "fence": 3,
     "unfence": 6,
     "clean": 2,
     "kill": 2,
     "power": 2,
+    "bounce": 2,
     "restart": 8,
     "blackout": 3,
     "round": 2,
@@ -761,10 +850,14 @@ def walk(seed: int, length: int = 300) -> World:
     # A few of the troubles at a time.
     weights = {
         name: 0
-        if name in ("lose", "fence", "clean", "kill", "power", "blackout") and rng.random() < 0.4
+        if name in ("lose", "delete", "fence", "clean", "kill", "power", "bounce", "blackout")
+        and rng.random() < 0.4
         else weight
         for name, weight in WEIGHTS.items()
     }
+    # Some controllers are slow, and so is some metadata.
+    for name in ("decide", "answer", "image"):
+        weights[name] = max(1, weights[name] // rng.choice((1, 1, 4, 8)))
     names, chances = list(weights), list(weights.values())
     try:
         for _ in range(length):

@@ -18,7 +18,7 @@ from pybroker.replication.isr import Replication
 from pybroker.replication.partition import Partition
 from tests.sim.replication import Violation, walk
 
-RUNS_MAX = 400
+RUNS_MAX = 600
 
 
 def high_watermark_ignores_followers(patch: pytest.MonkeyPatch) -> None:
@@ -180,6 +180,44 @@ def older_metadata_is_taken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(replicas._Brokers, "may_join", lambda self, broker_id, epoch: not _in_watermark())
 
 
+def truncation_by_end_offset_alone(patch: pytest.MonkeyPatch) -> None:
+    """KIP-279: asked for an epoch that it never had, the leader tells an end, and not of which epoch that is."""
+    original = Partition.epoch_end_offset
+
+    def epoch_end_offset(self, epoch):  # type: ignore[no-untyped-def]
+        found = original(self, epoch)
+        return found if found[0] < 0 else (epoch, found[1])
+
+    patch.setattr(Partition, "epoch_end_offset", epoch_end_offset)
+
+
+def former_incarnation_joins(patch: pytest.MonkeyPatch) -> None:
+    """Before KIP-903: what a broker fetched in its former life counts after it has lost that."""
+    original = Replication._propose
+    may_join = replicas._Brokers.may_join
+
+    def propose(self, isr_ids):  # type: ignore[no-untyped-def]
+        found = original(self, isr_ids)
+        self.proposal = found._replace(members=tuple((broker_id, -1) for broker_id, _ in found.members))
+        return self.proposal
+
+    patch.setattr(Replication, "_propose", propose)
+    patch.setattr(replicas._Brokers, "may_join", lambda self, broker_id, epoch: may_join(self, broker_id, -1))
+    patch.setattr(replicas._Brokers, "is_stale", lambda self, broker_id, epoch: False)
+
+
+def high_watermark_stays_below_the_log(patch: pytest.MonkeyPatch) -> None:
+    """KAFKA-9491: a log that starts again later keeps the high watermark that it had."""
+    original = PartitionLog.truncate_fully
+
+    def truncate_fully(self, offset):  # type: ignore[no-untyped-def]
+        before = self.high_watermark
+        original(self, offset)
+        self.high_watermark = min(before, offset)
+
+    patch.setattr(PartitionLog, "truncate_fully", truncate_fully)
+
+
 ZOO: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
     function.__name__: function
     for function in (
@@ -195,20 +233,20 @@ ZOO: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
         new_leader_commits_its_log,
         session_forgets_what_diverged,
         only_the_committed_isr_counts,
-    )
-}
-
-# What 400 walks do not see, as another rule stands behind it most of the time: tests/unit/replication has a test
-# of each.
-UNSEEN: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
-    function.__name__: function
-    for function in (
+        truncation_by_end_offset_alone,
+        former_incarnation_joins,
+        high_watermark_stays_below_the_log,
         joins_before_it_caught_up,
         flush_counts_what_was_cut,
         unanswered_proposal_is_forgotten,
-        late_responses_are_taken,
         older_metadata_is_taken,
     )
+}
+
+# Walks have one partition, and a fetcher ends with its last one: a response of a former epoch finds nobody there.
+# tests/unit/replication has a test of it.
+UNSEEN: dict[str, Callable[[pytest.MonkeyPatch], None]] = {
+    late_responses_are_taken.__name__: late_responses_are_taken
 }
 
 
