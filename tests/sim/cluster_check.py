@@ -6,6 +6,9 @@ invariants of docs/testing.md.
 After each step (`Watch`): one leader in each epoch of a partition (I1); the high watermark never goes back while a
 replica leads in one epoch, and never passes the log end; the last stable offset never passes it (I2, I6); what the
 metadata says at an offset is the same on every node and after every restart (I10, I11).
+When a leader's high watermark rises, with the newest metadata of any node: the leader counts everybody in the ISR, the
+ISR has its minimum, and its members have what is committed; with flushes, what a replica counts for itself is on its
+disk (I16); one leader in each epoch of the quorum (I1).
 From clients (`Ledger`): what was acknowledged and what was read stays, each offset holds one value for ever (I5,
 I16); the anomalies of tests/checker.
 At rest (`check_rest`): replicas are identical below the high watermark (I3), an (offset, epoch) is one batch (I4),
@@ -23,7 +26,7 @@ from pybroker.metadata.image import MetadataImage
 from pybroker.records.batch import iter_headers, iter_records
 from tests.sim.cluster_clients import Key, Violation
 from tests.sim.cluster_node import Process
-from tests.sim.disk import FileNode, SimDisk
+from tests.sim.disk import FileNode, SimDisk, is_on_disk
 
 
 def digest(image: MetadataImage) -> int:
@@ -52,7 +55,7 @@ class _Seen:
         self.image: Any = None
         self.partitions: list[Any] = []
         # id of the partition -> (leader epoch or -1, high watermark, log end)
-        self.bounds: dict[int, tuple[int, int, int]] = {}
+        self.bounds: dict[int, tuple[int, int, int, int]] = {}
 
 
 class Watch:
@@ -66,6 +69,9 @@ class Watch:
         # (topic id, partition, leader epoch) -> node that leads in it.
         self._leaders: dict[tuple[bytes, int, int], int] = {}
         self._processes: dict[int, tuple[Process, _Seen]] = {}
+        self._newest: MetadataImage | None = None
+        # Epoch of the quorum -> node that leads in it.
+        self._quorum_leaders: dict[int, int] = {}
 
     def step(self, process: Process) -> None:
         self.steps += 1
@@ -89,15 +95,38 @@ class Watch:
                 for partition in seen.partitions
                 if id(partition) in seen.bounds
             }
+        quorum = getattr(context, "quorum", None)
+        if quorum is not None and quorum.node.is_leader:
+            leader = self._quorum_leaders.setdefault(quorum.node.epoch, number)
+            if leader != number:
+                raise Violation(
+                    f"I1: nodes {leader} and {number} lead epoch {quorum.node.epoch} of the quorum"
+                )
         bounds = seen.bounds
         for partition in seen.partitions:
             log = partition.log
             high_watermark = log.high_watermark
-            now = partition.leader_epoch if partition.is_leader else -1, high_watermark, log.log_end_offset
+            counted = partition.counted_end_offset
+            now = (
+                partition.leader_epoch if partition.is_leader else -1,
+                high_watermark,
+                log.log_end_offset,
+                counted,
+            )
             before = bounds.get(id(partition))
             if now == before:
                 continue
             bounds[id(partition)] = now
+            if (
+                partition._fsync
+                and (partition.is_leader or partition.is_follower)
+                and (before is None or counted != before[3])
+                and not is_on_disk(process.node.disk, log, counted)
+            ):
+                raise Violation(
+                    f"I16: node {number} {partition.topic}-{partition.partition}: counts {counted}, which is not "
+                    "on its disk"
+                )
             if high_watermark > now[2]:
                 raise Violation(
                     f"I2: node {number} {partition.topic}-{partition.partition}: high watermark {high_watermark} is "
@@ -118,6 +147,44 @@ class Watch:
                     f"I2: node {number} {partition.topic}-{partition.partition}: high watermark went from {before[1]} "
                     f"to {high_watermark}"
                 )
+            elif high_watermark > before[1] and partition.replication is not None:
+                self._committed(number, partition)
+
+    def _committed(self, number: int, leader: Any) -> None:
+        """A high watermark has risen."""
+        image = self._newest
+        topic = None if image is None else image.topics.get(leader.topic)
+        if topic is None or topic.topic_id != leader.topic_id or leader.partition >= len(topic.partitions):
+            return
+        wanted = topic.partitions[leader.partition]
+        where = f"node {number} {leader.topic}-{leader.partition}"
+        replication, log = leader.replication, leader.log
+        least = min(log.config.min_insync_replicas, len(wanted.replicas))
+        if len(replication.isr) < least:
+            raise Violation(
+                f"I2: {where}: the high watermark rises to {log.high_watermark} with ISR {replication.isr}"
+            )
+        if wanted.leader_epoch != leader.leader_epoch or wanted.partition_epoch < replication.partition_epoch:
+            # The controller's answer may be here before any metadata that has it.
+            return
+        if not {*wanted.isr} <= {*replication.maximal_isr}:
+            raise Violation(f"I2: {where}: the ISR is {wanted.isr}, it counts {replication.maximal_isr}")
+        for member in wanted.isr:
+            process, seen = self._processes.get(member, (None, None))
+            if member == number or process is None or seen is None or not process.alive:
+                continue
+            for other in seen.partitions:
+                if (
+                    other.topic_id == leader.topic_id
+                    and other.partition == leader.partition
+                    and other.is_follower
+                    and other.leader_epoch == leader.leader_epoch
+                    and other.log_end_offset < log.high_watermark
+                ):
+                    raise Violation(
+                        f"I2: {where}: the high watermark is {log.high_watermark}, node {member} of the ISR ends at "
+                        f"{other.log_end_offset}"
+                    )
 
     def _image(self, number: int, image: MetadataImage, seen: _Seen) -> None:
         self.images += 1
@@ -126,6 +193,8 @@ class Watch:
                 f"I10: the metadata of node {number} went from {seen.image.offset} to {image.offset}"
             )
         seen.image = image
+        if self._newest is None or image.offset > self._newest.offset:
+            self._newest = image
         found = digest(image)
         known = self._digests.setdefault(image.offset, (found, number))
         if known[0] != found:

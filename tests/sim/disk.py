@@ -21,6 +21,7 @@ import random
 import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from pybroker.common.clock import ManualClock
 from pybroker.common.files import Buffer
@@ -566,3 +567,21 @@ def _surviving_names(directory: DirectoryNode, rng: random.Random) -> dict[str, 
         else:
             _apply_entries(names, change)
     return names
+
+
+def is_on_disk(disk: SimDisk, log: Any, end_offset: int) -> bool:
+    """Whether a loss of power now leaves everything of a partition's log below an offset, under its name."""
+    directory = disk._directory(log.directory)
+    for segment in log.segments:
+        if segment.base_offset >= end_offset:
+            break
+        name = segment.path(".log").rpartition("/")[2]
+        file = directory.entries[name]
+        size = segment.position_of(end_offset)
+        # A log that starts again later has nothing yet that could be lost.
+        if not size:
+            continue
+        assert isinstance(file, FileNode)
+        if directory.durable.get(name) is not file or file.durable[:size] != bytes(file.data[:size]):
+            return False
+    return True

@@ -60,7 +60,7 @@ from pybroker.wire.messages.alter_partition import (
     ResponsePartitionData,
     ResponseTopicData,
 )
-from tests.sim.disk import SimDisk
+from tests.sim.disk import SimDisk, is_on_disk
 
 TOPIC = "T"
 TOPIC_ID = bytes(range(16))
@@ -227,23 +227,6 @@ class Node:
         return (
             records_of(log, max(first, log.log_start_offset), log.log_end_offset) if log is not None else []
         )
-
-    def is_on_disk(self, end_offset: int) -> bool:
-        """Whether a loss of power now leaves everything below an offset, under its name."""
-        log = self.partition.log
-        directory = self.disk._directory(log.directory)
-        for segment in log.segments:
-            if segment.base_offset >= end_offset:
-                break
-            name = segment.path(".log").rpartition("/")[2]
-            file = directory.entries[name]
-            size = segment.position_of(end_offset)
-            # A log that starts again later has nothing yet that could be lost.
-            if not size:
-                continue
-            if directory.durable.get(name) is not file or file.durable[:size] != bytes(file.data[:size]):
-                return False
-        return True
 
 
 def bytes_of(log: Any, start: int, end: int) -> bytes:
@@ -689,7 +672,7 @@ class World:
             counted = (max(own_end, log.recovery_point), log.cut_count)
             if counted != node.counted:
                 node.counted = counted
-                if not node.is_on_disk(counted[0]):
+                if not is_on_disk(node.disk, log, counted[0]):
                     raise Violation(f"{node.node_id}: counts {counted[0]}, which is not on its disk")
             if partition.is_leader and partition.leader_epoch == self.wanted.leader_epoch:
                 self._check_beliefs(node, watermark)
