@@ -180,7 +180,9 @@ class PybrokerProcess(Server):
     def command(self) -> list[str]:
         command = [sys.executable, "-m", "pybroker", "start", "--data-dir", str(self.data_dir)]
         command += ["--ready-file", str(self.ready_file)]
-        if "advertised.listeners" in self.properties:  # --listen would put itself in its place.
+        if "listeners" in self.properties:
+            pass
+        elif "advertised.listeners" in self.properties:  # --listen would put itself in its place.
             command += ["--set", f"listeners=PLAINTEXT://{self.bootstrap}"]
         else:
             command += ["--listen", self.bootstrap]

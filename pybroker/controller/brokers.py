@@ -326,7 +326,7 @@ def unregister(
     # Whoever registers with this id next starts anew, so what this one holds is nothing to count on.
     changes.react(changes.partitions(in_sync_or_eligible(broker.broker_id)), unclean=broker.broker_id)
     changes.records.append(UnregisterBrokerRecord(broker_id=broker.broker_id, broker_epoch=broker.epoch))
-    return Decision(changes.records, UnregisterBrokerResponse(error_message=None), atomic=False)
+    return Decision(changes.records, UnregisterBrokerResponse(error_message=""), atomic=False)
 
 
 def refuse_unregistration(code: int, message: str | None = None) -> Decision[UnregisterBrokerResponse]:

@@ -99,6 +99,9 @@ def _problem(
         unsupported_by = _registered_without(image, name, level, node_id)
         if unsupported_by is not None:
             return invalid + unsupported_by
+    elif level == 0 and name not in CARRIED_FEATURES:
+        # Nothing has to support that a feature is off.
+        return f"{invalid}Feature {name} not found."
     elif name not in CARRIED_FEATURES or level != current or not current:
         return f"{invalid}Local controller {node_id} does not support this feature."
     if level < current and kind == UPGRADE:

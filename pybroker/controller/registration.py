@@ -44,7 +44,7 @@ def register(
         tuple(EndpointImage(e.name, e.host, e.port, e.security_protocol) for e in request.listeners),
         tuple(sorted((f.name, f.min_supported_version, f.max_supported_version) for f in request.features)),
     )
-    return Decision([controller_record(controller)], ControllerRegistrationResponse(error_message=None))
+    return Decision([controller_record(controller)], ControllerRegistrationResponse(error_message=""))
 
 
 def refuse(code: int, message: str | None = None) -> Decision[ControllerRegistrationResponse]:

@@ -355,6 +355,7 @@ class Node:
         if expected is not None and expected[0] == correlation_id:
             del self._in_flight[node_id]
             self._backoff[node_id] = self.now() + self.settings.retry_backoff_ms
+            voter_changes.new_voter_failed(self, node_id)
             self._advance()
 
     def stored(self, version: int) -> None:
@@ -708,6 +709,7 @@ class Node:
         if self.pending_change is not None and now >= self.pending_change.deadline:
             change, self.pending_change = self.pending_change, None
             change.refuse(self, ErrorCode.REQUEST_TIMED_OUT, None)
+        voter_changes.ask_new_voter(self)
         if now >= leader.begin_quorum_due_ms:
             # Followers pull, so they must be told whom from; those that fetch know it.
             period = self.settings.fetch_timeout_ms / 2
@@ -785,7 +787,10 @@ class Node:
         return (last_epoch, end_offset) >= self.log_end
 
     def can_grant(self, candidate: ReplicaKey, up_to_date: bool, *, pre_vote: bool) -> bool:
-        """Kafka's rule for a Vote request of the own epoch, by role."""
+        """Kafka's rule for a Vote request of the own epoch, by role; another process with this node's id gets
+        no vote (Kafka stops)."""
+        if candidate.node_id == self.node_id:
+            return False
         if pre_vote:
             if self.role is Role.LEADER or self.lost_vote:
                 return False

@@ -204,6 +204,9 @@ def complete_fetch(
         known_epoch, end_offset = node.end_offset_for_epoch(epoch)
         if known_epoch != epoch or end_offset < offset:
             return _fetch_answer(node, diverging=(known_epoch, end_offset))
+    if key.node_id == node.node_id:
+        # Another process with this node's id: as Kafka, which finds that it would be its own replica.
+        return _fetch_answer(node, ErrorCode.UNKNOWN_SERVER_ERROR)
     if not late and leader.fetched(key, node.now(), offset, log.end_offset):
         node.high_watermark_moved()
     # Answering others may have ended the leadership.

@@ -15,7 +15,11 @@ from pybroker.raft.messages import Endpoints
 from pybroker.raft.voters import KRAFT_VERSION_MAX, ReplicaKey, Voter, VoterSet, encode_voters
 from pybroker.wire.message import ZERO_UUID, Message
 from pybroker.wire.messages.add_raft_voter import AddRaftVoterRequest, AddRaftVoterResponse
-from pybroker.wire.messages.api_versions import ApiVersionsRequest, ApiVersionsResponse
+from pybroker.wire.messages.api_versions import (
+    ApiVersionsRequest,
+    ApiVersionsResponse,
+    SupportedFeatureKey,
+)
 from pybroker.wire.messages.remove_raft_voter import RemoveRaftVoterRequest, RemoveRaftVoterResponse
 from pybroker.wire.messages.update_raft_voter import (
     CurrentLeader,
@@ -36,7 +40,7 @@ _FENCE = "Request timed out waiting for leader to establish HWM and fence previo
 class PendingChange:
     """An addition or removal that is not answered yet."""
 
-    __slots__ = ("deadline", "new_voter", "offset", "token", "when_committed")
+    __slots__ = ("asked", "deadline", "new_voter", "offset", "token", "when_committed")
 
     def __init__(
         self, token: object, deadline: float, new_voter: Voter | None, *, when_committed: bool = True
@@ -46,6 +50,8 @@ class PendingChange:
         self.new_voter = new_voter
         """The voter to add, None for a removal."""
         self.when_committed = when_committed
+        self.asked = False
+        """Whether the new voter has been asked what it knows."""
         self.offset = -1
         """Of the VotersRecord, once it is appended."""
 
@@ -71,8 +77,8 @@ def _not_here(node: Node, cluster_id: str | None) -> tuple[int, str | None] | No
     return (error, None) if error else None
 
 
-def _not_now(node: Node) -> tuple[int, str] | None:
-    """Why no change may begin now, as Kafka words it."""
+def _not_now(node: Node, doing: str) -> tuple[int, str] | None:
+    """Why no change may begin now, as Kafka words it; `doing` is what is asked for."""
     leader = node.leader
     if node.pending_change is not None:
         return ErrorCode.REQUEST_TIMED_OUT, _PREVIOUS
@@ -81,7 +87,7 @@ def _not_now(node: Node) -> tuple[int, str] | None:
     if node.history.kraft_version < 1:
         return (
             ErrorCode.UNSUPPORTED_VERSION,
-            f"Cluster doesn't support changing the voters because the {KRAFT_VERSION} feature is "
+            f"Cluster doesn't support {doing} voter because the {KRAFT_VERSION} feature is "
             f"{node.history.kraft_version}",
         )
     if node.history.voters_offset >= leader.high_watermark:
@@ -102,6 +108,12 @@ def _on_listener(node: Node, endpoints: Endpoints) -> tuple[str, int] | None:
     return next(((host, port) for name, host, port in endpoints if name == node.settings.listener), None)
 
 
+def _shown(endpoints: Endpoints) -> str:
+    """As Kafka's messages show them."""
+    shown = ", ".join(f"ListenerName({name})={host}/<unresolved>:{port}" for name, host, port in endpoints)
+    return f"Endpoints(endpoints={{{shown}}})"
+
+
 # --------------------------------------------------------------------------------------------------- adding
 
 
@@ -119,37 +131,61 @@ def add_voter(node: Node, token: object, request: AddRaftVoterRequest) -> None:
         refuse(ErrorCode.INVALID_REQUEST, "Add voter request didn't include a valid voter")
         return
     endpoints = tuple((item.name, item.host, item.port) for item in request.listeners)
-    address = _on_listener(node, endpoints)
-    if address is None:
+    if _on_listener(node, endpoints) is None:
         refuse(
             ErrorCode.INVALID_REQUEST,
-            f"Add voter request didn't include the endpoint ({endpoints}) for the default listener "
-            f"{node.settings.listener}",
+            f"Add voter request didn't include the endpoint ({_shown(endpoints)}) for the default listener "
+            f"ListenerName({node.settings.listener})",
         )
         return
-    obstacle = _not_now(node)
+    obstacle = _not_now(node, "adding")
     if obstacle is not None:
         refuse(*obstacle)
         return
-    if node.voters.get(request.voter_id) is not None:
+    key = ReplicaKey(request.voter_id, request.voter_directory_id)
+    if node.voters.get(key.node_id) is not None:
         refuse(
             ErrorCode.DUPLICATE_VOTER,
-            f"The voter id for {request.voter_id} is already part of the set of voters {node.voters.ids}.",
+            f"The voter id for {key} is already part of the set of voters {node.voters}.",
         )
         return
-    voter = Voter(request.voter_id, request.voter_directory_id, endpoints)
-    asked = node.send(
-        voter.voter_id,
-        ApiVersionsRequest(client_software_name="pybroker", client_software_version="1"),
-        address,
-    )
-    if not asked:
-        refuse(ErrorCode.REQUEST_TIMED_OUT, f"New voter {request.voter_id} is not ready to receive requests")
-        return
-    deadline = node.now() + node.settings.request_timeout_ms
     node.pending_change = PendingChange(
-        token, deadline, voter, when_committed=bool(request.ack_when_committed)
+        token,
+        node.now() + node.settings.request_timeout_ms,
+        Voter(key.node_id, key.directory_id, endpoints),
+        when_committed=bool(request.ack_when_committed),
     )
+    ask_new_voter(node)
+
+
+def ask_new_voter(node: Node) -> None:
+    """Ask the voter that is to be added which levels of kraft.version it knows, as soon as that can be.
+
+    A request may still be under way to the replica that had its id before, and was removed because it is
+    dead: Kafka refuses the new one then, here the change waits.
+    """
+    change = node.pending_change
+    if change is None or change.new_voter is None or change.asked:
+        return
+    change.asked = node.send(
+        change.new_voter.voter_id,
+        ApiVersionsRequest(client_software_name="pybroker", client_software_version="1"),
+        _on_listener(node, change.new_voter.endpoints),
+    )
+
+
+def new_voter_failed(node: Node, node_id: int) -> None:
+    """A request to this node has failed: if it was what `ask_new_voter` asks, the voter cannot be added."""
+    change = node.pending_change
+    if change is None or change.new_voter is None or not change.asked or change.offset >= 0:
+        return
+    if change.new_voter.voter_id == node_id:
+        node.pending_change = None
+        change.refuse(node, ErrorCode.REQUEST_TIMED_OUT, _failed("BROKER_NOT_AVAILABLE"))
+
+
+def _failed(error: str) -> str:
+    return f"Aborted add voter operation for since API_VERSIONS returned an error {error}"
 
 
 def api_versions_answer(node: Node, source_id: int, response: ApiVersionsResponse) -> bool:
@@ -165,15 +201,16 @@ def api_versions_answer(node: Node, source_id: int, response: ApiVersionsRespons
     error, message = ErrorCode.NONE, None
     if response.error_code:
         error = ErrorCode.REQUEST_TIMED_OUT
-        message = f"Aborted add voter operation since API_VERSIONS returned an error {response.error_code}"
+        message = _failed(str(response.error_code))
     elif not ranges or not ranges[0].min_version <= level <= ranges[0].max_version:
         error = ErrorCode.INVALID_REQUEST
         message = (
-            f"Aborted add voter operation for {source_id} since it doesn't support {KRAFT_VERSION} {level}"
+            f"Aborted add voter operation for {voter.key} since the {KRAFT_VERSION} range "
+            f"{_range(ranges)} doesn't support the finalized version {level}"
         )
     elif not leader.is_caught_up(voter.key, node.now()):
         error = ErrorCode.REQUEST_TIMED_OUT
-        message = f"Aborted add voter operation for {source_id} since it is lagging behind"
+        message = f"Aborted add voter operation for {voter.key} since it is lagging behind"
     if error:
         node.pending_change = None
         change.refuse(node, error, message)
@@ -181,6 +218,11 @@ def api_versions_answer(node: Node, source_id: int, response: ApiVersionsRespons
     voter = voter._replace(kraft_versions=(ranges[0].min_version, ranges[0].max_version))
     _begin(node, change, node.voters.with_voter(voter))
     return True
+
+
+def _range(ranges: list[SupportedFeatureKey]) -> str:
+    low, high = (ranges[0].min_version, ranges[0].max_version) if ranges else (0, 0)
+    return f"(min: {low}, max: {high})"
 
 
 def _begin(node: Node, change: PendingChange, voters: VoterSet) -> None:
@@ -214,7 +256,7 @@ def remove_voter(node: Node, token: object, request: RemoveRaftVoterRequest) -> 
     if key.node_id < 0 or key.directory_id == ZERO_UUID:
         refuse(ErrorCode.INVALID_REQUEST, "Remove voter request didn't include a valid voter")
         return
-    obstacle = _not_now(node)
+    obstacle = _not_now(node, "removing")
     if obstacle is not None:
         refuse(*obstacle)
         return
@@ -223,7 +265,7 @@ def remove_voter(node: Node, token: object, request: RemoveRaftVoterRequest) -> 
     if len(remaining) == len(node.voters) or not remaining:
         refuse(
             ErrorCode.VOTER_NOT_FOUND,
-            f"Cannot remove voter {key.node_id} from the set of voters {node.voters.ids}",
+            f"Cannot remove voter {key} from the set of voters {node.voters}",
         )
         return
     _begin(node, PendingChange(token, node.now() + node.settings.request_timeout_ms, None), remaining)
@@ -267,7 +309,7 @@ def _update(node: Node, request: UpdateRaftVoterRequest) -> int:
         or not 0 <= low <= high
     ):
         return ErrorCode.INVALID_REQUEST
-    obstacle = _not_now(node)
+    obstacle = _not_now(node, "updating")
     if obstacle is not None:
         return obstacle[0]
     if not low <= node.history.kraft_version <= high:

@@ -7,6 +7,7 @@ committed or not (KIP-853); when the log is cut, the sets above the cut are forg
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -32,6 +33,12 @@ class ReplicaKey(NamedTuple):
 
     node_id: int
     directory_id: bytes = ZERO_UUID
+
+    def __str__(self) -> str:
+        """As Kafka's messages show it."""
+        directory = base64.urlsafe_b64encode(self.directory_id).rstrip(b"=").decode()
+        shown = "<undefined>" if self.directory_id == ZERO_UUID else directory
+        return f"ReplicaKey(id={self.node_id}, directoryId={shown})"
 
 
 class Voter(NamedTuple):
@@ -61,6 +68,10 @@ class VoterSet(tuple[Voter, ...]):
     @property
     def ids(self) -> tuple[int, ...]:
         return tuple(voter.voter_id for voter in self)
+
+    def __str__(self) -> str:
+        """As Kafka's messages show their keys."""
+        return f"[{', '.join(str(voter.key) for voter in self)}]"
 
     @property
     def majority(self) -> int:

@@ -19,6 +19,8 @@ from tests.conformance.run import Difference, Report
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "conformance.md"
 SCORE = "<!-- score begins -->", "<!-- score ends -->"
 LEFT_OUT = "<!-- left out begins -->", "<!-- left out ends -->"
+# Those of `tests.conformance.quorum`, which brokers serve too.
+QUORUM_KEYS = (55, 57, 60, 64, 80, 81)
 SUITES = "<!-- suites begin -->", "<!-- suites end -->"
 
 
@@ -42,16 +44,16 @@ def write(report: Report, seed: int) -> None:
         ]
     else:
         lines.append("No difference.")
-    _replace(SCORE, lines)
+    replace(SCORE, lines)
     write_lists()
 
 
 def write_lists() -> None:
-    _replace(LEFT_OUT, left_out_lines())
-    _replace(SUITES, suite_lines())
+    replace(LEFT_OUT, left_out_lines())
+    replace(SUITES, suite_lines())
 
 
-def _replace(marks: tuple[str, str], lines: list[str]) -> None:
+def replace(marks: tuple[str, str], lines: list[str]) -> None:
     before, _, rest = PAGE.read_text().partition(marks[0])
     _, _, after = rest.partition(marks[1])
     PAGE.write_text("\n".join([before + marks[0], *lines, marks[1] + after]))
@@ -59,7 +61,7 @@ def _replace(marks: tuple[str, str], lines: list[str]) -> None:
 
 def left_out_lines() -> list[str]:
     """The APIs that are served and that no requests are generated for."""
-    asked = {*VERSIONS, *scenes.KEYS}
+    asked = {*VERSIONS, *scenes.KEYS, *QUORUM_KEYS}
     names = [f"{row.key} {row.name}" for row in API_TABLE if row.implemented and row.key not in asked]
     if not names:
         return []

@@ -11,14 +11,17 @@ from pathlib import Path
 import pytest
 
 from tests import facilities
+from tests.conformance import quorum
 from tests.conformance.__main__ import show
 from tests.conformance.known import KNOWN
 from tests.conformance.run import PROPERTIES, run, run_scenes
-from tests.processes import KafkaProcess, PybrokerProcess, Server
+from tests.processes import KafkaProcess, PybrokerProcess
 
 REQUESTS = int(os.environ.get("PYBROKER_CONFORMANCE_REQUESTS", "1500"))
 # About groups and transactions.
 SCENES = int(os.environ.get("PYBROKER_CONFORMANCE_SCENES", "400"))
+# To the controllers.
+QUORUM = int(os.environ.get("PYBROKER_CONFORMANCE_QUORUM", "150"))
 SEED = int(os.environ.get("PYBROKER_CONFORMANCE_SEED", "11"))
 
 
@@ -26,13 +29,16 @@ SEED = int(os.environ.get("PYBROKER_CONFORMANCE_SEED", "11"))
 @pytest.mark.slow
 def test_nothing_differs_but_what_is_known(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     facilities.require("kafka")
-    reference: Server = KafkaProcess(tmp_path / "kafka", PROPERTIES)
+    properties = {**PROPERTIES, **quorum.PROPERTIES}
+    reference, controller = quorum.start(KafkaProcess, tmp_path / "kafka", properties)
     try:
         kind = KafkaProcess if pytestconfig.getoption("--against") else PybrokerProcess
-        other: Server = kind(tmp_path / "other", PROPERTIES)
+        other, other_controller = quorum.start(kind, tmp_path / "other", properties)
         try:
             report = run(reference.bootstrap, other.bootstrap, REQUESTS, SEED)
             report.add(run_scenes(reference.bootstrap, other.bootstrap, SCENES, SEED))
+            # The last of all: there are brokers then that nobody runs.
+            of_quorum = quorum.run(controller, other_controller, QUORUM, SEED)
         finally:
             other.kill()
     finally:
@@ -40,3 +46,4 @@ def test_nothing_differs_but_what_is_known(tmp_path: Path, pytestconfig: pytest.
     print(report.table())
     unexplained = [d for d in report.found if not any(known.matches(d) for known in KNOWN)]
     assert not unexplained, f"{len(unexplained)} differences\n" + "\n".join(show(d) for d in unexplained[:20])
+    assert not of_quorum.found, f"{len(of_quorum.found)} differences\n{of_quorum.found[:10]}"

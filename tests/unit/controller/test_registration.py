@@ -29,7 +29,7 @@ def request():
 def test_the_record_is_what_the_controller_says():
     harness = Harness()
     answer = harness.controller.register_controller(request()).value
-    assert (answer.error_code, answer.error_message) == (0, None)
+    assert (answer.error_code, answer.error_message) == (0, "")
     assert harness.image.controllers[2] == ControllerImage(
         2,
         b"2" * 16,
