@@ -34,6 +34,7 @@ class Totals:
     read: int = 0
     compared: int = 0
     requests: int = 0
+    owned: int = 0
     operations: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     slowest_recovery_ms: float = 0.0
@@ -46,6 +47,7 @@ class Totals:
         self.read += result.read
         self.compared += result.compared
         self.requests += result.requests
+        self.owned += result.owned
         self.slowest_recovery_ms = max(self.slowest_recovery_ms, result.slowest_recovery_ms)
         for mine, its in ((self.operations, result.operations), (self.faults, result.faults)):
             for name, count in its.items():

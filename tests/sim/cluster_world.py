@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,8 @@ from tests.checker.analysis import Analysis
 from tests.checker.history import FAIL, INFO, OK, Operation, Poll, Send
 from tests.sim.cluster_check import Ledger, Watch, check_rest, memory_of, unsettled
 from tests.sim.cluster_clients import Admin, Consumer, Key, Lost, Producer, Session, Violation
+from tests.sim.cluster_groups import PROPERTIES as MEMBER_PROPERTIES
+from tests.sim.cluster_groups import Member, Ownership
 from tests.sim.cluster_net import Address, Network, Weather
 from tests.sim.cluster_node import CONTROLLER_PORT, PORT, Node, Process
 from tests.sim.cluster_time import Scheduler, Task
@@ -24,7 +27,7 @@ from tests.sim.cluster_time import Scheduler, Task
 Fault = tuple[int, str, int, int, int]
 
 # What ends a broker without a mark of a clean end.
-_UNCLEAN = ("kill", "kill_all", "crash_kill", "power_one", "power", "crash_power")
+_UNCLEAN = ("kill", "kill_all", "crash_kill", "power_one", "power", "crash_power", "lose_disk")
 # How long a cluster may take to serve everything again after everything is healed.
 LIVENESS_MS = 90_000
 
@@ -60,6 +63,8 @@ class Options:
     transaction_ms: int = 4_000
     # Somebody moves partitions, elects leaders and changes configurations.
     moves: bool = False
+    # Members of one group of the consumer protocol.
+    members: int = 0
 
     @property
     def voters(self) -> int:
@@ -100,6 +105,8 @@ def options_of(seed: int, nodes: int = 1) -> Options:
         if durability == "os" and more.random() < 0.3:
             faults += ("power_one",)
         nodes += more.choice((0, 0, 0, 1))
+        if more.random() < 0.2:
+            faults += ("lose_disk",)
     # Busy clients have less time: what a seed costs goes by operations, and so does what it sees.
     pause_between_ms, load_ms = rng.choice(((5, 2_500), (40, 3_500), (150, 5_000)))
     return Options(
@@ -129,6 +136,7 @@ def options_of(seed: int, nodes: int = 1) -> Options:
         operation_ms=rng.choice((2_000, 6_000)),
         transaction_ms=rng.choice((3_000, 10_000)),
         moves=nodes > 1 and more.random() < 0.35,
+        members=more.choice((0, 0, 2, 3)),
     )
 
 
@@ -163,6 +171,8 @@ class Result:
     compared: int
     images: int
     requests: int
+    # Partitions that members of the group were given.
+    owned: int
     slowest_recovery_ms: float
 
 
@@ -225,6 +235,7 @@ class World:
             (f"t{topic}", partition) for topic in range(options.topics) for partition in (0, 1)
         ]
         self.ledger = Ledger()
+        self.ownership = Ownership()
         self.operations: list[Operation] = []
         self.counts: dict[str, int] = {}
         self.sessions: list[Session] = []
@@ -278,6 +289,7 @@ class World:
             "log.cleaner.dedupe.buffer.size": "2097152",
             "log.cleaner.backoff.ms": "2000",
             "log.flush.offset.checkpoint.interval.ms": "3000",
+            **(MEMBER_PROPERTIES if options.members else {}),
             **several,
         }
 
@@ -309,6 +321,7 @@ class World:
         if self.options.churn:
             self._churner = Admin(self._session("churn"))
             churn = Task(self._churn(self._churner))
+        members = [self._start_member(number) for number in range(self.options.members)]
         mover = Task(self._move(Admin(self._session("mover")))) if self.options.moves else None
         for fault in self.faults:
             scheduler.after(fault[0], lambda fault=fault: self._fault(fault))  # type: ignore[misc]
@@ -321,7 +334,7 @@ class World:
         healed_ms = scheduler.now_ms
         deadline_ms = healed_ms + LIVENESS_MS
         tasks = [task for _, task in self._workers.values()]
-        tasks += [task for task in (churn, mover) if task is not None]
+        tasks += [task for task in (churn, mover, *members) if task is not None]
         while not all(task.finished.done for task in tasks):
             if scheduler.now_ms > deadline_ms:
                 raise Violation("liveness: operations do not end")
@@ -346,6 +359,7 @@ class World:
             compared=compared,
             images=self.watch.images,
             requests=sum(session.calls for session in self.sessions),
+            owned=self.ownership.taken,
             slowest_recovery_ms=recovery_ms,
         )
 
@@ -418,10 +432,9 @@ class World:
                 other.kill()
                 scheduler.after(length * rng.random(), other.start)
         elif kind == "power_one":
-            if not self._unsettled():
-                self._fragile = True
-                node.lose_power()
-                scheduler.after(length, node.start)
+            self._when_at_rest(node, node.lose_power, length)
+        elif kind == "lose_disk":
+            self._when_at_rest(node, node.lose_disk, length)
         elif kind == "stop":
             node.stop()
             scheduler.after(length + 1_500.0, node.start)
@@ -477,6 +490,28 @@ class World:
         else:
             raise AssertionError(f"no such fault: {kind}")
 
+    def _when_at_rest(self, node: Node, lose: Callable[[], None], length: int, tries: int = 60) -> None:
+        """Let a node lose what the others all have, as soon as they have it; and start it again."""
+        if not self.loading or tries == 0:
+            return
+        if self._fragile or self._unsettled() or self._quorum_is_uneven():
+            self.scheduler.after(10.0, lambda: self._when_at_rest(node, lose, length, tries - 1))
+            return
+        self._fragile = True
+        self.counts["lost at rest"] = self.counts.get("lost at rest", 0) + 1
+        lose()
+        self.scheduler.after(length, node.start)
+
+    def _quorum_is_uneven(self) -> bool:
+        """Whether some voter does not know the leader's epoch, or has not all of its log."""
+        ends = set()
+        for node in self.nodes[: self.options.voters]:
+            if not node.serving or node.process is None:
+                return True
+            quorum = node.process.broker._context.quorum.node
+            ends.add((quorum.epoch, quorum.leader_id, quorum.log_end))
+        return len(ends) != 1 or min(ends)[1] < 0
+
     def _cut(self, source: str, destination: str) -> None:
         """A planned cut, unless all has been healed meanwhile."""
         if self.loading:
@@ -528,6 +563,20 @@ class World:
         number = self._worker_number
         session = self._session(f"w{number}")
         self._workers[number] = session, Task(Worker(self, session, number).run())
+
+    def _start_member(self, number: int) -> Task:
+        """A member that comes within the first half of the load; it leaves now and then and comes back as another."""
+        session = self._session(f"m{number}")
+        topics = [f"t{topic}" for topic in range(self.options.topics)]
+        member = Member(session, self.ownership, topics, lambda: self.loading)
+
+        async def run() -> None:
+            await session.sleep(session.rng.random() * self.options.load_ms / 2)
+            while self.loading and not await session.refresh(topics):
+                await session.backoff()
+            await member.run()
+
+        return Task(run())
 
     def next_value(self) -> int:
         self._value += 1
@@ -635,7 +684,14 @@ class World:
         processes = [node.process for node in self.nodes if node.process is not None and node.serving]
         if len(processes) < len(self.nodes):
             return f"{len(processes)} of {len(self.nodes)} nodes serve"
-        return unsettled(processes, self.keys, min(self.options.nodes, 3))
+        known = processes[0].broker._context.metadata.topics
+        internal = [
+            (name, partition)
+            for name in ("__consumer_offsets", "__transaction_state")
+            if name in known
+            for partition in (0, 1)
+        ]
+        return unsettled(processes, self.keys + internal, min(self.options.nodes, 3))
 
     def _check(self) -> int:
         processes = [node.process for node in self.nodes if node.process is not None]
