@@ -93,6 +93,7 @@ class Node:
         self.on_step = on_step
         self.process: Process | None = None
         self.starts = 0
+        self._stopping = self._start_again = False
         # When it crashes within a write: "kill" or "power", after so many changes of the disk.
         self._crash: tuple[str, int] | None = None
 
@@ -124,7 +125,10 @@ class Node:
     def start(self) -> None:
         """Start a broker on what the disk has."""
         if self.process is not None:
+            # While it stops: as soon as it has.
+            self._start_again = self._stopping
             return
+        self._stopping = self._start_again = False
         self.network.down.discard(self.host)
         self.starts += 1
         self.scheduler.note(f"node {self.number} starts")
@@ -150,6 +154,7 @@ class Node:
         process = self.process
         if process is not None and process.serving and not process.paused:
             self.scheduler.note(f"node {self.number} is asked to stop")
+            self._stopping = True
             process.stop()
 
     def stopped(self) -> None:
@@ -163,6 +168,8 @@ class Node:
         old = self.disk
         self._replace(old.after_kill(self.rng))
         old.kill()
+        if self._start_again:
+            self.scheduler.after(50.0, self.start)
 
     def lose_power(self) -> None:
         """What was synced survives, and of the rest what chance says. Nobody is told."""
