@@ -27,6 +27,7 @@ from pybroker.wire.messages import (
     remove_raft_voter,
     vote,
 )
+from pybroker.wire.messages.api_versions import ApiVersionsRequest
 
 CLUSTER = "test-cluster"
 KEYS = {number: ReplicaKey(number, bytes([number]) * 16) for number in range(1, 6)}
@@ -523,6 +524,32 @@ def test_refused_voter_changes():
     static = Harness(kraft_version=0).elect()
     static.fetch(epoch=1, offset=1, last_epoch=1)
     assert static.ask(add_request()).error_code == ErrorCode.UNSUPPORTED_VERSION
+
+
+def test_a_new_voter_is_asked_when_the_dead_one_of_its_id_no_longer_is():
+    """Its id was that of a voter which the leader still tries to reach when it is removed."""
+    harness = Harness().elect()
+    harness.fetch(epoch=1, offset=3, last_epoch=1)
+    (called,) = [send for send in harness.take_sent() if send.node_id == 3]
+    removal = remove_raft_voter.RemoveRaftVoterRequest(
+        cluster_id=CLUSTER, voter_id=3, voter_directory_id=KEYS[3].directory_id
+    )
+    assert harness.ask(removal, "removal") is None
+    harness.fetch(epoch=1, offset=harness.log.end_offset, last_epoch=1)
+    assert harness.replies["removal"].error_code == 0
+    assert harness.ask(add_request(3, voter_directory_id=bytes([33]) * 16), "addition") is None
+    assert harness.take_sent() == []
+    harness.node.failed(3, called.correlation_id)
+    harness.advance(harness.node.settings.retry_backoff_ms)
+    (asked,) = harness.take_sent()
+    assert isinstance(asked.message, ApiVersionsRequest)
+    assert asked.address == ("h3", 9093)
+    # It does not answer either, which is told at once.
+    harness.node.failed(3, asked.correlation_id)
+    harness.pump()
+    assert harness.replies["addition"].error_code == ErrorCode.REQUEST_TIMED_OUT
+    assert "API_VERSIONS" in harness.replies["addition"].error_message
+    assert harness.node.pending_change is None
 
 
 def test_the_last_voter_stays():
