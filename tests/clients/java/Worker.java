@@ -14,6 +14,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
@@ -151,7 +152,10 @@ public class Worker {
                 consumer.commitSync(committed(request));
                 return null;
             case "offsets":
-                producer.sendOffsetsToTransaction(committed(request), consumer.groupMetadata());
+                // After it has left, the consumer still tells what it was as a member.
+                producer.sendOffsetsToTransaction(committed(request), consumer.subscription().isEmpty()
+                        ? new ConsumerGroupMetadata("workers")
+                        : consumer.groupMetadata());
                 return null;
             case "commit":
                 producer.commitTransaction();
