@@ -314,7 +314,9 @@ def _recover(
             environment.report(f"{segment.path('.log')} overlaps what comes before; removed")
             _remove_segments(log, segments, index, index + 1)
             continue
-        if segment.base_offset > expected and ends and not cleaned:
+        known = max(recovery_point, log.log_start_offset)
+        # (Below what was synced, or deleted, nothing can have been lost: old segments came back one by one.)
+        if segment.base_offset > max(expected, known) and ends and not cleaned:
             # A segment begins where the one before it ended, unless compaction took the end of that.
             environment.report(
                 f"{segment.path('.log')}: the records from offset {expected} on are lost; cut there, with "
