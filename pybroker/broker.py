@@ -54,7 +54,12 @@ from pybroker.log.cleaner.cleaning import CleaningResult
 from pybroker.log.manager import METADATA_TOPIC, LogDirectory, directory_uuid
 from pybroker.log.partition_log import PartitionLog
 from pybroker.metadata.delta import MetadataDelta
-from pybroker.metadata.features import SUPPORTED_FEATURES, TRANSACTION_VERSION
+from pybroker.metadata.features import (
+    METADATA_VERSION,
+    METADATA_VERSION_4_3,
+    SUPPORTED_FEATURES,
+    TRANSACTION_VERSION,
+)
 from pybroker.metadata.image import (
     BROKER_RESOURCE,
     TOPIC_RESOURCE,
@@ -494,8 +499,18 @@ class Broker:
             rng=self._rng,
         )
         life.report = lambda line: self.report(line)
+        life.cordoned = self._cordoned_directories
         life.on_unfenced = self._unfenced
         life.on_failed = lambda problem: self._start_failed(ConfigError(problem))
+
+    def _cordoned_directories(self) -> list[bytes] | None:
+        """What the controller is to know of `cordoned.log.dirs` (KIP-1066); None where it does."""
+        image, logs = self._context.metadata, self._context.logs
+        known = image.brokers.get(self.node_id)
+        if known is None or image.features.get(METADATA_VERSION, 0) < METADATA_VERSION_4_3:
+            return None
+        found = [directory_uuid(d) for d in logs.log_directories if d.path in logs.cordoned]
+        return None if set(found) == set(known.cordoned_log_dirs or ()) else found
 
     def _directory_id_of(self, topic: str, index: int) -> bytes | None:
         """Where the metadata are to have a replica of this broker."""

@@ -34,6 +34,7 @@ from pybroker.wire.messages.broker_registration import BrokerRegistrationRequest
 
 REGISTRATION_VERSION: Final = 4
 HEARTBEAT_VERSION: Final = 1
+HEARTBEAT_VERSION_WITH_CORDONED: Final = 2
 # Heartbeats follow each other this fast while the broker waits for its first unfencing.
 _STARTING_MS: Final = 10
 _SHUTDOWN_SOON_MS: Final = 50
@@ -85,6 +86,7 @@ class BrokerLifecycle:
         "_shutdown_answered",
         "_timer",
         "_timers",
+        "cordoned",
         "epoch",
         "on_caught_up",
         "on_failed",
@@ -116,6 +118,8 @@ class BrokerLifecycle:
         self.state = BrokerState.NOT_RUNNING
         self.epoch = -1
         """The broker epoch of this incarnation; -1 while it is not registered."""
+        self.cordoned: Callable[[], list[bytes] | None] = lambda: None
+        """The ids of the directories that get no new replicas; None where the controller need not be told."""
         self.on_registered: Callable[[], None] = _nothing
         self.on_caught_up: Callable[[], None] = _nothing
         self.on_unfenced: Callable[[], None] = _nothing
@@ -276,6 +280,7 @@ class BrokerLifecycle:
 
     def _beat(self) -> None:
         self._outstanding = True
+        cordoned = self.cordoned()
         request = BrokerHeartbeatRequest(
             broker_id=self._config.node_id,
             broker_epoch=self.epoch,
@@ -283,9 +288,11 @@ class BrokerLifecycle:
             want_fence=not self._ready,
             want_shut_down=self.state is BrokerState.PENDING_CONTROLLED_SHUTDOWN,
             offline_log_dirs=list(self._offline),
+            cordoned_log_dirs=cordoned,
         )
         timeout_ms = max(self._config["broker.session.timeout.ms"] / 2, 1.0)
-        self._ask(request, HEARTBEAT_VERSION, timeout_ms).then(self._heartbeat_answered)
+        version = HEARTBEAT_VERSION if cordoned is None else HEARTBEAT_VERSION_WITH_CORDONED
+        self._ask(request, version, timeout_ms).then(self._heartbeat_answered)
 
     def _heartbeat_answered(self, answer: Any) -> None:
         self._outstanding = False

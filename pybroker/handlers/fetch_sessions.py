@@ -1,9 +1,10 @@
 """Incremental fetch sessions (KIP-227).
 
 In: the session part of a Fetch request. Out: a `FetchContext` with the partitions to read, which also
-decides what of their results the answer carries. What must hold: a session belongs to one consumer and its
-epoch counts that consumer's requests, so a repeated or skipped one is refused and the consumer starts anew;
-the cache never holds more sessions than its slots.
+decides what of their results the answer carries. What must hold: a session belongs to one consumer or
+follower, and its epoch counts the requests of that one, so a repeated or skipped one is refused and it starts
+anew; the cache never holds more sessions than its slots; a consumer's session never takes the place of a
+follower's that is in use.
 """
 
 from __future__ import annotations
@@ -65,22 +66,39 @@ class SessionPartition:
 
 
 class FetchSession:
-    """The partitions of one consumer, in the order in which they are read next."""
+    """The partitions of one consumer or follower (`privileged`), in the order in which they are read next."""
 
-    __slots__ = ("by_id", "epoch", "last_used_ms", "partitions", "session_id")
+    __slots__ = (
+        "by_id",
+        "created_ms",
+        "epoch",
+        "last_used_ms",
+        "partitions",
+        "privileged",
+        "session_id",
+    )
 
-    def __init__(self, session_id: int, by_id: bool, partitions: OrderedDict[_Key, SessionPartition]) -> None:
+    def __init__(
+        self,
+        session_id: int,
+        by_id: bool,
+        partitions: OrderedDict[_Key, SessionPartition],
+        now_ms: float = 0.0,
+        *,
+        privileged: bool = False,
+    ) -> None:
         self.session_id = session_id
         self.by_id = by_id
         self.partitions = partitions
         self.epoch = 1
-        self.last_used_ms = 0.0
+        self.created_ms = self.last_used_ms = now_ms
+        self.privileged = privileged
 
 
 class FetchContext:
     """What one Fetch request reads, and how its answer is cut."""
 
-    __slots__ = ("_cache", "_incremental", "by_id", "error", "partitions", "session")
+    __slots__ = ("_cache", "_incremental", "_privileged", "by_id", "error", "partitions", "session")
 
     def __init__(
         self,
@@ -90,12 +108,14 @@ class FetchContext:
         by_id: bool = False,
         error: ErrorCode = ErrorCode.NONE,
         create_in: FetchSessionCache | None = None,
+        privileged: bool = False,
     ) -> None:
         self.partitions = partitions
         self.session = session
         self.by_id = by_id
         self.error = error
         self._cache = create_in
+        self._privileged = privileged
         self._incremental = session is not None
 
     @property
@@ -112,7 +132,7 @@ class FetchContext:
         session = self.session
         if session is None:
             if self._cache is not None:
-                self.session = self._cache.create(self.by_id, results, now_ms)
+                self.session = self._cache.create(self.by_id, results, now_ms, privileged=self._privileged)
             return results
         carried = [(entry, data) for entry, data in results if entry.changed_by(data)]
         # Partitions that gave data go to the end, so that one busy partition cannot starve the others when
@@ -126,7 +146,9 @@ class FetchContext:
 
 
 class FetchSessionCache:
-    """All sessions of the broker, at most `slots`; the one unused longest is evicted after two minutes."""
+    """All sessions of the broker, at most `slots`. Where there is no room one gives way (KIP-227): one unused
+    for two minutes, the longest first; else for a follower any consumer's, and for a larger session a smaller
+    one that is two minutes old, of its own kind or a consumer's; the smallest first."""
 
     __slots__ = ("_rng", "_sessions", "partition_count", "slots")
 
@@ -158,7 +180,8 @@ class FetchSessionCache:
                 self._remove(session_id)
             asked = list(_asked_partitions(message, by_id, topics_by_id).values())
             create_in = self if epoch == _INITIAL_EPOCH else None
-            return FetchContext(asked, by_id=by_id, create_in=create_in)
+            replica_id = message.replica_state.replica_id if version >= 15 else message.replica_id
+            return FetchContext(asked, by_id=by_id, create_in=create_in, privileged=replica_id >= 0)
         session = self._sessions.get(session_id)
         if session is None:
             return FetchContext([], error=ErrorCode.FETCH_SESSION_ID_NOT_FOUND)
@@ -196,18 +219,21 @@ class FetchSessionCache:
             self.partition_count -= len(session.partitions)
 
     def create(
-        self, by_id: bool, results: list[tuple[SessionPartition, PartitionData]], now_ms: float
+        self,
+        by_id: bool,
+        results: list[tuple[SessionPartition, PartitionData]],
+        now_ms: float,
+        *,
+        privileged: bool = False,
     ) -> FetchSession | None:
         """A session with the partitions of a full answer; None when there is no room for it."""
-        if len(self._sessions) >= self.slots or len(results) > self._room():
-            if not self._sessions or len(results) > SESSION_PARTITIONS_MAX:
+        if len(results) > SESSION_PARTITIONS_MAX:
+            return None
+        while len(self._sessions) >= self.slots or len(results) > self._room():
+            victim = self._victim(len(results), now_ms, privileged=privileged)
+            if victim is None:
                 return None
-            oldest = next(iter(self._sessions.values()))
-            if now_ms - oldest.last_used_ms <= _EVICTABLE_AFTER_MS:
-                return None
-            self._remove(oldest.session_id)
-            if len(results) > self._room():
-                return None
+            self._remove(victim.session_id)
         session_id = 0
         while session_id == 0 or session_id in self._sessions:
             session_id = self._rng.randrange(1, _SESSION_ID_END)
@@ -215,11 +241,29 @@ class FetchSessionCache:
         for entry, data in results:
             entry.changed_by(data)
             partitions[entry.key(by_id)] = entry
-        session = FetchSession(session_id, by_id, partitions)
-        session.last_used_ms = now_ms
+        session = FetchSession(session_id, by_id, partitions, now_ms, privileged=privileged)
         self._sessions[session_id] = session
         self.partition_count += len(partitions)
         return session
+
+    def _victim(self, size: int, now_ms: float, *, privileged: bool) -> FetchSession | None:
+        """The session that gives way to a new one of `size` partitions."""
+        oldest = next(iter(self._sessions.values()), None)
+        if oldest is None or now_ms - oldest.last_used_ms > _EVICTABLE_AFTER_MS:
+            return oldest
+        candidates = [
+            session
+            for session in self._sessions.values()
+            if now_ms - session.created_ms > _EVICTABLE_AFTER_MS or (privileged and not session.privileged)
+        ]
+        if not candidates:
+            return None
+        least = min(candidates, key=_worth)
+        return least if _worth(least)[:2] < (privileged, size) else None
+
+
+def _worth(session: FetchSession) -> tuple[bool, int, int]:
+    return session.privileged, len(session.partitions), session.session_id
 
 
 def _asked_partitions(

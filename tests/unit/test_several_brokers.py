@@ -420,6 +420,8 @@ class TestDirectories:
             create(cluster, path[1:], partitions=1, factor=1)
         logs = cluster.nodes[1].broker._context.logs
         assert [logs.directory_of(topic, 0).path for topic in "ba"] == ["/b", "/a"]
+        cordoned = decode_uuid(logs.directory_at("/c").directory_id)
+        cluster.run(5_000, lambda: cluster.nodes[1].image.brokers[1].cordoned_log_dirs == (cordoned,))
         here = logs.directory_of("t", 0).path
         other = "/a" if here == "/b" else "/b"
         assert self.move(cluster, 1, "t", here) == NONE
