@@ -13,17 +13,39 @@ from pybroker.common.errors import CorruptionError
 
 UNDEFINED_EPOCH = -1
 UNDEFINED_OFFSET = -1
+_NOWHERE = 1 << 63
 
 
 class LeaderEpochs:
-    """(epoch, start offset) pairs of one log. The owner writes `encode()` to the file when `changed`."""
+    """(epoch, start offset) pairs of one log. The owner writes `encode()` to the file when it `is_due`.
 
-    __slots__ = ("_epochs", "_starts", "changed")
+    The file may differ from the log's end on, as a start drops what is there: an epoch is written when it
+    has records, so a thousand leaders may begin one without a thousand writes.
+    """
+
+    __slots__ = ("_differs_from", "_epochs", "_starts")
 
     def __init__(self) -> None:
         self._epochs: list[int] = []
         self._starts: list[int] = []
-        self.changed = False
+        # Below this offset the file says what is here.
+        self._differs_from = _NOWHERE
+
+    def is_due(self, log_end_offset: int) -> bool:
+        """Whether the file has to be written for a log that ends at `log_end_offset`."""
+        return self._differs_from < log_end_offset
+
+    def note_changed(self) -> None:
+        """The file is to be written in any case."""
+        self._differs_from = -1
+
+    def note_saved(self) -> None:
+        """What `encode` says now is in the file, or being written."""
+        self._differs_from = _NOWHERE
+
+    def _pop(self) -> None:
+        self._differs_from = min(self._differs_from, self._starts.pop())
+        self._epochs.pop()
 
     @property
     def entries(self) -> list[tuple[int, int]]:
@@ -39,11 +61,10 @@ class LeaderEpochs:
         if self._epochs and self._epochs[-1] == epoch:
             return
         while self._epochs and (self._epochs[-1] >= epoch or self._starts[-1] >= start_offset):
-            self._epochs.pop()
-            self._starts.pop()
+            self._pop()
         self._epochs.append(epoch)
         self._starts.append(start_offset)
-        self.changed = True
+        self._differs_from = min(self._differs_from, start_offset)
 
     def epoch_for_offset(self, offset: int) -> int:
         """The epoch in which `offset` was written, -1 when it is before all entries."""
@@ -64,9 +85,7 @@ class LeaderEpochs:
     def truncate_from_end(self, end_offset: int) -> None:
         """Remove the entries that start at or above `end_offset`."""
         while self._starts and self._starts[-1] >= end_offset:
-            self._epochs.pop()
-            self._starts.pop()
-            self.changed = True
+            self._pop()
 
     def truncate_from_start(self, start_offset: int) -> None:
         """Remove the entries that end at or before `start_offset`; the one it falls into starts there."""
@@ -75,12 +94,11 @@ class LeaderEpochs:
             del self._epochs[:index]
             del self._starts[:index]
             self._starts[0] = start_offset
-            self.changed = True
+            self.note_changed()
 
     def clear(self) -> None:
-        self.changed = self.changed or bool(self._epochs)
-        self._epochs.clear()
-        self._starts.clear()
+        while self._epochs:
+            self._pop()
 
     def take(self, other: LeaderEpochs) -> None:
         """Be the epochs of another log, which has the same batches."""
@@ -108,4 +126,4 @@ class LeaderEpochs:
             raise CorruptionError("leader-epoch-checkpoint: lines do not increase")
         self._epochs = [epoch for epoch, _ in pairs]
         self._starts = [start for _, start in pairs]
-        self.changed = False
+        self.note_saved()

@@ -58,6 +58,7 @@ _PREFERRED_MAX: Final = 100_000
 _BACKGROUND_LOGS: Final = 8
 _REMOVALS: Final = 16
 _RESUME_INTERVAL_MS: Final = 1_000
+_WORTH_A_SYNC: Final = 1024 * 1024
 # Logs that are synced on the loop to free their descriptors when there is none left.
 _SYNCED_AT_ONCE: Final = 8
 _SPARE_BYTES: Final = 1024 * 1024
@@ -614,7 +615,9 @@ class LogManager:
             log.blocked |= DISK_IS_FULL
         if log.config.flush_ms != LONG_MAX:
             self._timed[log] = None
-        if log.needs_sync:
+        if log.files_changed or log.unsynced_bytes >= _WORTH_A_SYNC:
+            # After an unclean stop there may be thousands: what is read again in less time than a sync takes
+            # waits for the next one that somebody needs.
             work(log, False)
 
     # ---- topics --------------------------------------------------------------------------------------

@@ -121,6 +121,7 @@ class PartitionLog:
         "_cut_while_syncing",
         "_deleted_files",
         "_directory_dirty",
+        "_names_doubtful",
         "_parent_dirty",
         "_paths_dirty",
         "_unclosed",
@@ -195,6 +196,8 @@ class PartitionLog:
         self.cut_count = 0
         self.cut_unsaved = False
         self._directory_dirty = False
+        # Paths to be synced, and the directory, with what is written next: no work of their own.
+        self._names_doubtful: tuple[str, ...] | None = None
         # The directory was made here; rounds of the manager know that by themselves.
         self._parent_dirty = False
         self._paths_dirty: list[str] = []
@@ -234,6 +237,11 @@ class PartitionLog:
         return sum(segment.size for segment in self.segments)
 
     @property
+    def unsynced_bytes(self) -> int:
+        """Of all segments, as far as is known."""
+        return sum(segment.size - segment.synced_size for segment in self.segments)
+
+    @property
     def last_stable_offset(self) -> int:
         """First offset of the oldest transaction that is not ended by a committed marker, or the high
         watermark."""
@@ -254,15 +262,15 @@ class PartitionLog:
         segment.open_for_write()
         segment.close_file()
         self._add_segment(segment)
+        self._directory_dirty = True
         self.distrust_names()
-        self.epochs.changed = True
+        self.epochs.note_changed()
 
     def distrust_names(self) -> None:
         """The names in the directory, and what says whose they are, may not survive a power loss: they are
-        synced with what is written next."""
-        self._directory_dirty = True
-        if self.topic_id != bytes(16):
-            self._paths_dirty.append(f"{self.directory}/{METADATA_FILE}")
+        synced with what is written next, and not before (a start has thousands of logs)."""
+        known = self.topic_id != bytes(16)
+        self._names_doubtful = (f"{self.directory}/{METADATA_FILE}",) if known else ()
 
     def _write_small(self, name: str, content: bytes) -> None:
         path = f"{self.directory}/{name}"
@@ -563,7 +571,8 @@ class PartitionLog:
         """A new leader epoch starts at the log end, before anything is appended in it."""
         if leader_epoch > self.epochs.latest:
             self.epochs.assign(leader_epoch, self.log_end_offset)
-            self._want_work(False)
+            if self.epochs.is_due(self.log_end_offset):
+                self._want_work(False)
 
     # ---- roll ----------------------------------------------------------------------------------------
 
@@ -597,8 +606,10 @@ class PartitionLog:
         self._paths_dirty.append(f"{self.directory}/{file_prefix(offset)}.snapshot")
 
     def write_snapshot(self) -> None:
-        """Write the producer state as of the log end (recovery)."""
-        self._write_snapshot(self.log_end_offset)
+        """Write the producer state as of the log end (recovery). Not synced: without it, or with a damaged
+        one, the next recovery does the same as this one, and a clean end writes it again."""
+        if self.producers.entries:
+            self._write_small(f"{file_prefix(self.log_end_offset)}.snapshot", self.producers.encode())
 
     def note_directory_changed(self) -> None:
         """Files appeared or went: the directory is to be synced."""
@@ -616,12 +627,12 @@ class PartitionLog:
 
     @property
     def needs_sync(self) -> bool:
-        return (
-            self.recovery_point < self.log_end_offset
-            or self._directory_dirty
-            or self.epochs.changed
-            or bool(self._paths_dirty)
-        )
+        return self.recovery_point < self.log_end_offset or self.files_changed
+
+    @property
+    def files_changed(self) -> bool:
+        """Something other than the appended data is to be synced."""
+        return self._directory_dirty or self.epochs.is_due(self.log_end_offset) or bool(self._paths_dirty)
 
     @property
     def needs_names(self) -> bool:
@@ -659,12 +670,14 @@ class PartitionLog:
         for segment, _ in dirty:
             # Without a descriptor: found by recovery, and not written to since.
             segment.open_for_write()
-        epochs = self.epochs.encode() if self.epochs.changed else None
-        self.epochs.changed = False
-        paths = tuple(self._paths_dirty)
+        epochs = self.epochs.encode() if self.epochs.is_due(self.log_end_offset) else None
+        if epochs is not None:
+            self.epochs.note_saved()
+        paths = (*self._paths_dirty, *(self._names_doubtful or ()))
         self._paths_dirty = []
-        sync_directory = self._directory_dirty
+        sync_directory = self._directory_dirty or self._names_doubtful is not None
         self._directory_dirty = False
+        self._names_doubtful = None
         self.syncing = True
         return SyncWork(
             self.directory, dirty, paths, epochs, sync_directory, self.log_end_offset, self.unflushed_count
@@ -697,8 +710,9 @@ class PartitionLog:
         try:
             # A deleted partition's directory was renamed; one of its name may already be another's.
             if work.epochs is not None and not self.deleted:
+                # Syncs the directory, too.
                 write_file(files, f"{work.directory}/{EPOCH_FILE}", work.epochs)
-            if work.sync_directory and not self.deleted:
+            elif work.sync_directory and not self.deleted:
                 files.sync_dir(work.directory)
         except FileNotFoundError:
             if not self.deleted and files.exists(work.directory):
@@ -750,7 +764,8 @@ class PartitionLog:
         self._sync_ended()
         self._paths_dirty += work.paths
         self._directory_dirty = self._directory_dirty or work.sync_directory
-        self.epochs.changed = self.epochs.changed or work.epochs is not None
+        if work.epochs is not None:
+            self.epochs.note_changed()
 
     def _sync_ended(self) -> None:
         """Nobody uses our descriptors any more: close those that had to wait for it."""
@@ -1092,7 +1107,7 @@ class PartitionLog:
         if offset >= self.log_end_offset:
             # An epoch that was begun here, as leader, and got no records is to go all the same (KAFKA-10706).
             self.epochs.truncate_from_end(self.log_end_offset)
-            if self.epochs.changed:
+            if self.epochs.is_due(self.log_end_offset):
                 self._want_work(False)
             return
         if offset <= self._base_offsets[0]:

@@ -96,7 +96,7 @@ def _load(
         match = _SEGMENT_FILE.match(name)
         if match and match[2] != "log" and f"{match[1]}.log" not in present:
             files.remove(f"{directory}/{name}")
-    _load_epochs(log, present)
+    epochs_on_disk = _load_epochs(log, present)
     segments: list[Segment] = []
     for base in bases:
         segment = Segment(
@@ -127,9 +127,11 @@ def _load(
         # Where it was closed cleanly and is not sound, nothing of it is known to be.
         recovery_point = 0 if clean else recovery_point
         _recover(log, segments, recovery_point, snapshots, cleaned)
-        # A process that was killed right after it had made the log never synced them.
-        log.distrust_names()
         log.recovery_point = min(max(recovery_point, 0), log.log_end_offset)
+    if not trusted or not log.active.size:
+        # A process that was killed right after it had made the log, or a segment, never synced their names.
+        # Where nothing was written since, a clean end has not done it either.
+        log.distrust_names()
     if log.log_end_offset < log_start:
         # The checkpoint knows that everything below it was deleted, so what is left is too old.
         environment.report(
@@ -139,6 +141,8 @@ def _load(
         return log
     log.epochs.truncate_from_end(log.log_end_offset)
     log.epochs.truncate_from_start(log.log_start_offset)
+    if log.epochs.entries == epochs_on_disk:
+        log.epochs.note_saved()
     if trusted:
         log.load_producer_state(snapshots)
         if snapshots and snapshots[0] == log.log_end_offset and not log.needs_sync:
@@ -165,17 +169,19 @@ def _load_clean(log: PartitionLog, segments: list[Segment], present: set[str]) -
     return True
 
 
-def _load_epochs(log: PartitionLog, present: set[str]) -> None:
+def _load_epochs(log: PartitionLog, present: set[str]) -> list[tuple[int, int]] | None:
+    """What the file says, None when it says nothing."""
     if EPOCH_FILE not in present:
-        log.epochs.changed = True
-        return
+        return []
     try:
         log.epochs.decode(read_file(log.environment.files, f"{log.directory}/{EPOCH_FILE}"))
     except CorruptionError as error:
         log.environment.report(f"{log.directory}/{EPOCH_FILE}: {error}; rebuilt from the log")
         log.epochs.clear()
-        log.epochs.changed = True
+        log.epochs.note_changed()
         _epochs_from_batches(log)
+        return None
+    return log.epochs.entries
 
 
 def _epochs_from_batches(log: PartitionLog) -> None:
@@ -324,6 +330,7 @@ def _recover(
             )
             _remove_segments(log, segments, index, len(segments))
             break
+        lost = 0
         valid, end_offset = recover_segment(log, segment)
         expected = max(end_offset, segment.base_offset)
         ends.append(expected)
@@ -336,7 +343,9 @@ def _recover(
             segment.open_for_write().truncate(valid)
             segment.size = valid
             _remove_segments(log, segments, index + 1, len(segments))
-        segment.synced_size = 0
+            # Synced soon even where nothing is left: what was cut must not come back.
+            log.note_directory_changed()
+        segment.synced_size = -1 if lost else 0
         index += 1
     while len(ends) > 1 and segments[-1].size == 0 and ends[-2] < segments[-1].base_offset:
         # The end of the log was lost just where a new segment began: without that segment there is no gap.
@@ -345,6 +354,9 @@ def _recover(
         expected = ends[-1]
     for segment in segments:
         segment.sealed = segment is not segments[-1]
+        if segment.sealed and segment.index_dirty:
+            # Nobody makes these anew once they are below the recovery point.
+            log.note_directory_changed()
     log.take_segments(segments)
     log.log_end_offset = expected
     log.write_snapshot()

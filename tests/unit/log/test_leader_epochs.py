@@ -45,10 +45,36 @@ def test_truncation_at_both_ends():
     assert epochs.entries == [(1, 10), (2, 20)]
     epochs.truncate_from_start(25)
     assert epochs.entries == [(2, 25)]
-    epochs.changed = False
+    epochs.note_saved()
     epochs.truncate_from_start(25)
     epochs.truncate_from_start(3)
-    assert not epochs.changed
+    assert not epochs.is_due(99)
+
+
+def test_an_epoch_is_written_when_it_has_records():
+    epochs = make((1, 0))
+    assert not epochs.is_due(0)
+    assert epochs.is_due(1)
+    epochs.note_saved()
+    epochs.assign(2, 10)
+    epochs.assign(3, 10)
+    assert not epochs.is_due(10)
+    assert epochs.is_due(11)
+    epochs.note_saved()
+    # The file has an epoch at 10 that is gone: what comes there may be of epoch 1.
+    epochs.truncate_from_end(10)
+    assert not epochs.is_due(10)
+    assert epochs.is_due(11)
+    epochs.note_changed()
+    assert epochs.is_due(0)
+    epochs.note_saved()
+    epochs.clear()
+    assert not epochs.is_due(0)
+    assert epochs.is_due(5)
+    epochs = make((1, 0), (2, 10))
+    epochs.note_saved()
+    epochs.truncate_from_start(5)
+    assert epochs.is_due(5)
 
 
 def test_epoch_for_offset():
@@ -61,7 +87,7 @@ def test_file_round_trip():
     again = LeaderEpochs()
     again.decode(epochs.encode())
     assert again.entries == epochs.entries
-    assert not again.changed
+    assert not again.is_due(1 << 62)
 
 
 @pytest.mark.parametrize(

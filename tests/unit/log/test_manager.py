@@ -138,6 +138,37 @@ def test_unclean_restart(files):
     assert len(values_of(again.load(known)[0])) == 20
 
 
+def test_a_start_after_a_kill_syncs_nothing_until_something_is_written(files):
+    """Ten thousand logs would keep the disk busy for minutes."""
+    manager = make_manager(files)
+    manager.open(1)
+    logs = [manager.get_or_create("t", number, topic_id(0), CONFIG) for number in range(3)]
+    for log in logs:
+        log.assign_epoch(0)
+    append(logs[1], make_batch(2))
+    run_rounds(manager)
+    append(logs[1], make_batch(2))
+    manager.close(clean=False)
+    again = make_manager(files)
+    again.open(1)
+    logs = again.load(known)
+    assert [log.log_end_offset for log in logs] == [0, 4, 0]
+    for log in logs:
+        log.assign_epoch(1)
+    assert again.take_flush_round() is None
+    append(logs[0], make_batch(1), leader_epoch=1)
+    logs[0].request_flush()
+    logs[1].request_flush()
+    synced = []
+    files.sync_dir = synced.append
+    run_rounds(again)
+    # The names too: whoever was killed may not have synced them.
+    assert {"/data", "/data/t-0", "/data/t-1"} <= set(synced)
+    assert read_all(files, "/data/t-0/leader-epoch-checkpoint") == b"0\n1\n1 0\n"
+    assert read_all(files, "/data/t-1/leader-epoch-checkpoint") == b"0\n1\n0 0\n"
+    assert [log.recovery_point for log in logs] == [1, 4, 0]
+
+
 def test_corrupt_checkpoints_do_not_stop_the_start(files):
     manager = make_manager(files)
     manager.open(1)

@@ -46,6 +46,7 @@ def test_config_from_topic_keys():
 
 def test_fresh_directory_holds_what_kafkas_does():
     log = make_log(config=LogConfig())
+    log.assign_epoch(0)
     log.flush()
     files = log.environment.files
     sizes = {name: files.file_size(f"/data/t-0/{name}") for name in files.list_dir("/data/t-0")}
@@ -53,10 +54,9 @@ def test_fresh_directory_holds_what_kafkas_does():
         "00000000000000000000.log": 0,
         "00000000000000000000.index": 10_485_760,
         "00000000000000000000.timeindex": 10_485_756,
-        "leader-epoch-checkpoint": 4,
+        "leader-epoch-checkpoint": 8,
         "partition.metadata": 43,
     }
-    log.assign_epoch(0)
     log.close_clean()
     sizes = {name: files.file_size(f"/data/t-0/{name}") for name in files.list_dir("/data/t-0")}
     assert sizes == {
