@@ -104,7 +104,7 @@ class LeaderEpochs:
         """Be the epochs of another log, which has the same batches."""
         if self.entries != other.entries:
             self._epochs, self._starts = list(other._epochs), list(other._starts)
-            self.changed = True
+            self.note_changed()
 
     def encode(self) -> bytes:
         lines = [f"{epoch} {start}\n" for epoch, start in zip(self._epochs, self._starts, strict=True)]

@@ -586,6 +586,9 @@ class LogManager:
         )
         watermark = directory.watermarks.get(key, log.log_start_offset)
         log.high_watermark = min(max(watermark, log.log_start_offset), log.log_end_offset)
+        if future:
+            # What a move takes over has to be durable, names included.
+            log.note_directory_changed()
         self._adopt(directory, log, future=future)
         return log
 
@@ -615,7 +618,7 @@ class LogManager:
             log.blocked |= DISK_IS_FULL
         if log.config.flush_ms != LONG_MAX:
             self._timed[log] = None
-        if log.files_changed or log.unsynced_bytes >= _WORTH_A_SYNC:
+        if log.needs_names or log.unsynced_bytes >= _WORTH_A_SYNC:
             # After an unclean stop there may be thousands: what is read again in less time than a sync takes
             # waits for the next one that somebody needs.
             work(log, False)

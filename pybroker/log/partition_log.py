@@ -627,17 +627,12 @@ class PartitionLog:
 
     @property
     def needs_sync(self) -> bool:
-        return self.recovery_point < self.log_end_offset or self.files_changed
-
-    @property
-    def files_changed(self) -> bool:
-        """Something other than the appended data is to be synced."""
-        return self._directory_dirty or self.epochs.is_due(self.log_end_offset) or bool(self._paths_dirty)
+        return self.recovery_point < self.log_end_offset or self.needs_names
 
     @property
     def needs_names(self) -> bool:
         """Whether names in the directory, small files or epochs are still to be synced."""
-        return self._directory_dirty or self.epochs.changed or bool(self._paths_dirty)
+        return self._directory_dirty or self.epochs.is_due(self.log_end_offset) or bool(self._paths_dirty)
 
     def _save_sealed(self, segment: Segment) -> None:
         segment.save_indexes(trim=True)

@@ -215,6 +215,8 @@ def _finish_renames(environment: LogEnvironment, directory: str, names: list[str
     files = environment.files
     if not any(name.endswith((".deleted", ".cleaned", ".swap", ".tmp")) for name in names):
         return names, 0
+    # Whoever was killed may not have made these names durable, and what they replace is removed below.
+    files.sync_dir(directory)
     removed_end = 0
     cleaned: list[int] = []
     swaps: list[tuple[int, str]] = []
