@@ -162,6 +162,8 @@ class Fetcher:
         followed = self._followed.pop(key, None)
         if followed is not None:
             followed.partition.on_counted = None
+            # The others may have waited for its flush, which does not wake us any more.
+            self.wake()
 
     def stop(self) -> None:
         """Nothing more is sent, and what arrives is ignored."""
