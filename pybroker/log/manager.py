@@ -230,10 +230,15 @@ class FlushRound:
         try:
             for name, content, _ in self._checkpoints:
                 write_file(files, f"{self._directory.path}/{name}", content)
-            for path in self._removals:
+            found = [path for path in self._removals if files.exists(path)]
+            # Names in order: were the file gone and the renaming of one before it not on the disk yet, a power
+            # loss would leave that one, a hole, and what is still there (`recovery`).
+            for parent in dict.fromkeys(path.rpartition("/")[0] for path in found if not files.is_dir(path)):
+                files.sync_dir(parent)
+            for path in found:
                 if files.is_dir(path):
                     files.remove_tree(path)
-                elif files.exists(path):
+                else:
                     files.remove(path)
         except OSError as error:
             # These are done again by a later round; whether the disk is full or broken is decided there.

@@ -126,7 +126,7 @@ def _load(
     else:
         # Where it was closed cleanly and is not sound, nothing of it is known to be.
         recovery_point = 0 if clean else recovery_point
-        _recover(log, segments, recovery_point, snapshots, cleaned)
+        _recover(log, segments, recovery_point, snapshots, cleaned, removed_end)
         log.recovery_point = min(max(recovery_point, 0), log.log_end_offset)
     if not trusted or not log.active.size:
         # A process that was killed right after it had made the log, or a segment, never synced their names.
@@ -282,9 +282,15 @@ def _end_of_file(environment: LogEnvironment, path: str, base: int) -> int:
 
 
 def _recover(
-    log: PartitionLog, segments: list[Segment], recovery_point: int, snapshots: list[int], cleaned: bool
+    log: PartitionLog,
+    segments: list[Segment],
+    recovery_point: int,
+    snapshots: list[int],
+    cleaned: bool,
+    removed_end: int,
 ) -> None:
-    """Check everything from the recovery point's segment up; see the module."""
+    """Check everything from the recovery point's segment up; see the module. `removed_end`: where the last of the
+    segments ended that were to be removed."""
     environment = log.environment
     first = len(segments) - 1
     # A recovery point at the start of a segment says nothing of the indexes of the one before.
@@ -322,8 +328,8 @@ def _recover(
             environment.report(f"{segment.path('.log')} overlaps what comes before; removed")
             _remove_segments(log, segments, index, index + 1)
             continue
-        known = max(recovery_point, log.log_start_offset)
-        # (Below what was synced, or deleted, nothing can have been lost: old segments came back one by one.)
+        # Below what was synced, or removed, nothing can have been lost: old segments came back one by one.
+        known = max(recovery_point, log.log_start_offset, removed_end)
         if segment.base_offset > max(expected, known) and ends and not cleaned:
             # A segment begins where the one before it ended, unless compaction took the end of that.
             environment.report(

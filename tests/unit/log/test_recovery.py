@@ -134,6 +134,19 @@ def test_a_hole_between_segments_ends_the_log_unless_compaction_made_it(cleaned)
     assert reopen(again, cleaned=cleaned).log_end_offset == again.log_end_offset
 
 
+def test_a_hole_that_retention_made_does_not_end_the_log():
+    """A power loss may undo the renaming of one removed segment and keep those of the later ones."""
+    log = filled(40)
+    directory = log.directory
+    for segment in log.segments[1:3]:
+        path = segment.path(".log")
+        log.environment.files.rename(path, path + ".deleted")
+    assert len(log.segments) > 3
+    again = reopen(log)
+    assert again.log_end_offset == 80
+    assert not [name for name in log.environment.files.list_dir(directory) if name.endswith(".deleted")]
+
+
 def test_below_the_recovery_point_nothing_is_checked():
     log = filled()
     log.flush()

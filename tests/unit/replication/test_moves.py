@@ -19,7 +19,7 @@ from pybroker.replication.partition import Partition
 from tests.sim.disk import Crash, SimDisk
 from tests.unit.log.log_helpers import NOW, TOPIC_ID, make_batch
 
-# make moves: a stop at every change instead of one in five.
+# PYBROKER_MOVES=1: a stop at every change instead of one in five.
 ALL_STOPS = bool(os.environ.get("PYBROKER_MOVES"))
 STRIDE = 5
 BROKER = BrokerConfig.from_properties({"log.dirs": "/x", "node.id": "1"})

@@ -140,7 +140,9 @@ def test_who_is_no_follower(world):
 
 def test_a_fetch_counts_for_what_comes_after_an_unknown_topic(world):
     partition = world.partition(world.leader)
-    assert partition.replication.followers[world.follower].broker_epoch >= 0
+    follower = partition.replication.followers[world.follower]
+    world.cluster.run(5000, lambda: follower.broker_epoch >= 0)
+    assert follower.broker_epoch >= 0
     asked = FetchPartition(partition=0, fetch_offset=partition.log_end_offset)
     message = FetchRequest(
         replica_state=ReplicaState(replica_id=world.follower, replica_epoch=-1),
@@ -150,7 +152,7 @@ def test_a_fetch_counts_for_what_comes_after_an_unknown_topic(world):
         ],
     )
     world.cluster.call(world.leader, message, 17)
-    assert partition.replication.followers[world.follower].broker_epoch == -1
+    assert follower.broker_epoch == -1
 
 
 def test_records_are_deleted_on_all_replicas(world):
