@@ -231,8 +231,8 @@ class FlushRound:
             for name, content, _ in self._checkpoints:
                 write_file(files, f"{self._directory.path}/{name}", content)
             found = [path for path in self._removals if files.exists(path)]
-            # Names in order: were the file gone and the renaming of one before it not on the disk yet, a power
-            # loss would leave that one, a hole, and what is still there (`recovery`).
+            # Names in order: were the file gone and the renaming of one before it not on the disk yet, a
+            # power loss would leave that one, a hole, and what is still there (`recovery`).
             for parent in dict.fromkeys(path.rpartition("/")[0] for path in found if not files.is_dir(path)):
                 files.sync_dir(parent)
             for path in found:

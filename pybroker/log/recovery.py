@@ -289,8 +289,8 @@ def _recover(
     cleaned: bool,
     removed_end: int,
 ) -> None:
-    """Check everything from the recovery point's segment up; see the module. `removed_end`: where the last of the
-    segments ended that were to be removed."""
+    """Check everything from the recovery point's segment up; see the module. `removed_end`: where the last of
+    the segments ended that were to be removed."""
     environment = log.environment
     first = len(segments) - 1
     # A recovery point at the start of a segment says nothing of the indexes of the one before.
