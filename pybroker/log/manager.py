@@ -104,6 +104,7 @@ class LogDirectory:
         "locked",
         "logs",
         "metadata_only",
+        "not_loaded",
         "notified",
         "offline",
         "parent_dirty",
@@ -125,6 +126,8 @@ class LogDirectory:
         self.metadata_only = metadata_only
         self.directory_id = ""
         self.clean = False
+        # It has logs that were not loaded yet: until then its checkpoints say more than what is known here.
+        self.not_loaded = False
         self.offline = False
         self.full = False
         # The lock is ours.
@@ -419,6 +422,11 @@ class LogManager:
                 self.broker_epoch, checkpoints.decode_clean_shutdown(read_file(files, marker))
             )
             files.remove(marker)
+        for name in files.list_dir(directory.path):
+            match = _PARTITION_DIRECTORY.match(name)
+            if match is not None and match[1] != METADATA_TOPIC:
+                directory.not_loaded = True
+                break
         # Also without one: a start may have removed it and been killed before it could sync; it must not come
         # back beside what this one changes.
         files.sync_dir(directory.path)
@@ -471,6 +479,8 @@ class LogManager:
                 self.environment.report(f"{directory.path}: cannot be loaded: {error}")
                 self._fail_directory(directory)
         self._settle_futures(assigned)
+        for directory in self.directories:
+            directory.not_loaded = False
         return loaded
 
     def _superseded(self, assigned: Callable[[str, int], bytes | None]) -> dict[str, str]:
@@ -1056,7 +1066,9 @@ class LogManager:
     def _want_checkpoints(self, *names: str) -> None:
         for directory in self.directories:
             for name in names:
-                if not directory.offline and self._checkpoint_content(directory, name) is not None:
+                if directory.not_loaded or directory.offline:
+                    continue
+                if self._checkpoint_content(directory, name) is not None:
                     directory.wanted_checkpoints[name] = None
 
     def _checkpoint_content(
@@ -1370,9 +1382,10 @@ class LogManager:
                 refused = True
                 self.environment.report(f"{log.name}: not closed cleanly: {error}")
         for name in checkpoints.ALL:
-            found = self._checkpoint_content(directory, name)
+            found = None if directory.not_loaded else self._checkpoint_content(directory, name)
             if found is not None:
                 write_file(files, f"{directory.path}/{name}", found[0])
-        if not refused:
+        # Stopped while it waited for the metadata, it leaves what it did not load as clean as it was.
+        if not refused and (directory.clean or not directory.not_loaded):
             marker = f"{directory.path}/{checkpoints.CLEAN_SHUTDOWN}"
             write_file(files, marker, checkpoints.encode_clean_shutdown(broker_epoch))

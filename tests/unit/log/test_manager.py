@@ -125,6 +125,50 @@ def test_untouched_logs_close_and_start_without_a_write(files):
     assert {name: read_all(files, f"/data/t-0/{name}") for name in files.list_dir("/data/t-0")} == before
 
 
+@pytest.mark.parametrize("clean", [True, False])
+def test_a_node_that_waits_for_the_metadata_leaves_the_marks_alone(files, clean):
+    """Its logs are not loaded yet: empty checkpoints would bring deleted records back, and a mark of a clean
+    shutdown would let what a kill left behind pass unchecked."""
+    clock = ManualClock(NOW)
+    manager = make_manager(files, clock=clock)
+    manager.open(1)
+    log = manager.get_or_create("t", 0, topic_id(0), CONFIG)
+    for _ in range(10):
+        append(log, make_batch(2))
+    log.high_watermark = 20
+    log.increment_log_start(3)
+    clock.advance(60_000)
+    manager.tick(clock.monotonic_ms())
+    run_rounds(manager)
+    manager.close(clean=clean, broker_epoch=7)
+    marks = {name: read_all(files, f"/data/{name}") for name in checkpoints.ALL}
+    for kill in (True, False):
+        waiting = make_manager(files, clock=clock)
+        waiting.open(1)
+        for _ in range(3):
+            clock.advance(60_000)
+            waiting.tick(clock.monotonic_ms())
+            run_rounds(waiting)
+        assert {name: read_all(files, f"/data/{name}") for name in checkpoints.ALL} == marks
+        waiting.close(clean=not kill, broker_epoch=waiting.broker_epoch)
+        assert {name: read_all(files, f"/data/{name}") for name in checkpoints.ALL} == marks
+    assert not files.exists("/data/.kafka_cleanshutdown")
+    again = make_manager(files, clock=clock)
+    again.open(1)
+    assert again.load(known)[0].log_start_offset == 3
+
+
+def test_a_wait_between_two_clean_stops_is_one(files):
+    manager = make_manager(files)
+    manager.open(1)
+    append(manager.get_or_create("t", 0, topic_id(0), CONFIG), make_batch(2))
+    manager.close(broker_epoch=7)
+    waiting = make_manager(files)
+    waiting.open(1)
+    waiting.close(broker_epoch=waiting.broker_epoch)
+    assert read_all(files, "/data/.kafka_cleanshutdown") == b'{"version":0,"brokerEpoch":7}'
+
+
 def test_unclean_restart(files):
     manager = make_manager(files)
     manager.open(1)
