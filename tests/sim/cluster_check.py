@@ -55,7 +55,7 @@ class _Seen:
         self.image: Any = None
         self.partitions: list[Any] = []
         # id of the partition -> (leader epoch or -1, high watermark, log end)
-        self.bounds: dict[int, tuple[int, int, int, int]] = {}
+        self.bounds: dict[int, tuple[int, int, int, int, tuple[int, ...]]] = {}
 
 
 class Watch:
@@ -112,6 +112,7 @@ class Watch:
                 high_watermark,
                 log.log_end_offset,
                 counted,
+                partition.replication.isr if partition.replication is not None else (),
             )
             before = bounds.get(id(partition))
             if now == before:
@@ -148,10 +149,10 @@ class Watch:
                     f"to {high_watermark}"
                 )
             elif high_watermark > before[1] and partition.replication is not None:
-                self._committed(number, partition)
+                self._committed(number, partition, before[4])
 
-    def _committed(self, number: int, leader: Any) -> None:
-        """A high watermark has risen."""
+    def _committed(self, number: int, leader: Any, isr_before: tuple[int, ...]) -> None:
+        """A high watermark has risen, and then the ISR may have changed again: two images in one step."""
         image = self._newest
         topic = None if image is None else image.topics.get(leader.topic)
         if topic is None or topic.topic_id != leader.topic_id or leader.partition >= len(topic.partitions):
@@ -160,7 +161,7 @@ class Watch:
         where = f"node {number} {leader.topic}-{leader.partition}"
         replication, log = leader.replication, leader.log
         least = min(log.config.min_insync_replicas, len(wanted.replicas))
-        if len(replication.isr) < least:
+        if len(replication.isr) < least and len(isr_before) < least:
             raise Violation(
                 f"I2: {where}: the high watermark rises to {log.high_watermark} with ISR {replication.isr}"
             )
