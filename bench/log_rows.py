@@ -91,8 +91,13 @@ def _compaction(bench: Bench, server: Server, records: int, size: int, keys: int
         before_bytes = _log_bytes(directory)
         # The last segment ends here, so that everything is in rolled ones.
         _set(connection, _TOPIC, bench.topic, segment_ms="1")
-        time.sleep(0.1)
-        raw.produce(connection, bench.topic, raw.batch(raw.record(b"last", b"record")))
+        segments = len(list(directory.glob("*.log")))
+        started = time.monotonic()
+        while len(list(directory.glob("*.log"))) == segments:
+            # Kafka applies a configuration some time after its answer.
+            assert time.monotonic() - started < 60, "the last segment does not end"
+            time.sleep(0.1)
+            raw.produce(connection, bench.topic, raw.batch(raw.record(b"last", b"record")))
         _set(connection, _TOPIC, bench.topic, segment_ms="604800000")
         # Each key once, with room for what the choice of the last value does to the size.
         enough = keys * (size + _OVERHEAD) * 1.3 + 100_000
