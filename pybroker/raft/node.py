@@ -524,8 +524,15 @@ class Node:
         self.role, self.leader_id, self.leader_endpoints = Role.FOLLOWER, leader_id, endpoints
         self.has_fetched = False
         self.election_deadline = FOREVER
-        self.fetch_deadline = self.now() + self.settings.fetch_timeout_ms
+        self.new_fetch_deadline()
         self.update_voter_deadline = self.now() + 3 * self.settings.fetch_timeout_ms
+
+    def new_fetch_deadline(self) -> None:
+        """The leader is there. Up to a tenth later than the timeout: a leader answers its followers at the
+        same moment, and if they stood at the same moment, too, they would split the votes and have to wait
+        for the election timeout."""
+        timeout = self.settings.fetch_timeout_ms
+        self.fetch_deadline = self.now() + timeout + self.rng.randrange(timeout // 10 + 1)
 
     def has_right_to_vote(self) -> bool:
         """Whether this node is a voter, or one until the set without it is committed: it may be the only one

@@ -133,7 +133,7 @@ def _fetch(node: Node, source_id: int, response: FetchResponse) -> bool:
 def _heard_from_leader(node: Node) -> None:
     node.has_fetched = True
     node.lost_vote = False
-    node.fetch_deadline = node.now() + node.settings.fetch_timeout_ms
+    node.new_fetch_deadline()
 
 
 def _begin_download(node: Node, snapshot: SnapshotId) -> bool:

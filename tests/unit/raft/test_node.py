@@ -226,6 +226,19 @@ def test_requests_of_others():
     assert harness.node.epoch == 0
 
 
+def test_followers_that_were_answered_at_the_same_moment_stand_at_different_ones():
+    """Otherwise each asks for votes when the other does, and nobody leads before the next election."""
+    harness = Harness()
+    harness.begin(epoch=4)
+    deadlines = set()
+    for _ in range(20):
+        harness.node.new_fetch_deadline()
+        deadlines.add(harness.node.fetch_deadline - harness.node.now())
+    timeout = harness.node.settings.fetch_timeout_ms
+    assert len(deadlines) > 10
+    assert timeout <= min(deadlines) < max(deadlines) <= timeout * 1.1
+
+
 def test_a_follower_keeps_to_its_leader():
     harness = Harness()
     assert harness.begin(epoch=4).error_code == 0
