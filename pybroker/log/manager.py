@@ -503,9 +503,9 @@ class LogManager:
                     places.setdefault((match[1], int(match[2])), []).append(directory)
         result: dict[str, str] = {}
         for (topic, partition), directories in places.items():
-            name = f"{topic}-{partition}"
-            marked = [d for d in directories if files.exists(f"{d.path}/{name}/{MOVED_HERE}")]
             if len(directories) > 1:
+                name = f"{topic}-{partition}"
+                marked = [d for d in directories if files.exists(f"{d.path}/{name}/{MOVED_HERE}")]
                 stated = assigned(topic, partition)
                 kept = (marked or [d for d in directories if directory_uuid(d) == stated] or directories)[0]
                 for other in directories:
@@ -572,7 +572,7 @@ class LogManager:
             self._take_away(self._futures, key, "stray")
             self.environment.report(f"{log.directory}: the log that it was copied from is gone; put aside")
         for log, directory in self._by_partition.values():
-            if not directory.offline and self.environment.files.exists(f"{log.directory}/{MOVED_HERE}"):
+            if not directory.offline:
                 self.unmark(log)
 
     def _load_one(
@@ -716,8 +716,7 @@ class LogManager:
         if key in directory.retiring.values() or any(key in keys for keys in directory.listed.values()):
             self._creation_waits = True
             self._want_checkpoints(*checkpoints.ALL)
-            if directory.background_ready and not directory.notified:
-                self._notify(directory)
+            self._background_wanted(directory)
             raise StorageError(
                 f"{path}: waits until the checkpoints do not name an earlier {topic}-{partition} any more",
                 errno.EAGAIN,
@@ -788,8 +787,7 @@ class LogManager:
         if known == start_offset:
             return True
         directory.wanted_checkpoints[checkpoints.LOG_START] = None
-        if directory.background_ready and not directory.notified:
-            self._notify(directory)
+        self._background_wanted(directory)
         return False
 
     def mark(self, log: PartitionLog) -> None:
@@ -845,8 +843,7 @@ class LogManager:
                 self.environment.report(f"{old_path}: cannot be renamed for deletion: {error}")
                 self.disk_error(before, error)
                 return
-            if before.background_ready and not before.notified:
-                self._notify(before)
+            self._background_wanted(before)
 
         return future, retire
 
@@ -905,8 +902,7 @@ class LogManager:
             self.disk_error(directory, error)
             return
         log.moved(renamed)
-        if directory.background_ready and not directory.notified:
-            self._notify(directory)
+        self._background_wanted(directory)
         if suffix == "delete":
             self._remove_later(directory, renamed, log.config)
 
@@ -1098,8 +1094,7 @@ class LogManager:
         """A log ends below its recovery point on the disk, which has to be lowered before it grows again."""
         directory.cut[log] = None
         directory.wanted_checkpoints[checkpoints.RECOVERY_POINT] = None
-        if directory.background_ready and not directory.notified:
-            self._notify(directory)
+        self._background_wanted(directory)
 
     def cuts_saved(self, directory: LogDirectory, cuts: list[tuple[PartitionLog, int]]) -> None:
         """The checkpoint of the recovery points has those of these logs, as of their cut counts."""
@@ -1116,6 +1111,11 @@ class LogManager:
         directory.notified = True
         if self.on_work is not None:
             self.on_work()
+
+    def _background_wanted(self, directory: LogDirectory) -> None:
+        """Have somebody come for a background round, if there is one to be taken."""
+        if directory.background_ready and not directory.notified:
+            self._notify(directory)
 
     def take_flush_round(self) -> FlushRound | None:
         """The next piece of blocking work, None when there is none that could start now.
