@@ -12,9 +12,6 @@ from typing import Final
 
 from pybroker.common.config import BrokerConfig
 from pybroker.controller.partitions import (
-    LOST_DIRECTORY,
-    MIGRATING_DIRECTORY,
-    UNASSIGNED_DIRECTORY,
     Election,
     Rules,
     Target,
@@ -22,8 +19,11 @@ from pybroker.controller.partitions import (
 )
 from pybroker.metadata.features import ELIGIBLE_LEADER_REPLICAS
 from pybroker.metadata.image import (
+    LOST_DIRECTORY,
+    MIGRATING_DIRECTORY,
     NO_LEADER,
     TOPIC_RESOURCE,
+    UNASSIGNED_DIRECTORY,
     BrokerImage,
     MetadataImage,
     PartitionImage,

@@ -26,17 +26,13 @@ import enum
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from pybroker.metadata.image import NO_LEADER, PartitionImage
+from pybroker.metadata.image import MIGRATING_DIRECTORY, NO_LEADER, PartitionImage
 from pybroker.metadata.records import NO_LEADER_CHANGE
 from pybroker.wire.schemas.metadata_records import PartitionChangeRecord
 
 RECOVERED: Final = 0
 RECOVERING: Final = 1
 """The leader recovery state after an election of a replica that may lack committed records (KIP-704)."""
-
-UNASSIGNED_DIRECTORY: Final = bytes(16)
-LOST_DIRECTORY: Final = bytes(15) + b"\x01"
-MIGRATING_DIRECTORY: Final = bytes(15) + b"\x02"
 
 _NOTHING: Final[Mapping[int, bytes]] = {}
 

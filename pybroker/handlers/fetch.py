@@ -22,7 +22,7 @@ from pybroker.handlers.nodes import LeaderHints
 from pybroker.handlers.parts import join, parts
 from pybroker.log.partition_log import ColdRead
 from pybroker.replication.partition import READ_LOG_END, Partition
-from pybroker.replication.replica_selector import RACK_AWARE, preferred_read_replica
+from pybroker.replication.replica_selector import preferred_read_replica
 from pybroker.wire.messages.fetch import (
     AbortedTransaction,
     EpochEndOffset,
@@ -81,7 +81,7 @@ def _read(
         isolation_level = READ_LOG_END
     replica_epoch = message.replica_state.replica_epoch
     from_follower = version >= _FIRST_FROM_FOLLOWERS and not is_follower
-    rack = message.rack_id if from_follower and context.config["replica.selector.class"] == RACK_AWARE else ""
+    rack = message.rack_id if from_follower and context.config["replica.selector.class"] is not None else ""
     budget = min(message.max_bytes, context.config["fetch.max.bytes"])
     min_bytes = min(message.min_bytes, budget)
     by_id = version >= 13

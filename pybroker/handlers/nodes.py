@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterator
 from typing import Final, NamedTuple, TypeVar
 
-from pybroker.metadata.image import NO_LEADER, BrokerImage, MetadataImage, PartitionImage, TopicImage
-
-_UNASSIGNED: Final = bytes(16)
-_LOST: Final = bytes(15) + b"\1"
-_MIGRATING: Final = bytes(15) + b"\2"
+from pybroker.metadata.image import (
+    LOST_DIRECTORY,
+    MIGRATING_DIRECTORY,
+    NO_LEADER,
+    UNASSIGNED_DIRECTORY,
+    BrokerImage,
+    MetadataImage,
+    PartitionImage,
+    TopicImage,
+)
 
 E = TypeVar("E")
 
@@ -60,7 +65,7 @@ class _AllBut(Container[bytes]):
     """The online directories of a broker that did not say which it has."""
 
     def __contains__(self, directory: object) -> bool:
-        return directory != _LOST
+        return directory != LOST_DIRECTORY
 
 
 _NOTHING: Final[frozenset[bytes]] = frozenset()
@@ -84,7 +89,7 @@ class Replicas:
             if not broker.fenced:
                 online: Container[bytes] = _AllBut()
                 if broker.log_dirs:
-                    online = frozenset((_UNASSIGNED, _MIGRATING, *broker.log_dirs))
+                    online = frozenset((UNASSIGNED_DIRECTORY, MIGRATING_DIRECTORY, *broker.log_dirs))
                 self._online[broker_id] = online
 
     def reachable(self, broker_id: int) -> bool:

@@ -24,6 +24,13 @@ GROUP_RESOURCE: Final = 32
 
 NO_LEADER: Final = -1
 
+MIGRATING_DIRECTORY: Final = bytes(16)
+"""In place of a directory id (KIP-858): from before directories were assigned."""
+UNASSIGNED_DIRECTORY: Final = bytes(15) + b"\x01"
+"""The broker has not said yet."""
+LOST_DIRECTORY: Final = bytes(15) + b"\x02"
+"""One that failed before the broker could say."""
+
 Configs = Mapping[str, str]
 ConfigKey = tuple[int, str]
 """(resource type, resource name); the name is empty for the cluster-wide level of the brokers."""

@@ -1,4 +1,4 @@
-"""Which replica a consumer is to read from (KIP-392), as `replica.selector.class` says.
+"""Which replica a consumer is to read from (KIP-392), where `replica.selector.class` is the rack-aware one.
 
 In: the consumer's rack, a partition that is led here, the brokers of the image. Out: a broker id, or -1 for
 this leader. What must hold: a follower is named only if it is in sync and has the offset asked for.
@@ -7,14 +7,9 @@ this leader. What must hold: a follower is named only if it is in sync and has t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
 
 from pybroker.metadata.image import BrokerImage
 from pybroker.replication.partition import Partition
-
-RACK_AWARE: Final = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
-LEADER: Final = "org.apache.kafka.common.replica.LeaderSelector"
-SELECTORS: Final = (RACK_AWARE, LEADER)
 
 
 def preferred_read_replica(

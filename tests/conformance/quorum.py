@@ -562,6 +562,7 @@ class Generator:
             bytes([broker_id, 2]) * 8,
             ZERO_UUID,
             bytes([66]) * 16,
+            *(bytes(15) + bytes([reserved]) for reserved in (1, 2, 3)),
             share=0.5,
         )
         partitions = [{"partition_index": self.one_of(0, 1, 7, -1)}]

@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 
 from pybroker.common.config.names import BROKER_KEYS, GROUP_KEYS
 
+RACK_AWARE_SELECTOR: Final = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+
 _MIB: Final = 1 << 20
 
 
@@ -83,6 +85,14 @@ def broken_rules(value_of: Callable[[str], Any]) -> Iterator[BrokenRule]:
                 + ", ".join(missing),
                 ("cordoned.log.dirs", "log.dirs"),
             )
+    selector = value_of("replica.selector.class")
+    if selector not in (None, RACK_AWARE_SELECTOR) and "broker" in value_of("process.roles"):
+        # Kafka's error is that of a class that is not there, also where the name is empty.
+        yield BrokenRule(
+            f"java.lang.ClassNotFoundException: {selector}",
+            ("replica.selector.class",),
+            is_requirement=False,
+        )
     for name, low, high in _BOUNDED:
         yield from _bound_rules(value_of, name, low, high)
 

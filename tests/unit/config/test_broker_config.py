@@ -355,3 +355,12 @@ def test_no_stored_override_stops_the_broker(broker, cluster):
 
 def test_a_long_unknown_name_is_refused_quickly_and_cut_short():
     assert len(refusal({"x" * 100_000: "y" * 100_000})) < 1000
+
+
+def test_replica_selector():
+    selector = "org.apache.kafka.common.replica.RackAwareReplicaSelector"
+    assert config(replica_selector_class=selector)["replica.selector.class"] == selector
+    for name in ("no.such.Selector", "", "java.lang.String"):
+        assert refusal({"replica.selector.class": name}) == (
+            f"Invalid configuration replica.selector.class={name}: java.lang.ClassNotFoundException: {name}"
+        )

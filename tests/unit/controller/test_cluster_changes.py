@@ -378,6 +378,15 @@ def test_a_replica_in_a_directory_that_is_down(four):
     assert (four.partition().leader, four.partition().isr) == (2, (2, 3))
 
 
+def test_reserved_directory_ids(four):
+    """0 and 1 say where a replica may be, 2 that it is lost."""
+    for reserved in (0, 1):
+        assert assigned(four, bytes(15) + bytes([reserved]), 0) == [0]
+        assert four.partition().leader == 1
+    assert assigned(four, bytes(15) + b"\2", 0) == [0]
+    assert (four.partition().leader, four.partition().isr) == (2, (2, 3))
+
+
 # Producer ids
 
 

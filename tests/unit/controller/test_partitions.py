@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pybroker.controller.partitions import (
-    MIGRATING_DIRECTORY,
     RECOVERED,
     RECOVERING,
     Election,
@@ -13,7 +12,7 @@ from pybroker.controller.partitions import (
     Target,
     plan_change,
 )
-from pybroker.metadata.image import NO_LEADER, PartitionImage
+from pybroker.metadata.image import MIGRATING_DIRECTORY, NO_LEADER, PartitionImage
 from pybroker.metadata.records import NO_LEADER_CHANGE, changed_partition
 
 TOPIC = b"t" * 16

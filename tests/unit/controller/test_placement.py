@@ -9,7 +9,7 @@ import pytest
 
 from pybroker.common.errors import ApiError
 from pybroker.controller.placement import new_partition, place
-from pybroker.metadata.image import BrokerImage
+from pybroker.metadata.image import UNASSIGNED_DIRECTORY, BrokerImage
 
 
 def broker(number, rack=None, **fields):
@@ -86,4 +86,4 @@ def test_who_gets_none():
 
 def test_directories():
     brokers = cluster(broker(1), broker(2, log_dirs=(b"a" * 16, b"b" * 16)))
-    assert new_partition(0, (1, 2), brokers).directories == (bytes([1]) * 16, bytes(16))
+    assert new_partition(0, (1, 2), brokers).directories == (bytes([1]) * 16, UNASSIGNED_DIRECTORY)
