@@ -978,8 +978,7 @@ class LogManager:
         if now_ms >= self._next_expiration_ms:
             self._next_expiration_ms = now_ms + self._expiration_interval_ms
             for log in self._all_logs():
-                if log.producers.entries:
-                    log.producers.expire(wall_ms)
+                log.producers.expire(wall_ms)
         for directory in self.directories:
             self._tick_directory(directory, now_ms, wall_ms)
         self.cleaner.tick(now_ms)

@@ -505,6 +505,8 @@ class PartitionLog:
                 marker.timestamp,
                 header.last_offset,
             )
+            if self.producers.ended_is_full:
+                self.producers.forget_ended(self.high_watermark)
             if not marker.commit and first_offset >= 0:
                 entry = AbortedTransaction(
                     marker.producer_id, first_offset, header.last_offset, self.producers.first_open_offset

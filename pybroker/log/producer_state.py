@@ -31,6 +31,7 @@ _SEQUENCE_MASK: Final = 0x7FFFFFFF
 _HEAD: Final = struct.Struct(">hIi")
 _ENTRY: Final = struct.Struct(">qhiqiqiq")
 _CRC_START: Final = 6
+_ENDED_MIN: Final = 64
 _VERSION: Final = 1
 
 
@@ -78,10 +79,11 @@ class Verification:
     Known by identity. `strict`: a producer of which nothing is known starts at sequence 0 (transactions v2).
     """
 
-    __slots__ = ("epoch", "lowest_sequence", "strict")
+    __slots__ = ("epoch", "lowest_sequence", "strict", "timestamp")
 
-    def __init__(self, epoch: int, sequence: int, strict: bool) -> None:
+    def __init__(self, epoch: int, sequence: int, strict: bool, now_ms: int) -> None:
         self.epoch = epoch
+        self.timestamp = now_ms
         # Of all batches that wait for an answer, the one that has to come first.
         self.lowest_sequence = sequence
         self.strict = strict
@@ -95,7 +97,14 @@ def last_sequence(base_sequence: int, last_offset_delta: int) -> int:
 class ProducerState:
     """All producers of one log."""
 
-    __slots__ = ("_ended", "_expiration_ms", "_open_transactions", "_verifications", "entries")
+    __slots__ = (
+        "_ended",
+        "_ended_max",
+        "_expiration_ms",
+        "_open_transactions",
+        "_verifications",
+        "entries",
+    )
 
     def __init__(self, expiration_ms: int = 86_400_000) -> None:
         self._expiration_ms = expiration_ms
@@ -104,6 +113,8 @@ class ProducerState:
         self._open_transactions: dict[int, int] = {}
         # (first offset, marker offset) of ended transactions whose marker may lie above the high watermark.
         self._ended: list[tuple[int, int]] = []
+        # Where nobody asks for the last stable offset they are looked through when there are so many.
+        self._ended_max = _ENDED_MIN
         self._verifications: dict[int, Verification] = {}
 
     @property
@@ -121,11 +132,21 @@ class ProducerState:
                 stable = offset
             break
         if self._ended:
-            self._ended = [entry for entry in self._ended if entry[1] >= high_watermark]
+            self.forget_ended(high_watermark)
             for offset, _ in self._ended:
                 if offset < stable:
                     stable = offset
         return stable
+
+    @property
+    def ended_is_full(self) -> bool:
+        """Whether `forget_ended` is due: followers and internal partitions are asked for nothing else."""
+        return len(self._ended) >= self._ended_max
+
+    def forget_ended(self, high_watermark: int) -> None:
+        """Forget ended transactions whose marker is committed."""
+        self._ended = [entry for entry in self._ended if entry[1] >= high_watermark]
+        self._ended_max = max(_ENDED_MIN, 2 * len(self._ended))
 
     def has_open_transaction(self, producer_id: int, epoch: int) -> bool:
         entry = self.entries.get(producer_id)
@@ -135,7 +156,7 @@ class ProducerState:
         return producer_id in self._open_transactions
 
     def start_verification(
-        self, producer_id: int, epoch: int, sequence: int, *, strict: bool
+        self, producer_id: int, epoch: int, sequence: int, now_ms: int, *, strict: bool
     ) -> Verification | ErrorCode | None:
         """What the first batch of a transaction has to bring along; None when the transaction is open.
 
@@ -148,7 +169,7 @@ class ProducerState:
             return ErrorCode.INVALID_PRODUCER_EPOCH
         verification = self._verifications.get(producer_id)
         if verification is None:
-            verification = self._verifications[producer_id] = Verification(epoch, sequence, strict)
+            verification = self._verifications[producer_id] = Verification(epoch, sequence, strict, now_ms)
         elif epoch > verification.epoch:
             verification.epoch, verification.lowest_sequence = epoch, sequence
         elif epoch == verification.epoch and sequence < verification.lowest_sequence:
@@ -301,8 +322,15 @@ class ProducerState:
         return first_offset
 
     def expire(self, now_ms: int) -> int:
-        """Forget producers without an open transaction that were silent too long; returns how many."""
+        """Forget producers without an open transaction that were silent too long, and questions to the
+        transaction coordinator as old; returns how many producers."""
         limit = now_ms - self._expiration_ms
+        if self._verifications:
+            self._verifications = {
+                producer_id: verification
+                for producer_id, verification in self._verifications.items()
+                if verification.timestamp > limit
+            }
         old = [
             producer_id
             for producer_id, entry in self.entries.items()

@@ -589,7 +589,8 @@ class Partition:
         it need not be asked, because the transaction is open here."""
         if not self.is_leader:
             return _STORAGE if self.log.offline else _NOT_LEADER
-        return self.log.producers.start_verification(producer_id, epoch, sequence, strict=strict)
+        now_ms = self.log.environment.clock.wall_ms()
+        return self.log.producers.start_verification(producer_id, epoch, sequence, now_ms, strict=strict)
 
     def append_marker(
         self,

@@ -273,7 +273,8 @@ class Producer:
         self._added: set[Key] = set()
         self._lane = "produce"
         # With transactions of version 1 an old request that comes late counts for the next transaction
-        # (KAFKA-17754): after one without an answer a new epoch is taken.
+        # (KAFKA-17754), a Produce too: the sequence that it has is then where that has to begin. After one without
+        # an answer a new epoch is taken.
         self.suspect = False
         self.on_ack: Callable[[Key, int, int, float], None] | None = None
         """(partition, value, offset, when it was sent)"""
@@ -406,6 +407,7 @@ class Producer:
     def _take(self, batches: list[Unsent], response: Any, failed: set[Key], sent_ms: float) -> None:
         session = self.session
         if response is None:
+            self.suspect = True
             for batch in batches:
                 failed.add(batch.key)
                 session.forget_leader(batch.key)
@@ -834,6 +836,8 @@ class Admin:
         # Topics of which a request went unanswered, or was answered with a failure that may pass: it may still come,
         # and undo what was answered later.
         self.uncertain: set[str] = set()
+        # Topic -> the id that its creation was answered with.
+        self.made: dict[str, bytes] = {}
 
     async def create(
         self,
@@ -863,6 +867,10 @@ class Admin:
             if response is not None:
                 code = response.topics[0].error_code
                 if code in (0, _E.TOPIC_ALREADY_EXISTS):
+                    self.made[name] = response.topics[0].topic_id
+                    if code:
+                        # The broker has sent it to the controller twice.
+                        self.uncertain.add(name)
                     return True
                 expect(code, AGAIN | {_E.NOT_CONTROLLER, _E.INVALID_REPLICATION_FACTOR}, "CreateTopics")
             self.uncertain.add(name)
@@ -880,6 +888,9 @@ class Admin:
             if response is not None:
                 code = response.responses[0].error_code
                 if code in (0, _E.UNKNOWN_TOPIC_OR_PARTITION):
+                    if code:
+                        # A controller that is cut off, and does not know of its successor yet, may say so too.
+                        self.uncertain.add(name)
                     return True
                 expect(code, AGAIN | {_E.NOT_CONTROLLER}, "DeleteTopics")
             self.uncertain.add(name)
@@ -945,8 +956,8 @@ class Admin:
             for answer in response.responses:
                 expect(answer.error_code, AGAIN | {_E.NOT_CONTROLLER}, "IncrementalAlterConfigs")
 
-    async def exists(self, name: str) -> bool | None:
-        """None: nobody answered."""
+    async def topic_id(self, name: str) -> bytes | None:
+        """All zeros: there is none. None: nobody answered."""
         session = self.session
         request = metadata.MetadataRequest(
             topics=[metadata.MetadataRequestTopic(name=name)], allow_auto_topic_creation=False
@@ -956,7 +967,7 @@ class Admin:
             return None
         code = response.topics[0].error_code
         expect(code, {_E.UNKNOWN_TOPIC_OR_PARTITION, _E.LEADER_NOT_AVAILABLE}, "Metadata")
-        return code != _E.UNKNOWN_TOPIC_OR_PARTITION
+        return bytes(response.topics[0].topic_id)
 
     async def group_offsets(self, group: str, keys: list[Key], deadline_ms: float) -> dict[Key, int] | None:
         """The committed offsets, -1 for none."""

@@ -91,6 +91,8 @@ class Node:
         # (shortest, mean above it) milliseconds of an effect.
         self.disk_ms = (0.1, 2.0)
         self.on_step = on_step
+        # Told of a process that has shut its broker down.
+        self.on_stopped: Callable[[Process], None] = _ignore
         self.process: Process | None = None
         self.starts = 0
         self._stopping = self._start_again = False
@@ -337,6 +339,7 @@ class Process:
                 effect.complete(error)
             effects = broker.take_effects()
         broker.shutdown()
+        self.node.on_stopped(self)
         self.node.stopped()
 
     def _listen(self, listener: str) -> None:
@@ -585,3 +588,7 @@ class ServerConnection:
                 self.end.send(b"".join(reply))
         if self._frames and not self._busy and self._may_handle(self._frames[0]) and self.end.open:
             self._advance()
+
+
+def _ignore(_: Process) -> None:
+    """Nobody looks."""

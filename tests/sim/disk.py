@@ -198,7 +198,7 @@ class SimFile:
     def close(self) -> None:
         if self._open:
             self._open = False
-            self._disk.open_count -= 1
+            del self._disk.open_files[self]
 
 
 class SimDisk:
@@ -209,7 +209,7 @@ class SimDisk:
         self.rng = random.Random(f"disk {seed}")
         self.clock = clock
         self.locked: set[str] = set()
-        self.open_count = 0
+        self.open_files: dict[SimFile, None] = {}
         # What goes wrong: (kind, path, number of the operation) -> errno or 0.
         self.fault: Callable[[str, str, int], int] | None = None
         # Called before every change that is about to be made, with (kind, path): a moment to crash at.
@@ -259,6 +259,10 @@ class SimDisk:
         self.elapsed_us += microseconds
         if self.clock is not None:
             self.clock.advance(self.elapsed_us // 1000 - before)
+
+    @property
+    def open_count(self) -> int:
+        return len(self.open_files)
 
     def used(self, count: int) -> None:
         if self.space is not None:
@@ -316,8 +320,9 @@ class SimDisk:
             parent.change((name, node))
         else:
             node = self._file(path)
-        self.open_count += 1
-        return SimFile(self, path, node, read_only)
+        file = SimFile(self, path, node, read_only)
+        self.open_files[file] = None
+        return file
 
     def exists(self, path: str) -> bool:
         return self._find(path) is not None

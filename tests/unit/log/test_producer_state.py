@@ -89,8 +89,13 @@ def test_expiry():
     add(state, 0, timestamp=100)
     add(state, 0, timestamp=900, producer=5)
     add(state, 0, timestamp=100, producer=6, transactional=True)
+    old = state.start_verification(8, 0, 0, 100, strict=False)
+    new = state.start_verification(9, 0, 0, 900, strict=False)
     assert state.expire(1100) == 1
     assert list(state.entries) == [5, 6]
+    # What the coordinator was asked and nothing came of is forgotten likewise.
+    assert state.check_admitted(8, 0, old) == ErrorCode.INVALID_TXN_STATE
+    assert state.check_admitted(9, 0, new) is None
 
 
 def test_snapshot_layout_and_round_trip():

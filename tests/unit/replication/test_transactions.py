@@ -385,3 +385,13 @@ def test_no_leader_no_marker():
     world.partition.become_offline()
     assert world.end().error == E.NOT_LEADER_OR_FOLLOWER
     assert world.partition.start_verification(7, 0, 0, strict=False) == E.NOT_LEADER_OR_FOLLOWER
+
+
+def test_ended_transactions_are_forgotten_where_nobody_reads():
+    """As on followers and in internal partitions, where nobody asks for the last stable offset."""
+    world = TransactionWorld()
+    for number in range(300):
+        world.send(number)
+        world.end()
+    assert len(world.partition.log.producers._ended) <= 64
+    assert world.stable == world.partition.high_watermark
