@@ -11,6 +11,7 @@ broker dies (its input closes).
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
@@ -153,6 +154,8 @@ def _throttled(job: CleaningJob, max_bytes_per_second: float) -> CleaningResult:
 def main() -> int:
     """The other side."""
     os.nice(_NICE)
+    # A pass makes millions of objects and no cycles.
+    gc.disable()
     # Unbuffered: a lock of the buffer, held at the end of the process, would make that end badly.
     stdin = cast(io.BufferedReader, sys.stdin.buffer).raw
     jobs: queue.Queue[bytes] = queue.Queue()

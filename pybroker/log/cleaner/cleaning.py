@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import struct
 from bisect import bisect_right
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -29,8 +29,13 @@ from pybroker.log.environment import LogEnvironment
 from pybroker.log.segment import EXTENSIONS, Segment
 from pybroker.log.txn_index import AbortedTransaction
 from pybroker.records.batch import (
+    CODEC_MASK,
+    CONTROL_BIT,
+    CURRENT_MAGIC,
     HEADER_SIZE,
     LOG_OVERHEAD,
+    MAGIC_POSITION,
+    TRANSACTIONAL_BIT,
     BatchHeader,
     batch_body,
     crc_matches,
@@ -41,13 +46,16 @@ from pybroker.records.control import ControlType, decode_key
 
 CLEANED: Final = ".cleaned"
 SWAP: Final = ".swap"
-_READ_CHUNK: Final = 256 * 1024
-# To go from one batch's length to the next one's.
+_READ_CHUNK: Final = 128 * 1024
+# To go from one batch's length to the next one's: where batches are small many of them at once, else one.
 _HOP_CHUNK: Final = 64 * 1024
+_SMALL_BATCH_BYTES: Final = 4 * 1024
 _WRITE_CHUNK: Final = 1024 * 1024
 _MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
-# Base offset and length of a batch.
+# Of a batch: its length.
 _LENGTH: Final = struct.Struct(">8xi")
+# And more of its header: base offset, length, attributes, last offset delta, producer id, record count.
+_GLANCE: Final = struct.Struct(">qi9xhi16xq6xi")
 
 
 class SourceSegment(NamedTuple):
@@ -97,8 +105,6 @@ class CleaningResult(NamedTuple):
     segments: tuple[CleanedSegment, ...]
     bytes_read: int
     bytes_written: int
-    records_read: int
-    records_kept: int
     keyless_count: int
     map_ratio: float
     # How much of the dirty part was enough for the map, if not all of it was taken.
@@ -206,29 +212,32 @@ def _take_in(
 ) -> Generator[int, None, int]:
     """Fill the map, from its end on. 0, or the bytes that were enough to fill it."""
     aborted = _AbortedRanges(job.aborted)
+    first_offset, end_offset = offsets.first_offset, offsets.end_offset
     walked_bytes = 0
     for segment, source in reversed(sources):
-        if source.base_offset >= offsets.end_offset:
+        if source.base_offset >= end_offset:
             continue
         pieces = _pieces(segment)
         # Counted here, where they come from the disk: what was read once is in the cache.
         yield segment.size
         for start, end in reversed(pieces):
-            for header, batch in reversed(_piece(segment, start, end)):
-                if header.base_offset >= offsets.end_offset:
+            for batch in reversed(_piece(segment, start, end)):
+                base_offset, _, attributes, last_delta, producer_id, count = _GLANCE.unpack_from(batch)
+                if base_offset >= end_offset:
                     continue
-                if header.last_offset < offsets.first_offset:
+                if base_offset + last_delta < first_offset:
                     return 0
-                walked_bytes += header.size
-                if header.is_control or not header.record_count or header in aborted:
+                walked_bytes += len(batch)
+                if attributes & CONTROL_BIT or not count:
                     continue
-                offsets.add_batch(
-                    batch_body(batch, header),
-                    header.record_count,
-                    header.base_offset,
-                    dense=header.last_offset_delta == header.record_count - 1,
-                )
-                if offsets.overfull and walked_bytes > header.size:
+                if attributes & TRANSACTIONAL_BIT and aborted.has(producer_id, base_offset):
+                    continue
+                if attributes & CODEC_MASK:
+                    data = batch_body(batch, read_header(batch))
+                else:
+                    data = bytes(batch[HEADER_SIZE:])
+                offsets.add_batch(data, count, base_offset, dense=last_delta == count - 1)
+                if offsets.overfull and walked_bytes > len(batch):
                     return walked_bytes
             yield 0
     return 0
@@ -244,7 +253,8 @@ def _end_after(job: CleaningJob, sources: list[tuple[Segment, SourceSegment]], l
             end_offset = source.next_offset
             continue
         for start, end in _pieces(segment):
-            for header, _ in _piece(segment, start, end):
+            for batch in _piece(segment, start, end):
+                header = read_header(batch)
                 if header.last_offset < job.first_dirty_offset:
                     continue
                 if taken and taken + header.size > limit:
@@ -265,12 +275,11 @@ class _AbortedRanges:
         for entry in sorted(aborted, key=lambda entry: entry.first_offset):
             self._ranges.setdefault(entry.producer_id, []).append((entry.first_offset, entry.last_offset))
 
-    def __contains__(self, header: BatchHeader) -> bool:
-        ranges = self._ranges.get(header.producer_id)
-        if ranges is None or not header.is_transactional:
-            return False
-        at = bisect_right(ranges, header.base_offset, key=itemgetter(0)) - 1
-        return at >= 0 and header.base_offset <= ranges[at][1]
+    def has(self, producer_id: int, offset: int) -> bool:
+        """Whether a transactional batch of this producer at this offset was aborted."""
+        ranges = self._ranges.get(producer_id, ())
+        at = bisect_right(ranges, offset, key=itemgetter(0)) - 1
+        return at >= 0 and offset <= ranges[at][1]
 
 
 def _write(
@@ -281,24 +290,23 @@ def _write(
     window_bytes: int,
 ) -> Generator[int, None, CleaningResult]:
     end_offset = offsets.end_offset
-    transactions = TransactionFilter(job.aborted)
     by_base = {segment.base_offset: segment for segment in segments}
     results: list[CleanedSegment] = []
-    totals = _Totals()
+    filtered = _Filter(job, offsets)
     for group in _groups(job, end_offset):
         writer = _Writer(environment, job, group[0].base_offset)
         try:
             for source in group:
-                for header, batch in _batches(by_base[source.base_offset]):
-                    kept = _kept(job, header, batch, offsets, transactions, end_offset, totals)
-                    if kept:
-                        writer.add(header, kept)
-                    for entry in transactions.kept:
-                        writer.segment.txn_index.append(entry)
-                    transactions.kept.clear()
-                    totals.bytes_read += header.size
-                    totals.bytes_written += len(kept)
-                    yield header.size + len(kept)
+                segment = by_base[source.base_offset]
+                position = 0
+                while position < segment.size:
+                    before = filtered.bytes_written
+                    size = filtered.take_in(_chunk(segment, position), writer)
+                    if not size:
+                        raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
+                    position += size
+                    yield size + filtered.bytes_written - before
+                filtered.bytes_read += segment.size
             writer.finish()
         finally:
             writer.segment.close_file()
@@ -314,98 +322,143 @@ def _write(
     return CleaningResult(
         end_offset,
         tuple(results),
-        totals.bytes_read,
-        totals.bytes_written,
-        totals.records_read,
-        totals.records_kept,
-        totals.keyless,
+        filtered.bytes_read,
+        filtered.bytes_written,
+        filtered.keyless,
         offsets.fullness,
         window_bytes,
     )
 
 
-class _Totals:
-    __slots__ = ("bytes_read", "bytes_written", "keyless", "records_kept", "records_read")
+class _Filter:
+    """Takes all batches of the segments in their order and writes what stays of them."""
 
-    def __init__(self) -> None:
-        self.bytes_read = self.bytes_written = 0
-        self.records_read = self.records_kept = self.keyless = 0
+    __slots__ = (
+        "_job",
+        "_next_survivor",
+        "_offsets",
+        "_transactions",
+        "bytes_read",
+        "bytes_written",
+        "keyless",
+    )
 
+    def __init__(self, job: CleaningJob, offsets: OffsetMap) -> None:
+        self._job = job
+        self._offsets = offsets
+        self._transactions = TransactionFilter(job.aborted)
+        # The first offset that stays of what was not looked at yet.
+        self._next_survivor = offsets.survivor_from(offsets.first_offset)
+        self.bytes_read = self.bytes_written = self.keyless = 0
 
-def _kept(
-    job: CleaningJob,
-    header: BatchHeader,
-    batch: Buffer,
-    offsets: OffsetMap,
-    transactions: TransactionFilter,
-    end_offset: int,
-    totals: _Totals,
-) -> Buffer:
-    """What stays of a batch; empty when nothing does."""
-    totals.records_read += header.record_count
-    horizon_ms = header.delete_horizon_ms
-    expired = horizon_ms is not None and horizon_ms <= job.now_ms
-    marker_of_nothing = False
-    if header.is_control:
-        marker_of_nothing = transactions.is_superfluous(header, batch)
-        discard = marker_of_nothing and (expired or header.record_count == 0)
-    else:
-        discard = transactions.is_aborted(header)
-    if discard or header.record_count == 0:
-        return _shell(job, header, end_offset)
-    if header.is_control:
-        totals.records_kept += header.record_count
-        if not marker_of_nothing or horizon_ms is not None:
-            return batch
-        data = batch_body(batch, header)
-        return filtering.rebuilt(header, data, [(0, len(data))], job.now_ms + job.delete_retention_ms)
-    if header.base_offset >= end_offset:
-        totals.records_kept += header.record_count
-        return batch
-    if horizon_ms is None:
-        data = b""
-        staying: Sequence[int] | None = None
-        if header.last_offset < job.first_dirty_offset:
-            data = batch_body(batch, header)
-            staying = filtering.not_superseded(data, header, offsets)
-        elif not offsets.may_have_tombstones(header.base_offset):
-            base_offset = header.base_offset
-            staying = [offset - base_offset for offset in offsets.survivors(base_offset, header.last_offset)]
-        if staying is not None:
-            totals.records_kept += len(staying)
-            if not staying:
-                return _shell(job, header, end_offset)
-            if len(staying) == header.record_count:
+    def take_in(self, data: Buffer, writer: _Writer) -> int:
+        """Take the whole batches at the start of `data`; how many bytes they are. CorruptionError when one
+        that is needed is not sound."""
+        view = memoryview(data)
+        size = len(data)
+        offsets = self._offsets
+        first_dirty_offset, end_offset = offsets.first_offset, offsets.end_offset
+        live_producers = self._job.last_batches
+        here = 0
+        while size - here >= HEADER_SIZE:
+            base_offset, length, attributes, last_delta, producer_id, _ = _GLANCE.unpack_from(data, here)
+            end = here + length + LOG_OVERHEAD
+            last_offset = base_offset + last_delta
+            if (
+                # Its checksum was right when the map was made.
+                first_dirty_offset <= base_offset <= last_offset < self._next_survivor
+                and last_offset < end_offset - 1
+                and not attributes & (TRANSACTIONAL_BIT | CONTROL_BIT)
+                and producer_id not in live_producers
+                # There may be records without a key to be counted.
+                and not offsets.may_have_tombstones(base_offset)
+                and length >= HEADER_SIZE - LOG_OVERHEAD
+                and end <= size
+            ):
+                here = end
+                continue
+            header = read_header(data, here)
+            if end > size:
+                break
+            if not crc_matches(data, here):
+                raise CorruptionError(
+                    f"{self._job.name}: wrong checksum of the batch at offset {base_offset}"
+                )
+            kept = self._kept(header, view[here:end])
+            if kept:
+                writer.add(header, kept)
+                self.bytes_written += len(kept)
+            for entry in self._transactions.kept:
+                writer.segment.txn_index.append(entry)
+            self._transactions.kept.clear()
+            if last_offset >= self._next_survivor:
+                self._next_survivor = offsets.survivor_from(last_offset + 1)
+            here = end
+        return here
+
+    def _kept(self, header: BatchHeader, batch: Buffer) -> Buffer:
+        """What stays of a batch; empty when nothing does."""
+        job, offsets = self._job, self._offsets
+        horizon_ms = header.delete_horizon_ms
+        expired = horizon_ms is not None and horizon_ms <= job.now_ms
+        marker_of_nothing = False
+        if header.is_control:
+            marker_of_nothing = self._transactions.is_superfluous(header, batch)
+            discard = marker_of_nothing and (expired or header.record_count == 0)
+        else:
+            discard = self._transactions.is_aborted(header)
+        if discard or header.record_count == 0:
+            return self._shell(header)
+        if header.is_control:
+            if not marker_of_nothing or horizon_ms is not None:
                 return batch
-            return filtering.with_only(header, data or batch_body(batch, header), staying)
-    data = batch_body(batch, header)
-    found = filtering.survivors(data, header, offsets, keep_tombstones=not expired)
-    totals.keyless += found.keyless_count
-    totals.records_kept += len(found.ranges)
-    if not found.ranges:
-        return _shell(job, header, end_offset)
-    new_horizon_ms = None
-    if found.has_tombstones and horizon_ms is None:
-        new_horizon_ms = job.now_ms + job.delete_retention_ms
-    if new_horizon_ms is None and len(found.ranges) == header.record_count:
-        return batch
-    return filtering.rebuilt(header, data, found.ranges, new_horizon_ms)
+            data = batch_body(batch, header)
+            return filtering.rebuilt(header, data, [(0, len(data))], job.now_ms + job.delete_retention_ms)
+        if header.base_offset >= offsets.end_offset:
+            return batch
+        if horizon_ms is None:
+            data = b""
+            staying: Sequence[int] | None = None
+            if header.last_offset < job.first_dirty_offset:
+                data = batch_body(batch, header)
+                staying = filtering.not_superseded(data, header, offsets)
+            elif not offsets.may_have_tombstones(header.base_offset):
+                base_offset = header.base_offset
+                staying = [
+                    offset - base_offset for offset in offsets.survivors(base_offset, header.last_offset)
+                ]
+            if staying is not None:
+                if not staying:
+                    return self._shell(header)
+                if len(staying) == header.record_count:
+                    return batch
+                return filtering.with_only(header, data or batch_body(batch, header), staying)
+        data = batch_body(batch, header)
+        found = filtering.survivors(data, header, offsets, keep_tombstones=not expired)
+        self.keyless += found.keyless_count
+        if not found.ranges:
+            return self._shell(header)
+        new_horizon_ms = None
+        if found.has_tombstones and horizon_ms is None:
+            new_horizon_ms = job.now_ms + job.delete_retention_ms
+        if new_horizon_ms is None and len(found.ranges) == header.record_count:
+            return batch
+        return filtering.rebuilt(header, data, found.ranges, new_horizon_ms)
 
-
-def _shell(job: CleaningJob, header: BatchHeader, end_offset: int) -> Buffer:
-    """A batch without records, where the header alone is still needed: it is the last of a live producer, or
-    of the pass (so that the log's end survives)."""
-    if header.next_offset != end_offset:
-        last = job.last_batches.get(header.producer_id) if header.producer_id >= 0 else None
-        if last is None:
-            return b""
-        epoch, last_data_offset = last
-        if last_data_offset >= 0:
-            if header.last_offset != last_data_offset:
+    def _shell(self, header: BatchHeader) -> Buffer:
+        """A batch without records, where the header alone is still needed: it is the last of a live producer,
+        or of the pass (so that the log's end survives)."""
+        if header.next_offset != self._offsets.end_offset:
+            last = self._job.last_batches.get(header.producer_id) if header.producer_id >= 0 else None
+            if last is None:
                 return b""
-        elif not header.is_control or header.producer_epoch != epoch:
-            return b""
-    return filtering.emptied(header)
+            epoch, last_data_offset = last
+            if last_data_offset >= 0:
+                if header.last_offset != last_data_offset:
+                    return b""
+            elif not header.is_control or header.producer_epoch != epoch:
+                return b""
+        return filtering.emptied(header)
 
 
 def _groups(job: CleaningJob, end_offset: int) -> list[list[SourceSegment]]:
@@ -481,31 +534,13 @@ class _Writer:
                     file.close()
 
 
-def _batches(segment: Segment) -> Iterator[tuple[BatchHeader, Buffer]]:
-    """All batches of a segment, checked. CorruptionError at the first that is not sound."""
-    position = 0
-    size = segment.size
-    while position < size:
-        data = segment.pread(_READ_CHUNK, position)
-        if len(data) < HEADER_SIZE:
-            raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
-        first = read_header(data).size
-        if first > len(data):
-            data = segment.pread(first, position)
-            if len(data) < first:
-                raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
-        view = memoryview(data)
-        here = 0
-        while len(data) - here >= HEADER_SIZE:
-            header = read_header(data, here)
-            end = here + header.length + LOG_OVERHEAD
-            if end > len(data):
-                break
-            if not crc_matches(data, here):
-                raise CorruptionError(f"{segment.path('.log')}: wrong checksum at {position + here}")
-            yield header, view[here:end]
-            here = end
-        position += here
+def _chunk(segment: Segment, position: int) -> bytes:
+    """One batch at least, which begins at `position`, and as many more as fit into a chunk."""
+    data = segment.pread(_READ_CHUNK, position)
+    if len(data) < HEADER_SIZE:
+        raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
+    first = read_header(data).size
+    return data if first <= len(data) else segment.pread(first, position)
 
 
 def _pieces(segment: Segment) -> list[tuple[int, int]]:
@@ -517,12 +552,12 @@ def _pieces(segment: Segment) -> list[tuple[int, int]]:
     if size <= _READ_CHUNK:
         return [(0, size)] if size else []
     data = b""
-    read_from = 0
+    read_from = length = 0
     while position < size:
         if position + LOG_OVERHEAD > read_from + len(data):
             read_from = position
-            data = segment.pread(_HOP_CHUNK, position)
-            if len(data) < HEADER_SIZE:
+            data = segment.pread(_HOP_CHUNK if length < _SMALL_BATCH_BYTES else LOG_OVERHEAD, position)
+            if len(data) < LOG_OVERHEAD:
                 raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
         (length,) = _LENGTH.unpack_from(data, position - read_from)
         end = position + LOG_OVERHEAD + length
@@ -536,19 +571,22 @@ def _pieces(segment: Segment) -> list[tuple[int, int]]:
     return pieces
 
 
-def _piece(segment: Segment, start: int, end: int) -> list[tuple[BatchHeader, Buffer]]:
+def _piece(segment: Segment, start: int, end: int) -> list[memoryview]:
     """The batches of a piece, checked."""
     data = segment.pread(end - start, start)
     view = memoryview(data)
-    found: list[tuple[BatchHeader, Buffer]] = []
+    size = end - start
+    found: list[memoryview] = []
     here = 0
-    while here < end - start:
+    while here < size:
         if len(data) - here < HEADER_SIZE:
             raise CorruptionError(f"{segment.path('.log')}: cut batch at {start + here}")
-        header = read_header(data, here)
-        if not crc_matches(data, here):
+        (length,) = _LENGTH.unpack_from(data, here)
+        behind = here + length + LOG_OVERHEAD
+        if data[here + MAGIC_POSITION] != CURRENT_MAGIC or not crc_matches(data, here):
+            # With the reason, if the header makes no sense.
+            read_header(data, here)
             raise CorruptionError(f"{segment.path('.log')}: wrong checksum at {start + here}")
-        behind = here + header.size
-        found.append((header, view[here:behind]))
+        found.append(view[here:behind])
         here = behind
     return found

@@ -126,6 +126,12 @@ class OffsetMap:
         start = bisect_left(found, base_offset)
         return found[start : bisect_left(found, last_offset + 1, start)]
 
+    def survivor_from(self, offset: int) -> int:
+        """The first offset from this one on that is the last of its key; the map's end if there is none."""
+        found = self._offsets
+        place = bisect_left(found, offset)
+        return found[place] if place < len(found) else self.end_offset
+
     def may_have_tombstones(self, base_offset: int) -> bool:
         """Whether a batch that was taken in may have records without a value, or without a key."""
         return base_offset in self._with_tombstones

@@ -550,7 +550,7 @@ def test_in_slices(files):
     store = Store(files)
     store.manager.cleaner.sliced = True
     for number in range(50):
-        store.append((f"k{number % 2}", f"v{number}"))
+        store.append((f"k{number % 2}", f"{number}" * 10_000))
     store.log.roll()
     store.settle()
     cleaner = store.manager.cleaner
