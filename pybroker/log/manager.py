@@ -103,6 +103,7 @@ class LogDirectory:
         "listed",
         "locked",
         "logs",
+        "maybe_listed",
         "metadata_only",
         "not_loaded",
         "notified",
@@ -155,6 +156,8 @@ class LogDirectory:
         # The logs that each of these files names on the disk. They know no topic ids, so a new log of a name
         # has to wait until an older one's offsets are gone.
         self.listed: dict[str, Mapping[tuple[str, int], int]] = {}
+        # The logs that these files may name too: somebody began to write them.
+        self.maybe_listed: dict[str, set[tuple[str, int]]] = {}
         # What the checkpoints said at the start.
         self.recovery_points: checkpoints.Offsets = {}
         self.start_offsets: checkpoints.Offsets = {}
@@ -171,6 +174,14 @@ class LogDirectory:
         return not self.background_under_way and bool(
             self.background or self.due_removals or self.wanted_checkpoints
         )
+
+    def checkpoints_of(self, key: tuple[str, int]) -> list[str]:
+        """The checkpoint files that name a log on the disk, or may do so."""
+        return [
+            name
+            for name in checkpoints.ALL
+            if key in self.listed.get(name, ()) or key in self.maybe_listed.get(name, ())
+        ]
 
 
 def directory_uuid(directory: LogDirectory) -> bytes:
@@ -250,7 +261,9 @@ class FlushRound:
     def complete(self, error: BaseException | None) -> None:
         """Take the outcome, on the loop thread."""
         if error is None and self._soft_error is None:
-            self._directory.listed.update((name, keys) for name, _, keys in self._checkpoints)
+            for name, _, keys in self._checkpoints:
+                self._directory.listed[name] = keys
+                self._directory.maybe_listed.pop(name, None)
             self._manager.cuts_saved(self._directory, self._cuts)
         self._manager.round_completed(
             self._directory, self._logs, self._postponed, error, self._soft_error, self._urgent
@@ -713,7 +726,7 @@ class LogManager:
         files = self.environment.files
         path = f"{directory.path}/{name}"
         key = topic, partition
-        if key in directory.retiring.values() or any(key in keys for keys in directory.listed.values()):
+        if key in directory.retiring.values() or directory.checkpoints_of(key):
             self._creation_waits = True
             self._want_checkpoints(*checkpoints.ALL)
             self._background_wanted(directory)
@@ -855,9 +868,8 @@ class LogManager:
         directory.cut.pop(log, None)
         self._timed.pop(log, None)
         directory.clean_offsets.pop(key, None)
-        for name, keys in directory.listed.items():
-            if key in keys:
-                directory.wanted_checkpoints[name] = None
+        for name in directory.checkpoints_of(key):
+            directory.wanted_checkpoints[name] = None
         log.on_work = None
         log.mark_deleted()
 
@@ -991,9 +1003,10 @@ class LogManager:
     def _tick_directory(self, directory: LogDirectory, now_ms: float, wall_ms: int) -> None:
         if directory.offline:
             return
-        for log in directory.logs.values():
+        saved_points = directory.listed.get(checkpoints.RECOVERY_POINT, {})
+        for key, log in directory.logs.items():
             if log.has_deleted_files:
-                directory.due_removals += log.take_deleted_files(wall_ms)
+                directory.due_removals += log.take_deleted_files(wall_ms, saved_points.get(key, 0))
         if directory.removals and any(due <= wall_ms for due, _ in directory.removals):
             directory.due_removals += [path for due, path in directory.removals if due <= wall_ms]
             directory.removals = [entry for entry in directory.removals if entry[0] > wall_ms]
@@ -1161,6 +1174,7 @@ class LogManager:
             if found is not None:
                 files.append((name, *found))
                 directory.saved[name] = found[0]
+                directory.maybe_listed.setdefault(name, set()).update(found[1])
         directory.wanted_checkpoints = {}
         removals = directory.due_removals[:_REMOVALS]
         del directory.due_removals[:_REMOVALS]

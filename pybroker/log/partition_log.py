@@ -121,6 +121,7 @@ class PartitionLog:
         "_cut_while_syncing",
         "_deleted_files",
         "_directory_dirty",
+        "_kept_removed",
         "_names_doubtful",
         "_parent_dirty",
         "_paths_dirty",
@@ -202,6 +203,8 @@ class PartitionLog:
         self._parent_dirty = False
         self._paths_dirty: list[str] = []
         self._deleted_files: list[tuple[int, str]] = []
+        # Files of removed segments, with their ends, that tell a start what a hole in the log is.
+        self._kept_removed: dict[str, int] = {}
         # (log, urgent): there is something to sync. Set by the manager.
         self.on_work: Callable[[PartitionLog, bool], None] | None = None
         # Everything below this offset is durable now.
@@ -1087,16 +1090,24 @@ class PartitionLog:
 
     @property
     def has_deleted_files(self) -> bool:
-        return bool(self._deleted_files or self._undiscarded)
+        return bool(self._deleted_files or self._undiscarded or self._kept_removed)
 
-    def take_deleted_files(self, now_ms: int) -> list[str]:
-        """Paths whose delay is over: to be removed by the caller."""
+    def keep_removed(self, files: dict[str, int]) -> None:
+        """Do not remove these files, with the offsets where they end, while a start would look for a hole
+        there: not before the recovery point on the disk has passed them all."""
+        self._kept_removed = files
+
+    def take_deleted_files(self, now_ms: int, saved_recovery_point: int = 0) -> list[str]:
+        """Paths whose delay is over: to be removed by the caller. `saved_recovery_point`: on the disk."""
         if self._undiscarded and not self.offline:
             with suppress(StorageError):
                 self._discard_rest()
         due = [path for deadline, path in self._deleted_files if deadline <= now_ms]
         if due:
             self._deleted_files = [entry for entry in self._deleted_files if entry[0] > now_ms]
+        if self._kept_removed and saved_recovery_point >= max(self._kept_removed.values()):
+            due += self._kept_removed
+            self._kept_removed = {}
         return due
 
     def truncate_to(self, offset: int) -> None:

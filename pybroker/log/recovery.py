@@ -88,7 +88,10 @@ def _load(
     cleaned: bool,
 ) -> PartitionLog:
     files = environment.files
-    names, removed_end = _finish_renames(environment, directory, files.list_dir(directory))
+    # Below it nothing is lost, wherever segments are missing.
+    known = max(recovery_point, log_start)
+    names, removed = _finish_renames(environment, directory, files.list_dir(directory), known)
+    removed_end = max(removed.values(), default=0)
     log = PartitionLog(environment, directory, topic, partition, topic_id, config)
     bases = sorted(int(name[:20]) for name in names if name.endswith(".log") and name[:20].isdigit())
     present = set(names)
@@ -111,7 +114,8 @@ def _load(
         segments.append(segment)
     if not segments:
         # What is on record below the recovery point was there once: no offset of it is given out again.
-        log.create(max(log_start, removed_end, recovery_point))
+        log.create(max(known, removed_end))
+        log.keep_removed(removed)
         log.epochs.truncate_from_end(log.log_end_offset)
         log.epochs.truncate_from_start(log.log_start_offset)
         log.load_producer_state(snapshot_offsets(names))
@@ -126,8 +130,14 @@ def _load(
     else:
         # Where it was closed cleanly and is not sound, nothing of it is known to be.
         recovery_point = 0 if clean else recovery_point
-        _recover(log, segments, recovery_point, snapshots, cleaned, removed_end)
+        has_hole = _recover(log, segments, recovery_point, snapshots, cleaned, removed_end)
+        if has_hole:
+            # The next start has to know it too.
+            log.keep_removed(removed)
+            removed = {}
         log.recovery_point = min(max(recovery_point, 0), log.log_end_offset)
+    for path in removed:
+        files.remove(path)
     if not trusted or not log.active.size:
         # A process that was killed right after it had made the log, or a segment, never synced their names.
         # Where nothing was written since, a clean end has not done it either.
@@ -206,18 +216,21 @@ def _epochs_from_batches(log: PartitionLog) -> None:
                 segment.close_file()
 
 
-def _finish_renames(environment: LogEnvironment, directory: str, names: list[str]) -> tuple[list[str], int]:
+def _finish_renames(
+    environment: LogEnvironment, directory: str, names: list[str], known: int
+) -> tuple[list[str], dict[str, int]]:
     """Remove `.deleted`, and bring an interrupted cleaning or split to one of its two ends.
 
-    Returns the names that are left, and the end of the removed segments: the log goes on there when nothing
-    else of it is left, because a power loss took the new segment and not the removal of the old ones.
+    Returns the names that are left, and the removed segments that ended above `known`, with their ends, which
+    are still there: the log goes on there when nothing else of it is left, because a power loss took the new
+    segment and not the removal of the old ones; and where it left some of those, the others are no hole.
     """
     files = environment.files
     if not any(name.endswith((".deleted", ".cleaned", ".swap", ".tmp")) for name in names):
-        return names, 0
+        return names, {}
     # Whoever was killed may not have made these names durable, and what they replace is removed below.
     files.sync_dir(directory)
-    removed_end = 0
+    removed: dict[str, int] = {}
     cleaned: list[int] = []
     swaps: list[tuple[int, str]] = []
     for name in names:
@@ -225,7 +238,10 @@ def _finish_renames(environment: LogEnvironment, directory: str, names: list[str
         deleted = name.endswith(".deleted") and not name.endswith(".checkpoint.deleted")
         if deleted or name.endswith(".tmp"):
             if name.endswith(".log.deleted") and name[:20].isdigit():
-                removed_end = max(removed_end, _end_of_file(environment, path, int(name[:20])))
+                end = _end_of_file(environment, path, int(name[:20]))
+                if end > known:
+                    removed[path] = end
+                    continue
             files.remove(path)
         else:
             match = _SEGMENT_FILE.match(name)
@@ -240,6 +256,9 @@ def _finish_renames(environment: LogEnvironment, directory: str, names: list[str
             files.remove(f"{directory}/{name}")
         else:
             finished.append((base, name))
+    if len(finished) < len(swaps):
+        # Did one come back when its `.cleaned` companion is gone, it would be taken for a finished one.
+        files.sync_dir(directory)
     for name in names:
         if name.endswith(".cleaned"):
             files.remove(f"{directory}/{name}")
@@ -260,7 +279,7 @@ def _finish_renames(environment: LogEnvironment, directory: str, names: list[str
         path = f"{directory}/{name}"
         files.rename(path, path.removesuffix(".swap"))
     files.sync_dir(directory)
-    return files.list_dir(directory), removed_end
+    return files.list_dir(directory), removed
 
 
 def _end_of_file(environment: LogEnvironment, path: str, base: int) -> int:
@@ -288,9 +307,9 @@ def _recover(
     snapshots: list[int],
     cleaned: bool,
     removed_end: int,
-) -> None:
+) -> bool:
     """Check everything from the recovery point's segment up; see the module. `removed_end`: where the last of
-    the segments ended that were to be removed."""
+    the segments ended that were to be removed. Whether there is a hole for which nothing else speaks."""
     environment = log.environment
     first = len(segments) - 1
     # A recovery point at the start of a segment says nothing of the indexes of the one before.
@@ -321,6 +340,9 @@ def _recover(
         log.epochs.truncate_from_end(start)
     expected = start
     ends: list[int] = []
+    # Below what was synced, or removed, nothing can have been lost: old segments came back one by one.
+    known = max(recovery_point, log.log_start_offset)
+    has_hole = False
     index = first
     while index < len(segments):
         segment = segments[index]
@@ -328,9 +350,10 @@ def _recover(
             environment.report(f"{segment.path('.log')} overlaps what comes before; removed")
             _remove_segments(log, segments, index, index + 1)
             continue
-        # Below what was synced, or removed, nothing can have been lost: old segments came back one by one.
-        known = max(recovery_point, log.log_start_offset, removed_end)
-        if segment.base_offset > max(expected, known) and ends and not cleaned:
+        is_hole = segment.base_offset > max(expected, known) and bool(ends) and not cleaned
+        if is_hole and segment.base_offset <= removed_end:
+            has_hole = True
+        elif is_hole:
             # A segment begins where the one before it ended, unless compaction took the end of that.
             environment.report(
                 f"{segment.path('.log')}: the records from offset {expected} on are lost; cut there, with "
@@ -368,6 +391,7 @@ def _recover(
     log.take_segments(segments)
     log.log_end_offset = expected
     log.write_snapshot()
+    return has_hole
 
 
 def _contradicts_epochs(log: PartitionLog, segment: Segment) -> bool:

@@ -13,7 +13,7 @@ import time
 
 from tests.sim import cluster
 from tests.sim.explorer import Counts, Explorer, Found
-from tests.sim.world import Step, make_steps
+from tests.sim.world import Step, make_compacting_steps, make_steps
 
 LENGTH = 60
 POWER_LOSSES = 4
@@ -57,7 +57,8 @@ def main() -> int:
     total = Counts()
     while True:
         for fsync in (True, False):
-            steps = make_steps(seed, LENGTH)
+            # Every fourth schedule does nothing but compact.
+            steps = make_compacting_steps(seed) if seed % 4 == 3 else make_steps(seed, LENGTH)
             counts, found = explore(seed, steps, fsync)
             total.add(counts)
             if found is not None:

@@ -511,3 +511,91 @@ def test_an_entry_of_aborted_transactions_that_makes_no_sense_is_found():
         store.files.flip_bit(store.log.active.path(".txnindex"), position, 5)
         store.start()
         assert store.log.aborted_between(0, 3) == aborted
+
+
+def test_a_checkpoint_that_is_being_written_names_its_logs():
+    """A topic was deleted and made again while a round wrote the checkpoints: the new log had the recovery point of
+    the old one, and what a power loss left of it below that was not looked at."""
+    disk = SimDisk()
+    clock = ManualClock(NOW)
+    manager = started(disk, clock)
+    for _ in range(4):
+        append(manager.get_or_create("t", 0, TOPIC_ID, SMALL), make_batch(1))
+    run_rounds(manager)
+    manager.get("t", 0).flush()
+    clock.advance(60_000)
+    manager.tick(clock.monotonic_ms())
+    work = manager.take_flush_round()
+    manager.delete_topic("t")
+    with pytest.raises(StorageError, match="earlier t-0"):
+        manager.get_or_create("t", 0, bytes([7]) * 16, SMALL)
+    work.run()
+    with pytest.raises(StorageError, match="earlier t-0"):
+        manager.get_or_create("t", 0, bytes([7]) * 16, SMALL)
+    work.complete(None)
+    run_rounds(manager)
+    append(manager.get_or_create("t", 0, bytes([7]) * 16, SMALL), make_batch(1))
+    again = started(disk.after_kill(random.Random(1)), clock)
+    assert again.directories[0].recovery_points.get(("t", 0), 0) == 0
+    assert again.get("t", 0).log_end_offset == 1
+
+
+def test_a_hole_that_retention_made_is_none_for_the_next_start_either():
+    """The first start knew it from the files of removed segments, and removed those: a second one, before the first
+    checkpoint, cut off acknowledged records."""
+    disk = SimDisk()
+    manager = started(disk)
+    log = manager.get_or_create("t", 0, TOPIC_ID, SMALL)
+    for _ in range(12):
+        append(log, make_batch(1))
+    log.flush()
+    run_rounds(manager)
+    log.high_watermark = log.log_end_offset
+    first, second = log.segments[:2]
+    log.remove_segments(2, "test")
+    # Of the names only those of the second one reached the disk.
+    left = disk.after_kill(random.Random(1))
+    for extension in (".log", ".index", ".timeindex"):
+        path = first.path(extension)
+        if left.exists(f"{path}.deleted"):
+            left.rename(f"{path}.deleted", path)
+    clock = ManualClock(NOW)
+    for _ in range(3):
+        manager = started(left, clock)
+        assert manager.get("t", 0).log_end_offset == 12
+        left = left.after_kill(random.Random(1))
+    kept = second.path(".log.deleted")
+    assert left.exists(kept)
+    manager = started(left, clock)
+    for _ in range(2):
+        run_rounds(manager)
+        clock.advance(60_000)
+        manager.tick(clock.monotonic_ms())
+    run_rounds(manager)
+    assert not left.exists(kept)
+    assert started(left.after_kill(random.Random(1)), clock).get("t", 0).log_end_offset == 12
+
+
+def test_what_a_start_takes_back_of_a_compaction_does_not_come_back():
+    """A power loss brought `.swap` files back whose `.cleaned` companions were gone: they became the indexes of a
+    segment that is not theirs."""
+    disk = SimDisk()
+    store = compacted(disk)
+    left = None
+
+    def both_are_there(kind, path):
+        nonlocal left
+        if left is None and kind == "rename" and path.endswith(CLEANED):
+            if any(name.endswith(SWAP) for name in disk.list_dir("/data/t-0")):
+                left = disk.after_kill(random.Random(1))
+
+    disk.on_change = both_are_there
+    store.clean(roll=False)
+    changes = []
+    left.on_change = lambda kind, path: changes.append((kind, path[path.rfind(".") :]))
+    Store(left, store.config)
+    swaps = [at for at, change in enumerate(changes) if change == ("remove", SWAP)]
+    cleaned = changes.index(("remove", CLEANED))
+    assert swaps
+    assert max(swaps) < cleaned
+    assert "sync_dir" in [kind for kind, _ in changes[max(swaps) : cleaned]]

@@ -56,6 +56,8 @@ KEYS = [b"a", b"b", b"c", b"d" * 40, b"\0\0\0\0", b"\0\0\0\1"]
 PRODUCERS = (1, 2, 3)
 
 Step = tuple[str, int, int, int]
+# What `_pick` takes for the compacted topic, whatever topics it chooses among.
+_ON_COMPACTED = 3
 # How often each step comes, relative to the others.
 STEPS = {
     "append": 30,
@@ -89,6 +91,31 @@ def make_steps(seed: int, count: int) -> list[Step]:
     }
     names = rng.choices(list(weights), list(weights.values()), k=count)
     return [(name, *(rng.randrange(1 << 16) for _ in range(3))) for name in names]  # type: ignore[misc]
+
+
+# Of the schedules that only compact: how often each step comes.
+COMPACTING = {"append": 10, "transact": 30, "end_transaction": 20, "roll": 10, "clean": 20, "round": 10}
+
+
+def make_compacting_steps(seed: int, count: int = 90) -> list[Step]:
+    """A schedule of the compacted topic alone, with two producers that abort most of their transactions: what is
+    seen of a transaction goes over segments, passes and their ends."""
+    rng = random.Random(f"compacting {seed}")
+    names = rng.choices(list(COMPACTING), list(COMPACTING.values()), k=count)
+    return [_compacting_step(rng, name) for name in names]
+
+
+def _compacting_step(rng: random.Random, name: str) -> Step:
+    first, second, third = _ON_COMPACTED, rng.randrange(1 << 16), rng.randrange(1 << 16)
+    if name in ("transact", "end_transaction"):
+        second += rng.randrange(2) - second % len(PRODUCERS)
+    if name == "end_transaction" and rng.random() < 0.7:
+        third |= 1
+    if name == "round":
+        first = 0
+    if name == "clean":
+        first, second = rng.randrange(2), 7
+    return name, first, second, third
 
 
 class World:
@@ -214,6 +241,7 @@ class World:
     # ---- effects -----------------------------------------------------------------------------------------
 
     def take_effects(self) -> None:
+        self._note_cleanable()
         while (work := self.manager.take_flush_round()) is not None:
             self.queues.setdefault(work.queue, deque()).append(work)
         for effect in self.manager.cleaner.take_effects():
@@ -293,12 +321,15 @@ class World:
         if self.halted:
             return
         name, first, second, third = step
-        if "c" in self.partitions:
-            # Any step may let the cleaner start; it never touches the active segment.
-            ledger = self.ledgers["c"]
-            ledger.cleaned = max(ledger.cleaned, self.partitions["c"].log.active.base_offset)
+        self._note_cleanable()
         getattr(self, f"_step_{name}")(first, second, third)
         self._note_shown()
+
+    def _note_cleanable(self) -> None:
+        """Whatever comes next may let the cleaner start; it never touches the active segment."""
+        if "c" in self.partitions:
+            ledger = self.ledgers["c"]
+            ledger.cleaned = max(ledger.cleaned, self.partitions["c"].log.active.base_offset)
 
     def _note_shown(self) -> None:
         for name, partition in self.partitions.items():

@@ -35,6 +35,7 @@ from pybroker.log.cleaner.cleaning import (
 )
 from pybroker.log.environment import DISK_FULL, NO_DESCRIPTORS
 from pybroker.log.partition_log import PartitionLog
+from pybroker.log.producer_state import ProducerEntry
 from pybroker.log.segment import EXTENSIONS, Segment
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ class LogCleaner:
             first_dirty_offset=chosen.first_dirty_offset,
             aborted=tuple(log.aborted_between(sources[0].base_offset, sources[-1].next_offset)),
             last_batches={
-                producer_id: (entry.epoch, entry.batches[-1].last_offset if entry.batches else -1)
+                producer_id: (entry.epoch, _last_committed(entry, log.high_watermark))
                 for producer_id, entry in log.producers.entries.items()
             },
             now_ms=self._manager.environment.clock.wall_ms(),
@@ -530,3 +531,11 @@ class LogCleaner:
             bytes_read=self._bytes_read,
             bytes_written=self._bytes_written,
         )
+
+
+def _last_committed(entry: ProducerEntry, high_watermark: int) -> int:
+    """The last offset of the last batch of a producer that nothing takes back any more, by whose header it is
+    known after a start; -1 if it has none, or only newer ones."""
+    return max(
+        (batch.last_offset for batch in entry.batches if batch.last_offset < high_watermark), default=-1
+    )

@@ -281,6 +281,21 @@ def test_the_last_batch_of_a_live_producer_stays_without_records(store):
     assert (entry.epoch, entry.last_sequence) == (2, 2)
 
 
+def test_a_batch_that_is_not_committed_yet_is_no_producers_last(store):
+    """A power loss or another leader took the newer batch, and then nobody knew the producer."""
+    for sequence in range(2):
+        store.append(("k", f"v{sequence}"), producer_id=7, producer_epoch=2, base_sequence=sequence)
+    store.append(("k", "by nobody"))
+    store.log.roll()
+    store.append(("k", "lost"), producer_id=7, producer_epoch=2, base_sequence=2)
+    store.log.high_watermark = 3
+    store.clean(roll=False)
+    assert store.offsets() == [2, 3]
+    store.log.truncate_to(3)
+    store.restart(clean=False)
+    assert store.log.producers.entries[7].last_sequence == 1
+
+
 def test_an_expired_producer_keeps_nothing(store):
     store.append(("k", "1"), producer_id=7, producer_epoch=0, base_sequence=0, timestamp=NOW)
     store.append(("k", "2"))

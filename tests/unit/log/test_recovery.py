@@ -142,9 +142,11 @@ def test_a_hole_that_retention_made_does_not_end_the_log():
         path = segment.path(".log")
         log.environment.files.rename(path, path + ".deleted")
     assert len(log.segments) > 3
-    again = reopen(log)
-    assert again.log_end_offset == 80
-    assert not [name for name in log.environment.files.list_dir(directory) if name.endswith(".deleted")]
+    for recovery_point, kept in ((0, 2), (0, 2), (80, 0)):
+        again = reopen(log, recovery_point=recovery_point)
+        assert again.log_end_offset == 80
+        names = log.environment.files.list_dir(directory)
+        assert len([name for name in names if name.endswith(".deleted")]) == kept
 
 
 def test_below_the_recovery_point_nothing_is_checked():
