@@ -12,7 +12,7 @@ committed.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ from pybroker.common.errors import (
 )
 from pybroker.common.files import Buffer, FileSystem
 from pybroker.common.peers import Address, Peers
+from pybroker.common.steps import run_steps
 from pybroker.common.timers import TimerQueue
 from pybroker.controller import Controller, ControllerSettings
 from pybroker.controller.metadata_log import open_metadata_log
@@ -53,6 +54,7 @@ from pybroker.log.cleaner.cleaner import CleanerSettings, CleaningPass
 from pybroker.log.cleaner.cleaning import CleaningResult
 from pybroker.log.manager import METADATA_TOPIC, LogDirectory, directory_uuid
 from pybroker.log.partition_log import PartitionLog
+from pybroker.metadata.compare import compare
 from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.features import (
     METADATA_VERSION,
@@ -96,6 +98,9 @@ _FETCH = 1
 _API_VERSIONS = 18
 _TICK_INTERVAL_MS = 1_000
 _LOG_CONFIGS_MAX = 1_000
+# How long a start may load before requests have their turn, and the pause after it.
+_LOADING_SLICE_MS = 20
+_LOADING_PAUSE_MS = 1
 # In memory: how long a slice of compaction may take, and the pause after it.
 _CLEANING_SLICE_MS = 2
 _CLEANING_PAUSE_MS = 4
@@ -565,14 +570,32 @@ class Broker:
             life.on_caught_up = self._caught_up
             life.start()
             return
+        if life is None or self._is_whole_cluster(self._context.quorum):
+            try:
+                run_steps(self._load())
+            except (PybrokerError, OSError) as error:
+                if self._starting:
+                    raise
+                self._start_failed(error)
+        else:
+            # The quorum and the controller are to hear of this node meanwhile.
+            self._load_slice(self._load())
+
+    def _load_slice(self, steps: Iterator[None]) -> None:
+        if self._has_left:
+            return
+        now_ms = self.clock.monotonic_ms
+        end_ms = now_ms() + _LOADING_SLICE_MS
         try:
-            self._load()
+            for _ in steps:
+                if now_ms() >= end_ms:
+                    self.timers.schedule(now_ms() + _LOADING_PAUSE_MS, lambda: self._load_slice(steps))
+                    return
         except (PybrokerError, OSError) as error:
-            if self._starting:
-                raise
             self._start_failed(error)
 
-    def _load(self) -> None:
+    def _load(self) -> Generator[None, None, None]:
+        """Become what the image of now says, in steps; what is committed meanwhile comes after them."""
         context = self._context
         image = context.metadata = context.quorum.image
         if image.carried:
@@ -584,7 +607,7 @@ class Broker:
         self._configure(image)
         replicas = self._replicas
         if replicas is not None:
-            context.logs.load(
+            yield from context.logs.load_steps(
                 lambda *log: replicas.log_config_of(image, *log),
                 lambda topic, index: (
                     self._stated_directory(image.topics[topic].topic_id, index)
@@ -594,11 +617,12 @@ class Broker:
             )
             for topic in image.topics.values():
                 self._know_topic(topic)
-            self._is_loaded = True
-            replicas.start(image)
+            yield from replicas.start(image)
             for partition in replicas.partitions:
                 context.moves.resume(partition)
         self._is_loaded = True
+        if context.metadata is not image:
+            self._apply(context.metadata, compare(image, context.metadata))
         if not self.loaded.done:
             self.loaded.resolve(None)
         if self._lifecycle is None or self._lifecycle.state is BrokerState.RUNNING:

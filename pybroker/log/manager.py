@@ -20,13 +20,14 @@ from __future__ import annotations
 import errno
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
 from pybroker.common.clock import Clock
 from pybroker.common.errors import ConfigError, CorruptionError, ErrorCode, StorageError
 from pybroker.common.files import FileSystem, make_dirs_durable, read_file, write_file, write_fully
+from pybroker.common.steps import Steps, run_steps
 from pybroker.log import checkpoints, meta_properties, recovery, retention
 from pybroker.log.cleaner.cleaner import CleanerSettings, LogCleaner
 from pybroker.log.config import LONG_MAX, LogConfig
@@ -58,6 +59,8 @@ _PREFERRED_MAX: Final = 100_000
 _BACKGROUND_LOGS: Final = 8
 _REMOVALS: Final = 16
 _RESUME_INTERVAL_MS: Final = 1_000
+# Of retention in one tick.
+_RETENTION_SLICE_MS: Final = 50
 _WORTH_A_SYNC: Final = 1024 * 1024
 # Logs that are synced on the loop to free their descriptors when there is none left.
 _SYNCED_AT_ONCE: Final = 8
@@ -172,7 +175,7 @@ class LogDirectory:
     @property
     def background_ready(self) -> bool:
         return not self.background_under_way and bool(
-            self.background or self.due_removals or self.wanted_checkpoints
+            self.background or self.due_removals or (self.wanted_checkpoints and not self.not_loaded)
         )
 
     def checkpoints_of(self, key: tuple[str, int]) -> list[str]:
@@ -339,6 +342,8 @@ class LogManager:
         self._expiration_interval_ms = producer_id_expiration_check_interval_ms
         now = clock.monotonic_ms()
         self._next_retention_ms = now + retention_initial_delay_ms
+        # The rest of a round of retention.
+        self._retention: Iterator[None] | None = None
         self._next_checkpoint_ms = now + checkpoint_interval_ms
         self._next_watermark_ms = now + high_watermark_checkpoint_interval_ms
         self._next_expiration_ms = now + producer_id_expiration_check_interval_ms
@@ -472,9 +477,19 @@ class LogManager:
         lookup: Callable[[str, int, bytes | None], LogConfig | None],
         assigned: Callable[[str, int], bytes | None] = lambda topic, partition: None,
     ) -> list[PartitionLog]:
+        """All of `load_steps` at once."""
+        return run_steps(self.load_steps(lookup, assigned))
+
+    def load_steps(
+        self,
+        lookup: Callable[[str, int, bytes | None], LogConfig | None],
+        assigned: Callable[[str, int], bytes | None],
+    ) -> Steps[list[PartitionLog]]:
         """Load every partition directory. `lookup(topic, partition, topic id)` gives the configuration, or
         None for a replica that the metadata does not know, which is renamed `-stray` and left alone;
-        `assigned(topic, partition)` the id of the directory where the metadata has it."""
+        `assigned(topic, partition)` the id of the directory where the metadata has it.
+
+        Nothing may be asked of the logs, or of new ones, before the last step."""
         loaded: list[PartitionLog] = []
         for directory in self.log_directories:
             # A process that was killed may not have synced the names of its newest logs.
@@ -485,13 +500,16 @@ class LogManager:
                 continue
             try:
                 for name in self.environment.files.list_dir(directory.path):
-                    log = self._load_name(directory, name, superseded, lookup)
+                    log = yield from self._load_name(directory, name, superseded, lookup)
                     if log is not None:
                         loaded.append(log)
+                    yield
+                    if directory.offline:
+                        break
             except (OSError, StorageError, CorruptionError) as error:
                 self.environment.report(f"{directory.path}: cannot be loaded: {error}")
                 self._fail_directory(directory)
-        self._settle_futures(assigned)
+        yield from self._settle_futures(assigned)
         for directory in self.directories:
             directory.not_loaded = False
         return loaded
@@ -501,6 +519,8 @@ class LogManager:
 
         That a move was interrupted is seen from the mark in the log that was to take over.
         """
+        if len(self.log_directories) == 1:
+            return {}
         files = self.environment.files
         places: dict[tuple[str, int], list[LogDirectory]] = {}
         for directory in self.log_directories:
@@ -532,7 +552,7 @@ class LogManager:
         name: str,
         superseded: dict[str, str],
         lookup: Callable[[str, int, bytes | None], LogConfig | None],
-    ) -> PartitionLog | None:
+    ) -> Steps[PartitionLog | None]:
         """One entry of a log directory; a log if it is one that goes on."""
         files = self.environment.files
         path = f"{directory.path}/{name}"
@@ -563,7 +583,9 @@ class LogManager:
             # A log and its future one: two names of one partition in one directory, which no move makes.
             self._put_aside(directory, path, topic, partition, "delete")
             return None
-        log = self._load_one(directory, path, topic, partition, topic_id, config, future=future is not None)
+        log = yield from self._load_one(
+            directory, path, topic, partition, topic_id, config, future=future is not None
+        )
         return log if future is None else None
 
     def _put_aside(self, directory: LogDirectory, path: str, topic: str, partition: int, suffix: str) -> None:
@@ -571,7 +593,7 @@ class LogManager:
         if suffix == "delete":
             self._remove_later(directory, renamed, self.defaults)
 
-    def _settle_futures(self, assigned: Callable[[str, int], bytes | None]) -> None:
+    def _settle_futures(self, assigned: Callable[[str, int], bytes | None]) -> Steps[None]:
         """A future log whose log is gone takes over if the metadata say that the partition is there."""
         for key, (log, directory) in list(self._futures.items()):
             if key in self._by_partition:
@@ -584,9 +606,10 @@ class LogManager:
                 continue
             self._take_away(self._futures, key, "stray")
             self.environment.report(f"{log.directory}: the log that it was copied from is gone; put aside")
-        for log, directory in self._by_partition.values():
+        for log, directory in list(self._by_partition.values()):
             if not directory.offline:
                 self.unmark(log)
+                yield
 
     def _load_one(
         self,
@@ -598,9 +621,9 @@ class LogManager:
         config: LogConfig,
         *,
         future: bool = False,
-    ) -> PartitionLog:
+    ) -> Steps[PartitionLog]:
         key = (topic, partition)
-        log = recovery.load_log(
+        log = yield from recovery.load_log(
             self.environment,
             path,
             topic,
@@ -688,7 +711,7 @@ class LogManager:
             usable = [self.metadata_directory()]
             path = f"{usable[0].path}/{name}"
             if files.exists(path):
-                return self._load_one(usable[0], path, topic, partition, topic_id, config)
+                return run_steps(self._load_one(usable[0], path, topic, partition, topic_id, config))
         else:
             usable = self._usable_for(topic, partition)
         directory = min(usable, key=lambda candidate: len(candidate.logs)) if len(usable) > 1 else usable[0]
@@ -978,9 +1001,13 @@ class LogManager:
         for log in self._timed:
             if log.unflushed_count and wall_ms - log.last_flush_ms >= log.config.flush_ms:
                 log.request_flush()
-        if now_ms >= self._next_retention_ms:
+        # Which logs are being moved, and compacted so far, is known when all of them are loaded.
+        is_loaded = not any(directory.not_loaded for directory in self.directories)
+        if is_loaded and now_ms >= self._next_retention_ms:
             self._next_retention_ms = now_ms + self._retention_interval_ms
-            self.apply_retention()
+            self._retention = self._apply_retention()
+        if self._retention is not None:
+            self._go_on_with_retention(self._retention)
         if now_ms >= self._next_watermark_ms:
             self._next_watermark_ms = now_ms + self._watermark_interval_ms
             self._want_checkpoints(checkpoints.HIGH_WATERMARK)
@@ -993,7 +1020,8 @@ class LogManager:
                 log.producers.expire(wall_ms)
         for directory in self.directories:
             self._tick_directory(directory, now_ms, wall_ms)
-        self.cleaner.tick(now_ms)
+        if is_loaded:
+            self.cleaner.tick(now_ms)
         if now_ms >= self._next_resume_ms:
             self._next_resume_ms = now_ms + _RESUME_INTERVAL_MS
             self._release_under_way = False
@@ -1018,11 +1046,25 @@ class LogManager:
 
     def apply_retention(self) -> None:
         """Remove the segments whose time, size or log start says so, in all logs."""
+        for _ in self._apply_retention():
+            pass
+
+    def _go_on_with_retention(self, steps: Iterator[None]) -> None:
+        """After days without this broker thousands of logs have something to lose at once."""
+        now_ms = self.environment.clock.monotonic_ms
+        end_ms = now_ms() + _RETENTION_SLICE_MS
+        for _ in steps:
+            if now_ms() >= end_ms:
+                return
+        self._retention = None
+
+    def _apply_retention(self) -> Iterator[None]:
         wall_ms = self.environment.clock.wall_ms()
         for directory in self.directories:
-            for key, log in directory.logs.items():
-                if key[0] == METADATA_TOPIC or log.offline or key in self._futures:
+            for key, log in list(directory.logs.items()):
+                if key[0] == METADATA_TOPIC or log.offline or log.deleted or key in self._futures:
                     continue
+                yield
                 try:
                     retention.apply(log, wall_ms)
                 except (StorageError, CorruptionError, OSError) as error:
@@ -1165,7 +1207,9 @@ class LogManager:
         logs = self._take_logs(directory, directory.background, _BACKGROUND_LOGS, urgent=False)
         files: list[tuple[str, bytes, Mapping[tuple[str, int], int]]] = []
         cuts: list[tuple[PartitionLog, int]] = []
-        for name in directory.wanted_checkpoints:
+        # What is not loaded yet would be forgotten.
+        wanted = {} if directory.not_loaded else directory.wanted_checkpoints
+        for name in wanted:
             found = self._checkpoint_content(directory, name)
             if name == checkpoints.RECOVERY_POINT:
                 cuts = [(log, log.cut_count) for log in directory.cut]
@@ -1175,7 +1219,8 @@ class LogManager:
                 files.append((name, *found))
                 directory.saved[name] = found[0]
                 directory.maybe_listed.setdefault(name, set()).update(found[1])
-        directory.wanted_checkpoints = {}
+        if wanted:
+            directory.wanted_checkpoints = {}
         removals = directory.due_removals[:_REMOVALS]
         del directory.due_removals[:_REMOVALS]
         if not (logs or files or removals):

@@ -18,6 +18,7 @@ from crc32c import crc32c
 
 from pybroker.common.errors import CorruptionError, StorageError
 from pybroker.common.files import read_file
+from pybroker.common.steps import Steps
 from pybroker.log.config import LogConfig
 from pybroker.log.environment import LogEnvironment
 from pybroker.log.partition_log import (
@@ -56,20 +57,23 @@ def load_log(
     recovery_point: int = 0,
     log_start: int = 0,
     cleaned: bool = False,
-) -> PartitionLog:
-    """Open the log in `directory`; `cleaned`: compaction was here. StorageError when the disk refuses."""
+) -> Steps[PartitionLog]:
+    """Open the log in `directory`, in steps; `cleaned`: compaction was here. StorageError when the disk
+    refuses."""
     try:
-        return _load(
-            environment,
-            directory,
-            topic,
-            partition,
-            topic_id,
-            config,
-            clean,
-            recovery_point,
-            log_start,
-            cleaned or config.compacts,
+        return (
+            yield from _load(
+                environment,
+                directory,
+                topic,
+                partition,
+                topic_id,
+                config,
+                clean,
+                recovery_point,
+                log_start,
+                cleaned or config.compacts,
+            )
         )
     except OSError as error:
         raise StorageError(f"{directory}: cannot be loaded: {error}", error.errno) from error
@@ -86,7 +90,7 @@ def _load(
     recovery_point: int,
     log_start: int,
     cleaned: bool,
-) -> PartitionLog:
+) -> Steps[PartitionLog]:
     files = environment.files
     # Below it nothing is lost, wherever segments are missing.
     known = max(recovery_point, log_start)
@@ -130,7 +134,7 @@ def _load(
     else:
         # Where it was closed cleanly and is not sound, nothing of it is known to be.
         recovery_point = 0 if clean else recovery_point
-        has_hole = _recover(log, segments, recovery_point, snapshots, cleaned, removed_end)
+        has_hole = yield from _recover(log, segments, recovery_point, snapshots, cleaned, removed_end)
         if has_hole:
             # The next start has to know it too.
             log.keep_removed(removed)
@@ -307,7 +311,7 @@ def _recover(
     snapshots: list[int],
     cleaned: bool,
     removed_end: int,
-) -> bool:
+) -> Steps[bool]:
     """Check everything from the recovery point's segment up; see the module. `removed_end`: where the last of
     the segments ended that were to be removed. Whether there is a hole for which nothing else speaks."""
     environment = log.environment
@@ -362,7 +366,7 @@ def _recover(
             _remove_segments(log, segments, index, len(segments))
             break
         lost = 0
-        valid, end_offset = recover_segment(log, segment)
+        valid, end_offset = yield from recover_segment(log, segment)
         expected = max(end_offset, segment.base_offset)
         ends.append(expected)
         if valid < segment.size:
@@ -436,8 +440,9 @@ def _remove_segments(log: PartitionLog, segments: list[Segment], start: int, end
     log.note_directory_changed()
 
 
-def recover_segment(log: PartitionLog, segment: Segment) -> tuple[int, int]:
-    """Walk a segment's batches, rebuilding its indexes; (valid bytes, offset after the last valid batch)."""
+def recover_segment(log: PartitionLog, segment: Segment) -> Steps[tuple[int, int]]:
+    """Walk a segment's batches, rebuilding its indexes, in steps; (valid bytes, offset after the last valid
+    batch)."""
     segment.new_indexes()
     segment.reset_txn_index()
     interval = log.config.index_interval_bytes
@@ -504,6 +509,7 @@ def recover_segment(log: PartitionLog, segment: Segment) -> tuple[int, int]:
             next_offset = header.next_offset
             here = total
         position += here
+        yield
     return position, next_offset
 
 

@@ -22,6 +22,7 @@ from pybroker.common.clock import Clock
 from pybroker.common.config import BrokerConfig
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode, StorageError
+from pybroker.common.steps import Steps, run_steps
 from pybroker.common.timers import Timer, TimerQueue
 from pybroker.log import LogConfig, LogManager
 from pybroker.metadata.delta import MetadataDelta
@@ -179,11 +180,11 @@ class ReplicaManager:
 
     # ---- metadata ------------------------------------------------------------------------------------
 
-    def start(self, image: MetadataImage) -> None:
-        """Host what the image of the start says."""
+    def start(self, image: MetadataImage) -> Steps[None]:
+        """Host what the image of the start says, in steps."""
         self._know(image)
         for topic in image.topics.values():
-            self._host(image, topic)
+            yield from self._host_steps(image, topic)
 
     def apply(self, image: MetadataImage, delta: MetadataDelta) -> None:
         """Make the replicas what a new image says."""
@@ -222,6 +223,9 @@ class ReplicaManager:
                 self._host(image, topic)
 
     def _host(self, image: MetadataImage, topic: TopicImage) -> None:
+        run_steps(self._host_steps(image, topic))
+
+    def _host_steps(self, image: MetadataImage, topic: TopicImage) -> Steps[None]:
         node_id = self._environment.node_id
         self._incomplete.pop(topic.topic_id, None)
         config: LogConfig | None = None
@@ -242,6 +246,7 @@ class ReplicaManager:
                     continue
             if hosted.wanted is not wanted:
                 self._take_role(hosted, wanted)
+            yield
 
     def _make(self, topic: TopicImage, index: int, config: LogConfig) -> _Hosted:
         environment = self._environment

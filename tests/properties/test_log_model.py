@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from pybroker.common.clock import ManualClock
 from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.common.steps import run_steps
 from pybroker.log import LogConfig
 from pybroker.log.environment import LogEnvironment
 from pybroker.log.partition_log import PartitionLog
@@ -166,7 +167,7 @@ class LogMachine(RuleBasedStateMachine):
         self.start_offset = max(self.start_offset, base)
 
     def load(self, *, clean):
-        self.log = load_log(
+        steps = load_log(
             self.environment(),
             "/d/t-0",
             "t",
@@ -177,6 +178,7 @@ class LogMachine(RuleBasedStateMachine):
             recovery_point=self.log.recovery_point,
             log_start=self.start_offset,
         )
+        self.log = run_steps(steps)
 
     @rule()
     def restart_clean(self):

@@ -36,6 +36,7 @@ from pybroker.common.clock import ManualClock
 from pybroker.common.config import BrokerConfig
 from pybroker.common.deferred import Deferred
 from pybroker.common.errors import ErrorCode
+from pybroker.common.steps import run_steps
 from pybroker.common.timers import TimerQueue
 from pybroker.handlers import fetch, list_offsets
 from pybroker.handlers.context import Connection, Context, LocalTopic, Request
@@ -202,7 +203,7 @@ class Node:
         self.context.metadata = image
         if not self.started:
             self.started = True
-            self.replicas.start(image)
+            run_steps(self.replicas.start(image))
             return
         delta = MetadataDelta(
             changed_topics=(TopicChange(old.topics[TOPIC], image.topics[TOPIC]),), brokers_changed=True

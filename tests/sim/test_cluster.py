@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from pybroker.metadata.compare import compare as images_compare
 from tests.sim.cluster import SIZES
 from tests.sim.cluster_clients import Violation
 from tests.sim.cluster_found import FOUND
@@ -27,6 +28,21 @@ def test_a_seed(seed, nodes):
     result = World(options_of(seed, nodes)).run()
     assert result.read > 0
     assert result.acked > 0
+
+
+def test_starts_that_load_in_many_slices(monkeypatch):
+    """The metadata go on changing while a node loads its logs."""
+    monkeypatch.setattr("pybroker.broker._LOADING_SLICE_MS", -1)
+    monkeypatch.setattr("pybroker.broker._LOADING_PAUSE_MS", 100)
+    overtaken = []
+
+    def compare(old, new):
+        overtaken.append(new.offset - old.offset)
+        return images_compare(old, new)
+
+    monkeypatch.setattr("pybroker.broker.compare", compare)
+    World(options_of(3, 3)).run()
+    assert overtaken
 
 
 def test_the_same_seed_leaves_the_same_trace_in_every_process():

@@ -81,7 +81,7 @@ def recovery_leaves_the_torn_tail(patch: pytest.MonkeyPatch) -> None:
     original = recovery.recover_segment
 
     def recover_segment(log, segment):  # type: ignore[no-untyped-def]
-        _, end = original(log, segment)
+        _, end = yield from original(log, segment)
         return segment.size, end
 
     patch.setattr(recovery, "recover_segment", recover_segment)

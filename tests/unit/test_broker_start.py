@@ -72,7 +72,7 @@ def test_a_failed_load_gives_the_locks_back(monkeypatch):
         raise RuntimeError("broken")
 
     with monkeypatch.context() as patch:
-        patch.setattr(LogManager, "load", fail)
+        patch.setattr(LogManager, "load_steps", fail)
         with pytest.raises(RuntimeError, match="broken"):
             make_broker(files).start()
     broker = make_broker(files)

@@ -7,6 +7,7 @@ import random
 
 from pybroker.common.clock import ManualClock
 from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.common.steps import run_steps
 from pybroker.log import LogConfig, LogManager, PartitionLog
 from pybroker.log.environment import LogEnvironment
 from pybroker.log.recovery import load_log
@@ -54,7 +55,8 @@ def append(log, batch: bytes, leader_epoch=0) -> int:
 def reopen(log, *, clean=False, environment=None, **options) -> PartitionLog:
     """Load the log's directory again, as after a stop."""
     environment = environment or make_environment(log.environment.files, log.environment.clock)
-    return load_log(environment, log.directory, "t", 0, TOPIC_ID, log.config, clean=clean, **options)
+    steps = load_log(environment, log.directory, "t", 0, TOPIC_ID, log.config, clean=clean, **options)
+    return run_steps(steps)
 
 
 def headers_of(log, start=None):

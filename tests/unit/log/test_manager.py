@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pybroker.common.clock import ManualClock
 from pybroker.common.errors import ConfigError, ErrorCode
 from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.common.steps import run_steps
 from pybroker.log import LogConfig, checkpoints
 from pybroker.log.partition_log import encode_uuid
 from tests.unit.log.log_helpers import NOW, append, make_batch, make_manager, read_all, run_rounds, values_of
@@ -109,6 +112,79 @@ def test_clean_restart(files):
     assert [log.high_watermark for log in loaded] == [20] * 3
     assert [log.recovery_point for log in loaded] == [20] * 3
     assert [log.log_start_offset for log in loaded] == [0, 3, 0]
+
+
+def test_logs_are_loaded_one_at_a_time_and_ticks_between_them_forget_none(files):
+    """A node of a cluster has other things to do meanwhile, and may be killed then."""
+    clock = ManualClock(NOW)
+    manager = make_manager(files, clock=clock)
+    manager.open(1)
+    for number in range(3):
+        log = manager.get_or_create("t", number, topic_id(number), CONFIG)
+        append(log, make_batch(20))
+        log.high_watermark = 20
+        log.increment_log_start(3)
+    manager.close()
+    before = {name: read_all(files, f"/data/{name}") for name in checkpoints.ALL}
+    again = make_manager(files, clock=clock)
+    again.open(1)
+    steps = again.load_steps(known, lambda *_: None)
+    while len(again.logs) < 2:
+        next(steps)
+    # As when one of them is cut, and everything is due.
+    directory = again.directories[0]
+    directory.wanted_checkpoints.update(dict.fromkeys(checkpoints.ALL))
+    clock.advance(600_000)
+    again.tick(clock.monotonic_ms())
+    run_rounds(again)
+    assert {name: read_all(files, f"/data/{name}") for name in checkpoints.ALL} == before
+    assert len(again.logs) == 2
+    assert len(run_steps(steps)) == 3
+    again.logs[0].increment_log_start(7)
+    again.tick(clock.monotonic_ms())
+    run_rounds(again)
+    found = checkpoints.decode(read_all(files, "/data/log-start-offset-checkpoint"))
+    assert found == {("t", 0): 7, ("t", 1): 3, ("t", 2): 3}
+
+
+def test_a_large_segment_is_recovered_in_steps(files):
+    manager = make_manager(files)
+    manager.open(1)
+    log = manager.get_or_create("t", 0, topic_id(0), CONFIG)
+    for _ in range(3):
+        append(log, make_batch(1, size=3 << 20))
+    manager.close(clean=False)
+    again = make_manager(files)
+    again.open(1)
+    steps = again.load_steps(known, lambda *_: None)
+    assert len(list(zip(range(100), steps, strict=False))) > 3
+    assert again.logs[0].log_end_offset == 3
+
+
+def test_retention_goes_on_in_the_next_tick(files):
+    """As long as a round takes, the loop would stand still."""
+
+    class SlowClock(ManualClock):
+        def monotonic_ms(self):
+            self.advance(20)
+            return super().monotonic_ms()
+
+    clock = ManualClock(NOW)
+    manager = make_manager(files, clock=clock)
+    manager.open(1)
+    for number in range(8):
+        log = manager.get_or_create("t", number, topic_id(number), replace(CONFIG, retention_ms=1000))
+        append(log, make_batch(1, timestamp=NOW))
+        log.high_watermark = 1
+    clock.advance(60_000)
+    manager.environment.clock = slow = SlowClock(NOW)
+    slow.advance(60_000)
+    left = []
+    for _ in range(8):
+        manager.tick(clock.monotonic_ms())
+        left.append(sum(log.log_start_offset == 0 for log in manager.logs))
+    assert 0 < left[0] < 8
+    assert left[-1] == 0
 
 
 def test_untouched_logs_close_and_start_without_a_write(files):
