@@ -54,8 +54,8 @@ class _Seen:
     def __init__(self) -> None:
         self.image: Any = None
         self.partitions: list[Any] = []
-        # id of the partition -> (leader epoch or -1, high watermark, log end)
-        self.bounds: dict[int, tuple[int, int, int, int, tuple[int, ...]]] = {}
+        # id of the partition -> (leader epoch or -1, high watermark, log end, counted end, ISR, partition epoch)
+        self.bounds: dict[int, tuple[int, int, int, int, tuple[int, ...], int]] = {}
 
 
 class Watch:
@@ -113,6 +113,7 @@ class Watch:
                 log.log_end_offset,
                 counted,
                 partition.replication.isr if partition.replication is not None else (),
+                partition.replication.partition_epoch if partition.replication is not None else -1,
             )
             before = bounds.get(id(partition))
             if now == before:
@@ -149,10 +150,13 @@ class Watch:
                     f"to {high_watermark}"
                 )
             elif high_watermark > before[1] and partition.replication is not None:
-                self._committed(number, partition, before[4])
+                self._committed(number, partition, before[4], before[5])
 
-    def _committed(self, number: int, leader: Any, isr_before: tuple[int, ...]) -> None:
-        """A high watermark has risen, and then the ISR may have changed again: two images in one step."""
+    def _committed(
+        self, number: int, leader: Any, isr_before: tuple[int, ...], partition_epoch_before: int
+    ) -> None:
+        """A high watermark has risen. The ISR may have changed before and after that, with two images in one step:
+        then the one that it rose with was not seen."""
         image = self._newest
         topic = None if image is None else image.topics.get(leader.topic)
         if topic is None or topic.topic_id != leader.topic_id or leader.partition >= len(topic.partitions):
@@ -161,7 +165,11 @@ class Watch:
         where = f"node {number} {leader.topic}-{leader.partition}"
         replication, log = leader.replication, leader.log
         least = min(log.config.min_insync_replicas, len(wanted.replicas))
-        if len(replication.isr) < least and len(isr_before) < least:
+        if (
+            len(replication.isr) < least
+            and len(isr_before) < least
+            and replication.partition_epoch < partition_epoch_before + 2
+        ):
             raise Violation(
                 f"I2: {where}: the high watermark rises to {log.high_watermark} with ISR {replication.isr}"
             )

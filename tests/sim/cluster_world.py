@@ -29,7 +29,8 @@ Fault = tuple[int, str, int, int, int]
 
 # What ends a broker without a mark of a clean end.
 _UNCLEAN = ("kill", "kill_all", "crash_kill", "power_one", "power", "crash_power", "lose_disk")
-# How long a cluster may take to serve everything again after everything is healed.
+# How long a cluster may take to serve everything again after everything is healed; and as long as its clocks differ
+# from the latest that one has shown, for transactions time out by them.
 LIVENESS_MS = 90_000
 
 
@@ -249,6 +250,8 @@ class World:
         self._workers: dict[int, tuple[Session, Task]] = {}
         # Churned topics -> whether they must be there (None: nobody knows).
         self.churned: dict[str, bool | None] = {}
+        # How far the clock was wrong that has shown the latest time.
+        self._latest_skew_ms = 0
         # A node lost its unsynced bytes and may not have them back yet.
         self._fragile = False
         self._churner: Admin | None = None
@@ -336,7 +339,9 @@ class World:
         scheduler.note("all is healed")
         self._heal()
         healed_ms = scheduler.now_ms
-        deadline_ms = healed_ms + LIVENESS_MS
+        put_back_ms = self._latest_skew_ms - min(node.clock.skew_ms for node in self.nodes)
+        limit_ms = LIVENESS_MS + put_back_ms
+        deadline_ms = healed_ms + limit_ms
         tasks = [task for _, task in self._workers.values()]
         tasks += [task for task in (churn, mover, *members) if task is not None]
         while not all(task.finished.done for task in tasks):
@@ -348,7 +353,7 @@ class World:
         self._drive(self._final_phase(), deadline_ms - scheduler.now_ms, "not everything is readable")
         self._settle(deadline_ms)
         recovery_ms = scheduler.now_ms - healed_ms
-        self._drive(self._final_groups(admin), LIVENESS_MS, "offsets cannot be read")
+        self._drive(self._final_groups(admin, limit_ms), limit_ms, "offsets cannot be read")
         compared = self._check()
         self._check_leaks()
         scheduler.note(f"disks {[node.disk.trace for node in self.nodes]}")
@@ -492,6 +497,7 @@ class World:
             scheduler.after(length, self.network.slow_links.clear)
         elif kind == "clock":
             node.clock.skew_ms += rng.choice((-60_000, -500, 500, 5_000, 60_000))
+            self._latest_skew_ms = max(self._latest_skew_ms, node.clock.skew_ms)
         else:
             raise AssertionError(f"no such fault: {kind}")
 
@@ -666,13 +672,13 @@ class World:
                     raise Violation(f"topic {name}, made as {made.hex()}, is {there.hex()}: not {expected}")
                 await session.backoff()
 
-    async def _final_groups(self, admin: Admin) -> None:
+    async def _final_groups(self, admin: Admin, limit_ms: float) -> None:
         for group in self.groups:
             keys = sorted({*group.sure, *group.maybe})
             if not keys:
                 continue
-            # A transaction may have to time out first: by a clock that was put back by a minute.
-            found = await admin.group_offsets(group.name, keys, self.scheduler.now_ms + LIVENESS_MS)
+            # A transaction may have to time out first.
+            found = await admin.group_offsets(group.name, keys, self.scheduler.now_ms + limit_ms)
             if found is None:
                 raise Violation(f"liveness: the offsets of {group.name} cannot be read")
             for key in keys:
@@ -686,7 +692,7 @@ class World:
         """Wait until all replicas are in sync."""
         while problem := self._unsettled():
             if self.scheduler.now_ms > deadline_ms:
-                raise Violation(f"liveness: {problem}, {LIVENESS_MS} ms after everything was healed")
+                raise Violation(f"liveness: {problem}, long after everything was healed")
             self.scheduler.run_until(self.scheduler.now_ms + 100.0)
 
     def _unsettled(self) -> str:
