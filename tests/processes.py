@@ -178,7 +178,9 @@ class PybrokerProcess(Server):
         self.start()
 
     def command(self) -> list[str]:
-        command = [sys.executable, "-m", "pybroker", "start", "--data-dir", str(self.data_dir)]
+        command = [sys.executable, "-m", "pybroker", "start"]
+        if "log.dirs" not in self.properties:
+            command += ["--data-dir", str(self.data_dir)]
         command += ["--ready-file", str(self.ready_file)]
         if "listeners" in self.properties:
             pass

@@ -5,8 +5,8 @@ begun. A move to the directory where a replica is ends one under way, one to a t
 a partition that is named twice the last destination counts. Refused: a path that is not in log.dirs
 (LOG_DIR_NOT_FOUND), one that failed or has no space, or a replica whose own did (KAFKA_STORAGE_ERROR), a
 cordoned one (INVALID_REPLICA_ASSIGNMENT, KIP-1066), names too long for a future log
-(INVALID_TOPIC_EXCEPTION). A replica that is not here (REPLICA_NOT_AVAILABLE) is made there when it
-comes.
+(INVALID_TOPIC_EXCEPTION). A replica that is not here (REPLICA_NOT_AVAILABLE, or UNKNOWN_TOPIC_OR_PARTITION
+where there is none at all) is made there when it comes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ def _alter(context: Context, topic: str, index: int, path: str) -> ErrorCode:
     partition = context.partition(topic, index)
     if partition is None:
         logs.prefer(topic, index, directory)
-        return ErrorCode.REPLICA_NOT_AVAILABLE
+        code = context.missing(topic, index)
+        return ErrorCode.REPLICA_NOT_AVAILABLE if code == ErrorCode.NOT_LEADER_OR_FOLLOWER else code
     if partition.log.offline:
         return ErrorCode.KAFKA_STORAGE_ERROR
     try:

@@ -69,6 +69,7 @@ _BALLAST_CHUNK: Final = 256 * 1024
 _BROKEN_DISK: Final = frozenset(
     {errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, getattr(errno, "EUCLEAN", errno.EIO)}
 )
+_NOT_THERE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 class LogSize(NamedTuple):
@@ -1314,9 +1315,17 @@ class LogManager:
         """The system refused something: a full disk, a broken one, or nothing that concerns the directory."""
         if error.errno in DISK_FULL:
             self._disk_full(directory)
-        elif error.errno in _BROKEN_DISK:
+        elif error.errno in _BROKEN_DISK or (error.errno in _NOT_THERE and self._is_gone(directory)):
             self.environment.report(f"{directory.path}: {error}; the directory is offline now")
             self._fail_directory(directory)
+
+    def _is_gone(self, directory: LogDirectory) -> bool:
+        """Whether it was the directory itself that is not there any more, or is none."""
+        try:
+            self.environment.files.list_dir(directory.path)
+        except OSError:
+            return True
+        return False
 
     def sync_failed(self, directory: LogDirectory, error: OSError) -> None:
         """What was written may be lost, and no second try could tell: the directory is not used any more."""

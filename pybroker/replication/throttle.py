@@ -23,6 +23,8 @@ LEADER_RATE: Final = "leader.replication.throttled.rate"
 FOLLOWER_RATE: Final = "follower.replication.throttled.rate"
 RATE_OF_MOVES: Final = "replica.alter.log.dirs.io.max.bytes.per.second"
 
+_SAMPLES: Final = 100
+
 
 class Rate:
     """Bytes per second over a window of samples."""
@@ -42,18 +44,27 @@ class Rate:
         self._window_ms = window_ms
 
     def note(self, count: int) -> None:
-        if self.limit != LONG_MAX:
-            self._samples.append((self._clock.monotonic_ms(), count))
-            self._sum += count
+        """Also without a limit: what was moved until now counts when there is one."""
+        now_ms = self._clock.monotonic_ms()
+        self._forget(now_ms)
+        samples = self._samples
+        if samples and now_ms - samples[-1][0] < self._window_ms / _SAMPLES:
+            samples[-1] = (samples[-1][0], samples[-1][1] + count)
+        else:
+            samples.append((now_ms, count))
+        self._sum += count
+
+    def _forget(self, now_ms: float) -> None:
+        start = now_ms - self._window_ms
+        samples = self._samples
+        while samples and samples[0][0] < start:
+            self._sum -= samples.popleft()[1]
 
     @property
     def is_exceeded(self) -> bool:
         if self.limit == LONG_MAX:
             return False
-        start = self._clock.monotonic_ms() - self._window_ms
-        samples = self._samples
-        while samples and samples[0][0] < start:
-            self._sum -= samples.popleft()[1]
+        self._forget(self._clock.monotonic_ms())
         return self._sum * 1000.0 > self.limit * self._window_ms
 
 

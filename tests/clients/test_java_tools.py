@@ -10,7 +10,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ import pytest
 from tests.clients import records as r
 from tests.clients.adapters import ConfluentKafka
 from tests.clients.conftest import Clients
+from tests.conftest import make_server
 from tests.processes import KafkaTools, Server, ToolResult, wait_until
 from tests.protocol import groups, raw
 
@@ -392,9 +393,88 @@ def test_kafka_dump_log_reads_our_groups_and_offsets(
     assert ours.splitlines() == theirs.splitlines()
 
 
-def test_kafka_features_up_and_down(kafka: KafkaTools, start_broker: Callable[..., Server]) -> None:
+@pytest.fixture(scope="module")
+def own_broker(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """For what concerns everybody at a broker. It has two log directories, `data` and `data2`."""
+    directory = tmp_path_factory.mktemp("own")
+    server = make_server(pytestconfig, directory, {"log.dirs": f"{directory}/data,{directory}/data2"})
+    yield server
+    server.stop()
+
+
+def test_replicas_between_directories(
+    kafka: KafkaTools, own_broker: Server, topic_name: str, tmp_path: Path
+) -> None:
+    directories = [str(own_broker.log_dir), f"{own_broker.log_dir}2"]
+
+    def run(name: str, *arguments: str) -> str:
+        return kafka.run(name, "--bootstrap-server", own_broker.bootstrap, *arguments).check()
+
+    def described() -> list[list[tuple[str, bool]]]:
+        """Of each directory the replicas, and whether they are future ones."""
+        out = run("LogDirsCommand", "--describe", "--topic-list", topic_name)
+        ((*found,),) = [node["logDirs"] for node in json.loads(out[out.index('{"') :])["brokers"]]
+        by_path = {directory["logDir"]: directory for directory in found}
+        assert not any(directory["error"] for directory in found)
+        return [
+            sorted((replica["partition"], replica["isFuture"]) for replica in by_path[path]["partitions"])
+            for path in directories
+        ]
+
+    def moved(*options: str) -> str:
+        return run("ReassignPartitionsCommand", "--reassignment-json-file", str(file), *options)
+
+    raw.create_topic(own_broker.bootstrap, topic_name, partitions=2)
+    for index in range(2):
+        raw.produce(own_broker.bootstrap, topic_name, {index: raw.batch(raw.record(b"", b"x" * 300_000))})
+    replicas = [f"{topic_name}-{index}" for index in range(2)]
+    here = next(number for number, found in enumerate(described()) if (replicas[0], False) in found)
+    # The first one is there already, the second one may be.
+    file = tmp_path / "plan.json"
+    plan = [
+        {"topic": topic_name, "partition": index, "replicas": [1], "log_dirs": [directories[here]]}
+        for index in range(2)
+    ]
+    file.write_text(json.dumps({"version": 1, "partitions": plan}))
+    moved("--execute")
+    done = "Reassignment of replica {}-1 completed successfully."
+    wait_until(lambda: "in progress" not in moved("--verify"), "the first move")
+    # Both go to the other one, slowly: one copy is more than is allowed for long.
+    for entry in plan:
+        entry["log_dirs"] = [directories[1 - here]]
+    file.write_text(json.dumps({"version": 1, "partitions": plan}))
+    out = moved("--execute", "--replica-alter-log-dirs-throttle", "1000")
+    assert "The replica-alter-dir throttle limit was set to 1000 B/s" in out
+    for replica in replicas:
+        assert (
+            f"Successfully started moving log directory to {directories[1 - here]} for replica {replica}"
+            in out
+        )
+    out = moved("--verify", "--preserve-throttles")
+    assert "is still in progress." in out
+    assert any(is_future for _, is_future in described()[1 - here])
+    moved("--execute", "--additional", "--replica-alter-log-dirs-throttle", "100000000")
+    wait_until(lambda: "in progress" not in moved("--verify", "--preserve-throttles"), "the moves")
+    out = moved("--verify")
+    assert all(done.format(replica) in out for replica in replicas)
+    assert "Clearing broker-level throttles on broker 1" in out
+    assert described()[1 - here] == [(replica, False) for replica in replicas]
+    assert described()[here] == []
+    assert raw.high_watermark(own_broker.bootstrap, topic_name) == 1
+    assert "io.max.bytes" not in run("ConfigCommand", "--describe", "--broker", "1")
+
+    plan[0]["log_dirs"] = ["/not/there"]
+    file.write_text(json.dumps({"version": 1, "partitions": plan}))
+    arguments = ("--reassignment-json-file", str(file), "--execute", "--timeout", "500")
+    refused = kafka.run("ReassignPartitionsCommand", "--bootstrap-server", own_broker.bootstrap, *arguments)
+    assert refused.status == 1
+    assert f"Failed to alter dir for {replicas[0]}-1" in refused.out
+    assert "not being moved from log dir" in moved("--verify")
+
+
+def test_kafka_features_up_and_down(kafka: KafkaTools, own_broker: Server) -> None:
     """On a broker of its own: levels are the cluster's."""
-    server = start_broker()
+    server = own_broker
 
     def features(command: str, *options: str) -> ToolResult:
         return kafka.run("FeatureCommand", "--bootstrap-server", server.bootstrap, command, *options)

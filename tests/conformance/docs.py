@@ -21,6 +21,8 @@ SCORE = "<!-- score begins -->", "<!-- score ends -->"
 LEFT_OUT = "<!-- left out begins -->", "<!-- left out ends -->"
 # Those of `tests.conformance.quorum`, which brokers serve too.
 QUORUM_KEYS = (55, 57, 60, 64, 80, 81)
+# That of `tests.conformance.log_dirs`.
+DIRECTORY_KEYS = (34,)
 SUITES = "<!-- suites begin -->", "<!-- suites end -->"
 
 
@@ -61,7 +63,7 @@ def replace(marks: tuple[str, str], lines: list[str]) -> None:
 
 def left_out_lines() -> list[str]:
     """The APIs that are served and that no requests are generated for."""
-    asked = {*VERSIONS, *scenes.KEYS, *QUORUM_KEYS}
+    asked = {*VERSIONS, *scenes.KEYS, *QUORUM_KEYS, *DIRECTORY_KEYS}
     names = [f"{row.key} {row.name}" for row in API_TABLE if row.implemented and row.key not in asked]
     if not names:
         return []

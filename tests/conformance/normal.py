@@ -38,6 +38,7 @@ from tests.protocol.raw import (
     CONSUMER_GROUP_DESCRIBE,
     CONSUMER_GROUP_HEARTBEAT,
     DESCRIBE_CONFIGS,
+    DESCRIBE_LOG_DIRS,
     DESCRIBE_TOPIC_PARTITIONS,
     FETCH,
     PRODUCE,
@@ -81,7 +82,7 @@ _UNORDERED = {
     "finalized_features": ("name",),
     "topics": ("name", "topic", "topic_id"),
     "responses": ("name", "topic", "topic_id", "resource_name"),
-    "results": ("resource_name", "name", "log_dir", "group_id"),
+    "results": ("resource_name", "name", "log_dir", "group_id", "topic_name"),
     "configs": ("name",),
     "config_resources": ("resource_type", "resource_name"),
     "partitions": ("partition_index", "partition"),
@@ -148,9 +149,13 @@ class Normalizer:
         elif key == CONSUMER_GROUP_DESCRIBE:
             groups = [_counted(g) if g["group_id"] in self.drawn else g for g in answer["groups"]]
             answer = {**answer, "groups": groups}
+        elif key == DESCRIBE_LOG_DIRS and not self.names.directories:
+            answer = {**answer, "results": _in_one(answer["results"])}
         return self._value(key, "", answer, None)
 
     def _leaf(self, key: int, name: str, value: Any, topic: str | None) -> Any:
+        if name == "log_dir" and value in self.names.directories:
+            return f"<directory {self.names.directories.index(value)}>"
         if name in _PLACEHOLDERS:
             # The reference has null, empty or -1 where it has nothing to say.
             return value if value in (None, "", -1) else _PLACEHOLDERS[name]
@@ -269,6 +274,19 @@ def _counted(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     return {name: len(item) if name == "partitions" else _counted(item) for name, item in value.items()}
+
+
+def _in_one(results: list[Any]) -> list[Any]:
+    """All replicas as if they were in the first directory: where new ones go depends on the order they are made in."""
+    topics: dict[str, Any] = {}
+    for result in results:
+        for topic in result["topics"]:
+            known = topics.setdefault(topic["name"], {**topic, "partitions": []})
+            known["partitions"] += topic["partitions"]
+    return [
+        {**result, "topics": list(topics.values()) if index == 0 else []}
+        for index, result in enumerate(results)
+    ]
 
 
 def _merged(topics: list[Any]) -> list[Any]:

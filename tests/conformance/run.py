@@ -11,6 +11,7 @@ import re
 import select
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -277,7 +278,7 @@ class Report:
     found: list[Difference] = field(default_factory=list)
     seconds: float = 0.0
 
-    def table(self) -> str:
+    def table(self, keys: Iterable[int] = (*VERSIONS, *SCENE_KEYS)) -> str:
         lines = [
             "| API | versions | requests | equal | equal but for message texts | score |",
             "|---|---|---|---|---|---|",
@@ -290,7 +291,7 @@ class Report:
                 self.equal[key],
                 self.messages[key],
             )
-            for key in sorted({*VERSIONS, *SCENE_KEYS})
+            for key in sorted(set(keys))
         ]
         total = [sum(row[i] for row in rows) for i in (2, 3, 4)]
         for name, span, requests, equal, messages in [*rows, ("all", "", *total)]:
@@ -440,7 +441,7 @@ def run(
                 codes = [peer.metadata(name)["error_code"] for peer in peers]
                 assert codes == [0, 0], f"{name} after request {number}, a Metadata: errors {codes}"
             _learn(generator, peers[0], step, answers[0])
-            _score(report, peers, number, step, answers, log)
+            score(report, peers, number, step, answers, log)
     finally:
         for peer in peers:
             peer.close()
@@ -514,7 +515,7 @@ class _Stage:
         _learn_numbers(self.peers, step, answers)
         member = _learn_member(self.peers, step, answers)
         self.last[actor] = Answer(answers[0], member)
-        _score(self.report, self.peers, number, step, answers, self.log)
+        score(self.report, self.peers, number, step, answers, self.log)
 
 
 def _learn_member(peers: list[Peer], step: Step, answers: list[Any]) -> MemberId | None:
@@ -536,7 +537,9 @@ def _learn_member(peers: list[Peer], step: Step, answers: list[Any]) -> MemberId
     return MemberId(len(known[0]) - 1)
 
 
-def _score(report: Report, peers: list[Peer], number: int, step: Step, answers: list[Any], log: Any) -> None:
+def score(
+    report: Report, peers: list[Peer], number: int, step: Step, answers: list[Any], log: Any = None
+) -> None:
     group = step.values.get("group_id")
     compared = [p.normalizer.answer(step.key, a, group) for p, a in zip(peers, answers, strict=True)]
     found = differences(*compared)
@@ -576,4 +579,4 @@ def run_scenes(reference: str, other: str, requests: int, seed: int, *, log: Any
     return report
 
 
-__all__ = ["PROPERTIES", "Difference", "Report", "run", "run_scenes", "short"]
+__all__ = ["PROPERTIES", "Difference", "Report", "run", "run_scenes", "score", "short"]

@@ -41,6 +41,14 @@ class MemberId:
 
 
 @dataclass(frozen=True)
+class Directory:
+    """The path of a log directory, with something after it."""
+
+    number: int
+    after: str = ""
+
+
+@dataclass(frozen=True)
 class Records:
     """Batches one after the other, then `tail`, of all that the first `keep` bytes (or all but the last
     -keep).
@@ -59,6 +67,7 @@ class Names:
     producers: list[int] = field(default_factory=list)
     sessions: list[int] = field(default_factory=list)
     members: list[str] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
 
     def learn_topic(self, name: str, topic_id: bytes) -> None:
         if topic_id not in self.topics.values():
@@ -76,6 +85,8 @@ class Names:
             return self.sessions[value.number] if value.number < len(self.sessions) else 10**9 + value.number
         if isinstance(value, MemberId):
             return self.members[value.number]
+        if isinstance(value, Directory):
+            return self.directories[value.number] + value.after
         if isinstance(value, Records):
             data = b"".join(b.but(producer_id=self.resolve(b.producer_id)).bytes() for b in value.batches)
             data += value.tail

@@ -398,6 +398,9 @@ class TestDirectories:
         assert produce(cluster, leader, "t", 0, batch(b"z"))[1].error_code == NONE
         ends = {node.broker._context.logs.get("t", 0).log_end_offset for node in cluster.alive}
         assert ends == {5}
+        create(cluster, "elsewhere", partitions=1, factor=1)
+        other = led_by(cluster, "elsewhere") % 3 + 1
+        assert self.move(cluster, other, "elsewhere", "/a") == ErrorCode.REPLICA_NOT_AVAILABLE
         # The next start finds it there.
         cluster.nodes[follower].kill()
         cluster.nodes[follower].start()
@@ -412,11 +415,11 @@ class TestDirectories:
         assert self.move(cluster, 1, "t", "/a/") == ErrorCode.LOG_DIR_NOT_FOUND
         assert self.move(cluster, 1, "t", "/c") == ErrorCode.INVALID_REPLICA_ASSIGNMENT
         assert self.move(cluster, 1, "t" * 214, "/a") == ErrorCode.INVALID_TOPIC_EXCEPTION
-        assert self.move(cluster, 1, "t" * 213, "/a") == ErrorCode.REPLICA_NOT_AVAILABLE
-        assert self.move(cluster, 1, "t", "/b", 1) == ErrorCode.REPLICA_NOT_AVAILABLE
+        assert self.move(cluster, 1, "t" * 213, "/a") == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
+        assert self.move(cluster, 1, "t", "/b", 1) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
         # It was said before where these are to be.
         for path in ("/b", "/a"):
-            assert self.move(cluster, 1, path[1:], path) == ErrorCode.REPLICA_NOT_AVAILABLE
+            assert self.move(cluster, 1, path[1:], path) == ErrorCode.UNKNOWN_TOPIC_OR_PARTITION
             create(cluster, path[1:], partitions=1, factor=1)
         logs = cluster.nodes[1].broker._context.logs
         assert [logs.directory_of(topic, 0).path for topic in "ba"] == ["/b", "/a"]

@@ -11,6 +11,7 @@ from pybroker.common.errors import ErrorCode, StorageError
 from pybroker.common.files import read_file
 from pybroker.log import LogConfig
 from pybroker.replication.partition import Partition
+from pybroker.runtime.disk import DiskFileSystem
 from tests.unit.log.log_helpers import (
     NOW,
     TOPIC_ID,
@@ -336,3 +337,20 @@ def test_a_wall_clock_that_jumps_rolls_and_delays_nothing(files, day):
     again.open(1)
     again.load(lambda topic, partition, topic_id: LogConfig())
     assert again.get("t", 0).log_end_offset == 3
+
+
+def test_a_directory_that_is_none_any_more(tmp_path):
+    """Found when a log is to be made there; a name that is missing inside says nothing of the directory."""
+    paths = [tmp_path / name for name in "ab"]
+    manager = make_manager(DiskFileSystem(), directories=[str(path) for path in paths])
+    manager.open(1)
+    here, there = manager.log_directories
+    manager.disk_error(here, FileNotFoundError(errno.ENOENT, "no such file"))
+    assert not manager.offline_directories
+    paths[1].rename(tmp_path / "gone")
+    paths[1].write_text("not a directory")
+    manager.prefer("t", 0, there)
+    with pytest.raises(StorageError):
+        manager.get_or_create("t", 0, bytes(15) + b"\1", CONFIG)
+    assert manager.offline_directories == [str(paths[1])]
+    manager.close()

@@ -16,6 +16,7 @@ from pybroker.log import LogConfig, LogManager
 from pybroker.log.manager import MOVED_HERE, directory_uuid
 from pybroker.replication.moves import DirectoryMoves, MoveEnvironment
 from pybroker.replication.partition import Partition
+from pybroker.replication.throttle import Rate
 from tests.sim.disk import Crash, SimDisk
 from tests.unit.log.log_helpers import NOW, TOPIC_ID, make_batch
 
@@ -293,6 +294,19 @@ def test_the_rate_is_kept():
     assert world.place == "/b"
     world.run(40_000)
     assert world.place == "/a"
+
+
+def test_what_was_moved_counts_when_a_limit_comes():
+    clock = ManualClock(1_000)
+    rate = Rate(clock)
+    for _ in range(1_000):
+        rate.note(1_000)
+        clock.advance(1)
+    assert not rate.is_exceeded
+    rate.configure(90_000, 11_000)
+    assert rate.is_exceeded
+    clock.advance(11_000)
+    assert not rate.is_exceeded
 
 
 def test_no_space():
