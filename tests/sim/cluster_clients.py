@@ -268,6 +268,8 @@ class Producer:
         self.producer_id = -1
         self.epoch = -1
         self._sequences: dict[Key, int] = {}
+        # Partitions that know this producer id.
+        self._known: set[Key] = set()
         self._coordinator: Address | None = None
         # Partitions of the open transaction, and whether offsets are in it.
         self._added: set[Key] = set()
@@ -299,6 +301,7 @@ class Producer:
             if response is not None and not response.error_code:
                 self.producer_id, self.epoch = response.producer_id, response.producer_epoch
                 self._sequences.clear()
+                self._known.clear()
                 self._added.clear()
                 self.suspect = False
                 return True
@@ -364,7 +367,9 @@ class Producer:
                 if address is None:
                     continue
                 number = count[batch.key] = count.get(batch.key, -1) + 1
-                if number >= 5:
+                # A partition that knows nothing of the producer takes any sequence, as Kafka's: the second batch too,
+                # when the first one is refused.
+                if number >= 5 or (number and self.transactional_id is None and batch.key not in self._known):
                     continue
                 if number == len(rounds):
                     rounds.append({})
@@ -425,6 +430,7 @@ class Producer:
             code = answer.error_code
             if code in (0, _E.DUPLICATE_SEQUENCE_NUMBER):
                 batch.acked = True
+                self._known.add(batch.key)
                 if not code and answer.base_offset >= 0:
                     batch.base = answer.base_offset
                     if self.on_ack is not None:

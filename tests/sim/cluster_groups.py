@@ -120,7 +120,8 @@ class Member:
         code = response.error_code
         if code in _FENCED:
             if self.epoch:
-                await self._commit_fenced()
+                # One that is only behind may commit what it holds (KIP-1251).
+                await self._commit_fenced(set() if code == _E.UNKNOWN_MEMBER_ID else self.owned)
             self._give_up()
             self.epoch = 0
             return
@@ -149,9 +150,13 @@ class Member:
             self.ownership.take(key, self.member, session.now_ms)
         self.owned = wanted
 
-    async def _commit_fenced(self) -> None:
-        """I14: what a fenced member commits is refused."""
-        topic = self.topics[0]
+    async def _commit_fenced(self, held: set[Key]) -> None:
+        """I14: what a fenced member commits is refused, but for what it may hold."""
+        others = [(topic, partition) for topic in self.topics for partition in (0, 1)]
+        others = [key for key in others if key not in held]
+        if not others:
+            return
+        topic, partition = others[0]
         request = offset_commit.OffsetCommitRequest(
             group_id=GROUP,
             generation_id_or_member_epoch=self.epoch,
@@ -160,7 +165,9 @@ class Member:
                 offset_commit.OffsetCommitRequestTopic(
                     name=topic,
                     partitions=[
-                        offset_commit.OffsetCommitRequestPartition(partition_index=0, committed_offset=0)
+                        offset_commit.OffsetCommitRequestPartition(
+                            partition_index=partition, committed_offset=0
+                        )
                     ],
                 )
             ],
