@@ -731,6 +731,8 @@ class LogManager:
         preferred = self._preferred.get((topic, partition))
         if preferred in usable:
             return [preferred]
+        # All the same where none has space: the caller says so.
+        usable = [directory for directory in usable if not directory.full] or usable
         open_ones = [directory for directory in usable if directory.path not in self.cordoned]
         # The controller places nothing on a broker with cordoned directories only; what it did before, or by
         # hand, has to be somewhere.

@@ -227,7 +227,7 @@ class ReplicaManager:
 
     def _host_steps(self, image: MetadataImage, topic: TopicImage) -> Steps[None]:
         node_id = self._environment.node_id
-        self._incomplete.pop(topic.topic_id, None)
+        is_news = self._incomplete.pop(topic.topic_id, None) is None
         config: LogConfig | None = None
         for index, wanted in enumerate(topic.partitions):
             hosted = self._hosted.get((topic.topic_id, index))
@@ -241,7 +241,8 @@ class ReplicaManager:
                 try:
                     hosted = self._make(topic, index, config)
                 except StorageError as error:
-                    self._environment.report(f"{topic.name}-{index}: {error}")
+                    if is_news:
+                        self._environment.report(f"{topic.name}-{index}: {error}")
                     self._incomplete[topic.topic_id] = topic
                     continue
             if hosted.wanted is not wanted:

@@ -12,6 +12,7 @@ from pybroker.common.config import BrokerConfig
 from pybroker.common.errors import ConfigError, PybrokerError
 from pybroker.common.files import read_file
 from pybroker.common.memory_files import MemoryFileSystem
+from pybroker.controller.topic_names import CONSUMER_OFFSETS
 from pybroker.log import LogManager, meta_properties
 from tests.unit.log.log_helpers import FaultyFileSystem, make_manager
 
@@ -78,6 +79,28 @@ def test_a_failed_load_gives_the_locks_back(monkeypatch):
     broker = make_broker(files)
     broker.start()
     broker.shutdown()
+
+
+def test_a_log_that_cannot_be_made_is_reported_once_and_tried_again():
+    broker = make_broker(MemoryFileSystem(), **{"log.dirs": "/a", "offsets.topic.num.partitions": "2"})
+    lines = []
+    broker.start()
+    broker.report = lines.append
+    logs = broker._context.logs
+    logs.directories[0].full = True
+    broker._create_topics([CONSUMER_OFFSETS])
+    for second in range(5):
+        for effect in broker.take_effects():
+            effect.run()
+            effect.complete(None)
+        broker.timers.advance(broker.clock.monotonic_ms())
+        broker.clock.advance(1000)
+        # It would see that there is space.
+        logs.directories[0].full = second < 4
+        broker.tick(broker.clock.monotonic_ms())
+    broker.shutdown()
+    assert len([line for line in lines if "no space left for" in line]) == 2, lines
+    assert logs.get(CONSUMER_OFFSETS, 1) is not None
 
 
 def test_the_metadata_log_may_have_any_of_the_directories():

@@ -116,6 +116,16 @@ def test_creation_on_a_full_disk_leaves_nothing(files):
     assert manager.get("t", 0) is None
 
 
+def test_a_new_log_goes_where_there_is_space(files):
+    manager = make_manager(files, directories=("/a", "/b"))
+    manager.open(1)
+    manager.get_or_create("t", 0, bytes(15) + b"\1", CONFIG)
+    manager.disk_error(manager.directories[1], OSError(errno.ENOSPC, "full"))
+    assert manager.full_directories == ["/b"]
+    # The emptiest is full.
+    assert manager.get_or_create("t", 1, bytes(15) + b"\1", CONFIG).directory == "/a/t-1"
+
+
 def test_start_on_a_full_disk(files):
     clock = ManualClock(NOW)
     first = start(files, clock)
