@@ -286,7 +286,10 @@ def unsettled(processes: list[Process], keys: list[Key], replicas: int) -> str:
         if len({offset for pair in ends.values() for offset in pair}) != 1:
             return f"{key}: node -> (high watermark, log end) is {ends}"
         for process in processes:
-            image = process.broker._context.metadata.topics[key[0]].partitions[key[1]]
+            topic = process.broker._context.metadata.topics.get(key[0])
+            if topic is None:
+                return f"node {process.node.number} does not know {key[0]}"
+            image = topic.partitions[key[1]]
             if len(image.isr) != replicas or image.leader < 0:
                 return f"{key} on node {process.node.number}: ISR {image.isr}, leader {image.leader}"
     return ""

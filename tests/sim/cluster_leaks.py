@@ -20,6 +20,8 @@ from tests.sim.disk import DirectoryNode, SimDisk
 
 # How long a cluster without clients is left alone before it is looked at: longer than requests and sessions last.
 QUIET_MS = 2_500.0
+# How long a broker waits for the answer of a machine that is gone (request.timeout.ms, and some).
+UNANSWERED_MS = 35_000.0
 # Kinds of timers, and how many of each a broker at rest may have.
 _TIMERS = {
     "ReplicaManager._scan_lag": 1,
