@@ -155,9 +155,10 @@ def _check_coordinators(where: str, broker: Any) -> None:
         for index, shard in host.active_shards:
             name = f"{where} {host.topic}-{index}"
             offsets = getattr(shard, "offsets", None)
-            if offsets is not None and (offsets._pending or offsets._open_producers or offsets._fresh):
+            # What a commit had encoded that could not be appended stays until the next commit.
+            if offsets is not None and (offsets._pending or offsets._open_producers):
                 raise Violation(
-                    f"{name}: offsets of transactions {offsets._pending}, encoded {offsets._fresh}"
+                    f"{name}: offsets of transactions {offsets._pending}, of {offsets._open_producers}"
                 )
             decided = getattr(shard, "_decided", None)
             if decided:
