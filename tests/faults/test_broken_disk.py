@@ -56,10 +56,7 @@ class OnBrokenDisk(PybrokerProcess):
         )
 
     def command(self) -> list[str]:
-        command = super().command()
-        at = command.index("--data-dir")
-        del command[at : at + 2]
-        return ["env", f"LD_PRELOAD={self.shim}", f"FAULTS={self.faults}", *command]
+        return ["env", f"LD_PRELOAD={self.shim}", f"FAULTS={self.faults}", *super().command()]
 
     def inject(self, kind: str, number: int, prefix: Path) -> None:
         ready = self.faults / "new"
@@ -177,5 +174,37 @@ def test_a_read_that_fails(tmp_path: Path, shim: Path) -> None:
                 "the directory to be offline",
             )
             assert raw.produce(connection, bad, raw.batch())["error_code"] in STORAGE_ERRORS
+    finally:
+        server.kill()
+
+
+def test_the_directory_of_the_metadata_log_fails(tmp_path: Path, shim: Path) -> None:
+    """Nothing can be changed any more, and nothing is acknowledged there; the other directory serves."""
+    server = OnBrokenDisk(tmp_path / "broker", shim, "one", "two")
+    try:
+        with Connection(server.bootstrap) as connection:
+            topics = [raw.create_topic(connection)[0] for _ in range(4)]
+            broken = server.home("__cluster_metadata")
+            bad = next(topic for topic in topics if server.home(topic) == broken)
+            good = next(topic for topic in topics if server.home(topic) != broken)
+            for topic in (bad, good):
+                assert raw.produce(connection, topic, raw.batch())["error_code"] == 0
+            server.inject("sync", errno.EIO, broken / "__cluster_metadata-0")
+            new = {
+                "name": "new",
+                "num_partitions": 1,
+                "replication_factor": 1,
+                "assignments": [],
+                "configs": [],
+            }
+            created = connection.call(
+                raw.CREATE_TOPICS, 5, {"topics": [new], "timeout": 5000, "validate_only": False}
+            )
+            assert created["topics"][0]["error_code"] in STORAGE_ERRORS
+            assert raw.produce(connection, bad, raw.batch())["error_code"] in STORAGE_ERRORS
+            assert raw.produce(connection, good, raw.batch())["error_code"] == 0
+            assert raw.fetch(connection, good, 0)["error_code"] == 0
+            failed = [path for error, path in server.syncs() if error]
+            assert len(failed) == 1
     finally:
         server.kill()
