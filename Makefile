@@ -65,6 +65,9 @@ sim: setup
 	$(BIN)/python -m tests.sim --seconds $(SECONDS)
 	$(BIN)/python -m tests.sim.failures
 	$(BIN)/python -m tests.sim.flips
+	$(BIN)/python -m tests.sim metadata --seconds $(SECONDS)
+	$(BIN)/python -m tests.sim metadata failures
+	$(BIN)/python -m tests.sim metadata flips
 	$(BIN)/python -m tests.sim cluster --seconds $(SECONDS)
 
 # Bugs of storage, quorum, replication and clusters put back on purpose, each to be caught by the same schedules: make zoo

@@ -419,6 +419,7 @@ class Broker:
                 segment_bytes=config["internal.metadata.log.segment.bytes"]
                 or config["metadata.log.segment.bytes"],
                 segment_ms=config["metadata.log.segment.ms"],
+                alone=config.is_alone,
             ),
             clock=self.clock,
             rng=self._rng,

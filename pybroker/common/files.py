@@ -114,15 +114,16 @@ def write_file(files: FileSystem, path: str, content: bytes) -> None:
 
 def make_dirs_durable(files: FileSystem, path: str) -> None:
     """Create a directory and its parents so that a power loss does not take them away again."""
-    missing: list[str] = []
+    made_here: list[str] = []
     level = path.rstrip("/") or "/"
     while level and not files.exists(level):
-        missing.append(level)
+        made_here.append(level)
         level = level.rpartition("/")[0]
-    if not missing:
-        return
-    files.make_dirs(path)
-    for made in reversed(missing):
+    # What is there may be of a process that was killed before it could sync the name.
+    if level and level != "/":
+        made_here.append(level)
+    for made in reversed(made_here):
+        files.make_dirs(made)
         # A parent that may be searched and not read cannot be synced; it was not ours to make.
         with suppress(PermissionError):
             files.sync_dir(made.rpartition("/")[0] or ("/" if made.startswith("/") else "."))

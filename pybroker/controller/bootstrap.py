@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from pybroker.common.errors import CorruptionError
-from pybroker.common.files import FileSystem, read_file
+from pybroker.common.files import FileSystem
 from pybroker.metadata.features import CARRIED_FEATURES, ELIGIBLE_LEADER_REPLICAS, METADATA_VERSION
 from pybroker.metadata.image import BROKER_RESOURCE
 from pybroker.metadata.records import write_version
-from pybroker.raft.snapshot import SnapshotId, decode_snapshot, encode_snapshot, write_snapshot
+from pybroker.raft.snapshot import SnapshotId, encode_snapshot, read_snapshot, write_snapshot
 from pybroker.raft.voters import Voter, voter_records
 from pybroker.wire.message import Message
 from pybroker.wire.schemas.metadata_records import (
@@ -92,7 +92,7 @@ def load_bootstrap(
         return None
     features: dict[str, int] = {}
     others: list[Message] = []
-    for value in decode_snapshot(read_file(files, path)).values:
+    for value in read_snapshot(files, path).values:
         record = decode_record(value)
         if isinstance(record, UserScramCredentialRecord):
             others.append(record)

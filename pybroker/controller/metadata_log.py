@@ -14,6 +14,7 @@ from pybroker.controller.topic_names import CLUSTER_METADATA
 from pybroker.log.config import LogConfig
 from pybroker.log.manager import LogManager
 from pybroker.log.partition_log import PartitionLog
+from pybroker.log.recovery import rebuild_epochs
 
 CLUSTER_METADATA_ID: Final = bytes(15) + b"\x01"
 
@@ -56,6 +57,10 @@ class PartitionRaftLog:
     def read(self, offset: int, max_bytes: int) -> bytes:
         return bytes(self._log.read(offset, max_bytes, min_one_batch=True).records)
 
+    def file_of(self, offset: int) -> str:
+        log = self._log
+        return log.segments[log.segment_for(offset)].path(".log")
+
     def request_flush(self) -> None:
         self._log.request_flush()
 
@@ -70,6 +75,9 @@ class PartitionRaftLog:
         found, end_offset = log.epochs.end_offset_for(min(epoch, log.epochs.latest), log.log_end_offset)
         # An epoch before all known ones: the answer is where the first known one starts.
         return (found, end_offset) if 0 <= found <= epoch and end_offset >= 0 else (0, log.log_start_offset)
+
+    def rebuild_epochs(self) -> None:
+        rebuild_epochs(self._log)
 
     def truncate(self, offset: int) -> None:
         self._log.truncate_to(offset)
@@ -88,9 +96,13 @@ class PartitionRaftLog:
 
 
 def open_metadata_log(
-    logs: LogManager, *, segment_bytes: int = 1 << 30, segment_ms: int = 604_800_000
+    logs: LogManager, *, segment_bytes: int = 1 << 30, segment_ms: int = 604_800_000, alone: bool = False
 ) -> PartitionRaftLog:
-    """The metadata log of this node, made when missing. To be called before `logs.load`. StorageError."""
+    """The metadata log of this node, made when missing. To be called before `logs.load`. StorageError.
+
+    `alone`: nobody else has the records. Where what was synced is damaged, that is a CorruptionError; other
+    logs end there, and get the rest from their leader.
+    """
     config = LogConfig(
         # Neither time nor size removes metadata, only snapshots do.
         cleanup_policy=(),
@@ -98,4 +110,5 @@ def open_metadata_log(
         segment_bytes=segment_bytes,
         segment_ms=segment_ms,
     )
-    return PartitionRaftLog(logs.get_or_create(CLUSTER_METADATA, 0, CLUSTER_METADATA_ID, config))
+    log = logs.get_or_create(CLUSTER_METADATA, 0, CLUSTER_METADATA_ID, config, guarded=alone)
+    return PartitionRaftLog(log)

@@ -64,7 +64,7 @@ from pybroker.wire.schemas.metadata_records import AbortTransactionRecord
 
 CHANNEL: Final = "raft"
 _KEPT_SNAPSHOTS: Final = 2
-_RETRY_STORE_MS: Final = 1_000
+_RETRY_MS: Final = 1_000
 _REPORT_INTERVAL_MS: Final = 1_000
 
 ImageCallback = Callable[[MetadataImage, MetadataDelta], None]
@@ -193,6 +193,7 @@ class MetadataQuorum:
         self._wanted_state: tuple[HardState, int] | None = None
         self._storing = False
         self._snapshot_under_way = False
+        self._damaged: dict[SnapshotId, str] = {}
         self._last_snapshot_ms = clock.monotonic_ms()
         self._faults = 0
         self._fault_told_ms = -float(_REPORT_INTERVAL_MS)
@@ -215,6 +216,9 @@ class MetadataQuorum:
         start = open_start(files, log, options.cluster_id, options.voters)
         self._replay = start.replay
         self._image = start.replay.image
+        self._damaged = start.damaged
+        for message in start.damaged.values():
+            self._report(f"{message}; an older one and the log after it are used")
         self._snapshots.refresh(start.snapshot)
         key, endpoints = self._identity(start.history.voters)
         self._node = Node(
@@ -497,7 +501,7 @@ class MetadataQuorum:
                 # Nothing of it is there, so it may be tried again; nothing is told meanwhile.
                 self._report(f"the state of the metadata quorum cannot be stored yet: {error}")
                 self._wanted_state = self._wanted_state or wanted
-                self._timers.schedule(self._clock.monotonic_ms() + _RETRY_STORE_MS, self._store_again)
+                self._timers.schedule(self._clock.monotonic_ms() + _RETRY_MS, self._store_again)
                 return
             else:
                 self.storage_failed(error)
@@ -506,6 +510,10 @@ class MetadataQuorum:
             self._pump()
 
         self._run_blocking(f"{directory}#state", lambda: store_hard_state(files, directory, state), done)
+
+    def _pump_again(self) -> None:
+        if self.failure is None:
+            self._pump()
 
     def _store_again(self) -> None:
         if self.failure is None:
@@ -539,6 +547,15 @@ class MetadataQuorum:
                     raise
                 # An image without it would not be what the cluster has agreed on.
                 raise InvariantError(f"a committed metadata record cannot be replayed: {error}") from error
+            except StorageError as error:
+                if self._blocking:
+                    raise
+                if error.errno not in NO_DESCRIPTORS:
+                    self.storage_failed(error)
+                    return
+                self._report(f"the metadata log cannot be read yet: {error}")
+                self._timers.schedule(self._clock.monotonic_ms() + _RETRY_MS, self._pump_again)
+                return
             for image, delta in images:
                 self._publish(image, delta)
         if not self.caught_up and self._has_caught_up(node):
@@ -624,7 +641,7 @@ class MetadataQuorum:
                 self._pump()
                 return
             content, image = found[0]
-            snapshots.refresh(max(snapshot, snapshots.latest() or snapshot))
+            snapshots.added(snapshot)
             try:
                 node.snapshot_installed(snapshot, content.control_records)
             except StorageError as failure:
@@ -671,16 +688,28 @@ class MetadataQuorum:
     def _snapshot_written(self, error: BaseException | None) -> None:
         """After a failure one is due later again."""
         self._snapshot_under_way = False
-        if error is not None or self.failure is not None:
+        if self.failure is not None:
             return
-        found = list_snapshots(self._files, self.log.directory)
-        for old in found[:-_KEPT_SNAPSHOTS]:
-            self._files.remove(f"{self.log.directory}/{old.file_name}")
+        if error is not None:
+            self._report(f"{self.log.directory}: a snapshot cannot be written: {error}")
+            return
+        try:
+            found = [
+                snapshot
+                for snapshot in list_snapshots(self._files, self.log.directory)
+                if snapshot not in self._damaged
+            ]
+            for old in found[:-_KEPT_SNAPSHOTS]:
+                self._files.remove(f"{self.log.directory}/{old.file_name}")
+        except OSError as refused:
+            # They go with the next one.
+            self._report(f"{self.log.directory}: old snapshots cannot be removed: {refused}")
+            return
         # Should the newest one turn out to be damaged, the one before and the log after it are there.
         kept = found[-_KEPT_SNAPSHOTS:]
         self.log.trim(kept[0].end_offset)
         self.node.history.truncate_from_start(kept[0].end_offset)
-        self._snapshots.refresh(kept[-1])
+        self._snapshots.changed(kept)
 
 
 def log_parent(log: RaftLog) -> str:

@@ -387,9 +387,10 @@ class LogManager:
         known: list[MetaProperties | None] = []
         try:
             for directory in self.directories:
-                make_dirs_durable(files, directory.path)
-                self._lock(directory)
                 path = f"{directory.path}/{meta_properties.FILE_NAME}"
+                if not files.exists(path):
+                    make_dirs_durable(files, directory.path)
+                self._lock(directory)
                 found = meta_properties.decode(read_file(files, path), path) if files.exists(path) else None
                 if found is not None:
                     if found.node_id != node_id:
@@ -622,6 +623,7 @@ class LogManager:
         config: LogConfig,
         *,
         future: bool = False,
+        guarded: bool = False,
     ) -> Steps[PartitionLog]:
         key = (topic, partition)
         log = yield from recovery.load_log(
@@ -635,7 +637,10 @@ class LogManager:
             recovery_point=directory.recovery_points.get(key, 0),
             log_start=directory.start_offsets.get(key, 0),
             cleaned=key in directory.clean_offsets,
+            gapless=topic == METADATA_TOPIC,
+            guarded=guarded,
         )
+        log.guarded = guarded
         watermark = directory.watermarks.get(key, log.log_start_offset)
         log.high_watermark = min(max(watermark, log.log_start_offset), log.log_end_offset)
         if future:
@@ -694,12 +699,19 @@ class LogManager:
         return entry[1] if entry else None
 
     def get_or_create(
-        self, topic: str, partition: int, topic_id: bytes, config: LogConfig | None = None
+        self,
+        topic: str,
+        partition: int,
+        topic_id: bytes,
+        config: LogConfig | None = None,
+        *,
+        guarded: bool = False,
     ) -> PartitionLog:
         """The log of a partition: the one in memory, or on disk, or a new one in the emptiest directory.
 
-        StorageError when it cannot be made; then nothing of it is left. Where an earlier log of that name is
-        not forgotten yet, `on_creatable` tells when to try again.
+        `guarded` (the metadata log only): nobody else has these records, see `recovery.load_log`;
+        CorruptionError. StorageError when it cannot be made; then nothing of it is left. Where an earlier log
+        of that name is not forgotten yet, `on_creatable` tells when to try again.
         """
         entry = self._by_partition.get((topic, partition))
         if entry is not None:
@@ -712,13 +724,16 @@ class LogManager:
             usable = [self.metadata_directory()]
             path = f"{usable[0].path}/{name}"
             if files.exists(path):
-                return run_steps(self._load_one(usable[0], path, topic, partition, topic_id, config))
+                return run_steps(
+                    self._load_one(usable[0], path, topic, partition, topic_id, config, guarded=guarded)
+                )
         else:
             usable = self._usable_for(topic, partition)
         directory = min(usable, key=lambda candidate: len(candidate.logs)) if len(usable) > 1 else usable[0]
         if directory.full and topic != METADATA_TOPIC:
             raise StorageError(f"{directory.path}: no space left for {name}", errno.ENOSPC)
         log = self._make(directory, name, topic, partition, topic_id, config)
+        log.guarded = guarded
         self._adopt(directory, log)
         self._preferred.pop((topic, partition), None)
         return log
@@ -752,7 +767,7 @@ class LogManager:
         files = self.environment.files
         path = f"{directory.path}/{name}"
         key = topic, partition
-        if key in directory.retiring.values() or directory.checkpoints_of(key):
+        if topic != METADATA_TOPIC and (key in directory.retiring.values() or directory.checkpoints_of(key)):
             self._creation_waits = True
             self._want_checkpoints(*checkpoints.ALL)
             self._background_wanted(directory)
@@ -1131,7 +1146,9 @@ class LogManager:
         logs = directory.logs.items()
         offsets: checkpoints.Offsets
         if name == checkpoints.RECOVERY_POINT:
-            offsets = {key: log.recovery_point for key, log in logs if key[0] != METADATA_TOPIC}
+            offsets = {
+                key: log.recovery_point for key, log in logs if key[0] != METADATA_TOPIC or log.guarded
+            }
         elif name == checkpoints.LOG_START:
             offsets = {
                 key: log.log_start_offset

@@ -135,6 +135,7 @@ class PartitionLog:
         "directory",
         "environment",
         "epochs",
+        "guarded",
         "high_watermark",
         "last_flush_ms",
         "log_end_offset",
@@ -196,6 +197,8 @@ class PartitionLog:
         # start would take what was written there since for sound.
         self.cut_count = 0
         self.cut_unsaved = False
+        # Nobody else has the records: the recovery point is kept for a start to see damage by (`recovery`).
+        self.guarded = False
         self._directory_dirty = False
         # Paths to be synced, and the directory, with what is written next: no work of their own.
         self._names_doubtful: tuple[str, ...] | None = None
@@ -799,7 +802,9 @@ class PartitionLog:
             raise self._storage_error("flush failed", error) from error
         if not done:
             self.sync_postponed(work)
-            raise StorageError(f"{self.name}: flush failed for want of space or descriptors", errno.ENOSPC)
+            raise StorageError(
+                f"{self.directory}: flush failed for want of space or descriptors", errno.ENOSPC
+            )
         self.synced(work)
 
     # ---- read ----------------------------------------------------------------------------------------

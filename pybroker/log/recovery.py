@@ -19,6 +19,7 @@ from crc32c import crc32c
 from pybroker.common.errors import CorruptionError, StorageError
 from pybroker.common.files import read_file
 from pybroker.common.steps import Steps
+from pybroker.log.checkpoints import RECOVERY_POINT
 from pybroker.log.config import LogConfig
 from pybroker.log.environment import LogEnvironment
 from pybroker.log.partition_log import (
@@ -57,9 +58,15 @@ def load_log(
     recovery_point: int = 0,
     log_start: int = 0,
     cleaned: bool = False,
+    gapless: bool = False,
+    guarded: bool = False,
 ) -> Steps[PartitionLog]:
     """Open the log in `directory`, in steps; `cleaned`: compaction was here. StorageError when the disk
-    refuses."""
+    refuses.
+
+    `gapless`: each batch begins where the one before it ends. `guarded`: nobody else has the records, so that
+    damage below the recovery point, which no loss of power makes, is a CorruptionError and changes nothing.
+    """
     try:
         return (
             yield from _load(
@@ -73,6 +80,8 @@ def load_log(
                 recovery_point,
                 log_start,
                 cleaned or config.compacts,
+                gapless,
+                guarded,
             )
         )
     except OSError as error:
@@ -90,6 +99,8 @@ def _load(
     recovery_point: int,
     log_start: int,
     cleaned: bool,
+    gapless: bool,
+    guarded: bool,
 ) -> Steps[PartitionLog]:
     files = environment.files
     # Below it nothing is lost, wherever segments are missing.
@@ -133,8 +144,11 @@ def _load(
         log.recovery_point = log.log_end_offset
     else:
         # Where it was closed cleanly and is not sound, nothing of it is known to be.
+        synced = recovery_point if guarded else 0
         recovery_point = 0 if clean else recovery_point
-        has_hole = yield from _recover(log, segments, recovery_point, snapshots, cleaned, removed_end)
+        has_hole = yield from _recover(
+            log, segments, recovery_point, snapshots, cleaned, removed_end, gapless, synced
+        )
         if has_hole:
             # The next start has to know it too.
             log.keep_removed(removed)
@@ -196,6 +210,14 @@ def _load_epochs(log: PartitionLog, present: set[str]) -> list[tuple[int, int]] 
         _epochs_from_batches(log)
         return None
     return log.epochs.entries
+
+
+def rebuild_epochs(log: PartitionLog) -> None:
+    """The file of the epochs is damaged: make them anew from the log. OSError."""
+    log.environment.report(f"{log.directory}/{EPOCH_FILE} does not fit the log; rebuilt from it")
+    log.epochs.clear()
+    log.epochs.note_changed()
+    _epochs_from_batches(log)
 
 
 def _epochs_from_batches(log: PartitionLog) -> None:
@@ -311,9 +333,12 @@ def _recover(
     snapshots: list[int],
     cleaned: bool,
     removed_end: int,
+    gapless: bool,
+    synced: int,
 ) -> Steps[bool]:
     """Check everything from the recovery point's segment up; see the module. `removed_end`: where the last of
-    the segments ended that were to be removed. Whether there is a hole for which nothing else speaks."""
+    the segments ended that were to be removed. Whether there is a hole for which nothing else speaks.
+    CorruptionError when the log ends below `synced`."""
     environment = log.environment
     first = len(segments) - 1
     # A recovery point at the start of a segment says nothing of the indexes of the one before.
@@ -338,9 +363,7 @@ def _recover(
     log.start_producer_state(start, snapshots)
     log.epochs.truncate_from_end(start)
     if _contradicts_epochs(log, segments[first]):
-        environment.report(f"{log.directory}/{EPOCH_FILE} does not fit the log; rebuilt from it")
-        log.epochs.clear()
-        _epochs_from_batches(log)
+        rebuild_epochs(log)
         log.epochs.truncate_from_end(start)
     expected = start
     ends: list[int] = []
@@ -366,8 +389,13 @@ def _recover(
             _remove_segments(log, segments, index, len(segments))
             break
         lost = 0
-        valid, end_offset = yield from recover_segment(log, segment)
+        valid, end_offset = yield from recover_segment(log, segment, gapless=gapless)
         expected = max(end_offset, segment.base_offset)
+        if expected < synced and (valid < segment.size or index + 1 == len(segments)):
+            raise CorruptionError(
+                f"{segment.path('.log')} is damaged at position {valid} (offset {expected}): according to "
+                f"{log.directory.rpartition('/')[0]}/{RECOVERY_POINT} it was synced up to offset {synced}"
+            )
         ends.append(expected)
         if valid < segment.size:
             lost = segment.size - valid
@@ -440,7 +468,7 @@ def _remove_segments(log: PartitionLog, segments: list[Segment], start: int, end
     log.note_directory_changed()
 
 
-def recover_segment(log: PartitionLog, segment: Segment) -> Steps[tuple[int, int]]:
+def recover_segment(log: PartitionLog, segment: Segment, *, gapless: bool = False) -> Steps[tuple[int, int]]:
     """Walk a segment's batches, rebuilding its indexes, in steps; (valid bytes, offset after the last valid
     batch)."""
     segment.new_indexes()
@@ -480,6 +508,7 @@ def recover_segment(log: PartitionLog, segment: Segment) -> Steps[tuple[int, int
                 or length < _MIN_LENGTH
                 or total > size - position - here
                 or base_offset < next_offset
+                or (gapless and base_offset > next_offset)
                 or last_offset_delta < 0
                 or base_offset + last_offset_delta - base > _MAX_RELATIVE_OFFSET
                 or (epoch < latest_epoch and epoch >= 0)

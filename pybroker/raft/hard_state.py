@@ -50,21 +50,27 @@ def decode_hard_state(content: bytes) -> HardState:
         version = fields["data_version"]
         if version not in (0, 1):
             raise CorruptionError(f"{QUORUM_STATE} has data_version {version}")
-        voted = fields.get("votedDirectoryId", "")
-        return HardState(
-            int(fields["leaderId"]),
-            int(fields["leaderEpoch"]),
-            int(fields["votedId"]),
-            base64.urlsafe_b64decode(voted + "==") if voted else bytes(16),
-        )
+        text = fields["votedDirectoryId"] if version else ""
+        voted = base64.b64decode(text + "==", b"-_", validate=True) if text else bytes(16)
+        state = HardState(fields["leaderId"], fields["leaderEpoch"], fields["votedId"], voted)
+        if len(voted) != 16 or any(type(number) is not int for number in state[:3]):
+            raise CorruptionError(f"{QUORUM_STATE} has {fields}")
+        if state.leader_epoch < 0 or min(state.leader_id, state.voted_id) < NOBODY:
+            raise CorruptionError(f"{QUORUM_STATE} has {fields}")
+        return state
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CorruptionError(f"{QUORUM_STATE} is unreadable: {error!r}") from error
 
 
 def load_hard_state(files: FileSystem, directory: str) -> HardState | None:
-    """The state in `directory`; None when there is none yet."""
+    """The state in `directory`; None when there is none yet. CorruptionError, which names the file."""
     path = f"{directory}/{QUORUM_STATE}"
-    return decode_hard_state(read_file(files, path)) if files.exists(path) else None
+    if not files.exists(path):
+        return None
+    try:
+        return decode_hard_state(read_file(files, path))
+    except CorruptionError as error:
+        raise CorruptionError(f"{path}: {error}") from error
 
 
 def store_hard_state(files: FileSystem, directory: str, state: HardState) -> None:

@@ -42,6 +42,9 @@ class RaftLog(Protocol):
     def read(self, offset: int, max_bytes: int) -> bytes:
         """Whole batches from the one that holds `offset`; at least one, empty only at the end."""
 
+    def file_of(self, offset: int) -> str:
+        """The path of what holds `offset`, for messages."""
+
     def request_flush(self) -> None:
         """Ask for a sync of what is there; `on_durable` tells when it is done."""
 
@@ -59,6 +62,9 @@ class RaftLog(Protocol):
 
         (0, `start_offset`) when every batch is of a later epoch or there is none.
         """
+
+    def rebuild_epochs(self) -> None:
+        """`end_offset_for_epoch` does not fit the batches: find it out from them. OSError."""
 
     def truncate(self, offset: int) -> None:
         """Remove everything at or above `offset`, not necessarily durably. StorageError."""
@@ -124,6 +130,9 @@ class MemoryRaftLog:
             end += read_header(self.data, end).size
         return bytes(self.data[start:end])
 
+    def file_of(self, offset: int) -> str:
+        return self.directory
+
     def request_flush(self) -> None:
         self.flush_wanted = True
         if self.inline:
@@ -145,6 +154,9 @@ class MemoryRaftLog:
             if header.leader_epoch <= epoch:
                 return header.leader_epoch, header.next_offset
         return 0, self.start_offset
+
+    def rebuild_epochs(self) -> None:
+        """They are never wrong here."""
 
     def truncate(self, offset: int) -> None:
         while self._positions and read_header(self.data, self._positions[-1][1]).next_offset > offset:

@@ -124,20 +124,43 @@ def decode_snapshot(content: bytes) -> SnapshotContent:
     return SnapshotContent(values, controls)
 
 
+def read_snapshot(files: FileSystem, path: str) -> SnapshotContent:
+    """`decode_snapshot` of a file; the CorruptionError names it. OSError."""
+    content = read_file(files, path)
+    try:
+        return decode_snapshot(content)
+    except CorruptionError as error:
+        raise CorruptionError(f"{path}: {error}") from error
+
+
 def list_snapshots(files: FileSystem, directory: str) -> list[SnapshotId]:
     """The complete snapshots in a directory, oldest first."""
     found = [match for name in files.list_dir(directory) if (match := _NAME.match(name))]
     return sorted(SnapshotId(int(match[1]), int(match[2])) for match in found)
 
 
-def load_latest_snapshot(files: FileSystem, directory: str) -> tuple[SnapshotId, SnapshotContent] | None:
-    """The newest snapshot that is whole, with its content; None when there is none."""
-    for snapshot in reversed(list_snapshots(files, directory)):
+class LatestSnapshot(NamedTuple):
+    """The newest snapshot that is whole, with its content; `damaged` says what is wrong with newer ones."""
+
+    snapshot: SnapshotId | None
+    content: SnapshotContent
+    damaged: dict[SnapshotId, str]
+
+
+def load_latest_snapshot(files: FileSystem, directory: str) -> LatestSnapshot:
+    """Of those in a directory. CorruptionError when there are some and none is whole: what they say, the
+    first voters among it, may be nowhere else."""
+    damaged: dict[SnapshotId, str] = {}
+    for snapshot in reversed(list_snapshots(files, directory) if files.exists(directory) else []):
         try:
-            return snapshot, decode_snapshot(read_file(files, f"{directory}/{snapshot.file_name}"))
-        except CorruptionError:
+            content = read_snapshot(files, f"{directory}/{snapshot.file_name}")
+        except CorruptionError as error:
+            damaged[snapshot] = str(error)
             continue
-    return None
+        return LatestSnapshot(snapshot, content, damaged)
+    if damaged:
+        raise CorruptionError(f"{'; '.join(damaged.values())}; no other snapshot is there")
+    return LatestSnapshot(None, SnapshotContent([], []), damaged)
 
 
 def remove_partial_snapshots(files: FileSystem, directory: str) -> None:
@@ -150,7 +173,7 @@ def remove_partial_snapshots(files: FileSystem, directory: str) -> None:
 class DirectorySnapshots:
     """The snapshots of one directory, as the quorum's node wants them (`pybroker.raft.node.Snapshots`).
 
-    `refresh` tells what is there: it is not looked up again for each question.
+    What is there is told by `refresh`, `changed` and `added`: it is not looked up again for each question.
     """
 
     def __init__(self, files: FileSystem, directory: str) -> None:
@@ -160,9 +183,19 @@ class DirectorySnapshots:
         self._latest: SnapshotId | None = None
 
     def refresh(self, latest: SnapshotId | None) -> None:
-        """`latest` is the newest whole one: those after it are damaged."""
+        """Look what is there. `latest` is the newest whole one: those after it are damaged."""
         self._known = [] if latest is None else list_snapshots(self._files, self._directory)
         self._latest = latest
+
+    def changed(self, known: list[SnapshotId]) -> None:
+        """These are there now, oldest first; no look at the disk, which could fail."""
+        self._known = known
+        self._latest = known[-1]
+
+    def added(self, snapshot: SnapshotId) -> None:
+        """One more is there."""
+        self._known = sorted({*self._known, snapshot})
+        self._latest = max(snapshot, self._latest or snapshot)
 
     def latest(self) -> SnapshotId | None:
         return self._latest
@@ -204,13 +237,13 @@ class DirectorySnapshots:
     def install(self, snapshot: SnapshotId) -> SnapshotContent:
         """Check what was fetched and make it durable; blocks. CorruptionError, StorageError.
 
-        A `refresh` must follow, and `snapshot_installed` of the node.
+        `added` must follow, and `snapshot_installed` of the node.
         """
         path = self._path(snapshot)
         if snapshot in self._known:
-            return decode_snapshot(read_file(self._files, path))
+            return read_snapshot(self._files, path)
         try:
-            content = decode_snapshot(read_file(self._files, path + ".part"))
+            content = read_snapshot(self._files, path + ".part")
             file = self._files.open(path + ".part")
             try:
                 file.sync()

@@ -1,6 +1,7 @@
 """`make sim`: simulations with fresh seeds until the time is over.
 
 python -m tests.sim --seconds 600 [--seed N]             crashes of the log at every change of the disk
+python -m tests.sim metadata --seconds 600 [--seed N]    the metadata log; also: failures, flips
 python -m tests.sim cluster --seconds 600 [--seed N]     whole clusters
 One seed: --seed N --seconds 0.
 """
@@ -11,7 +12,7 @@ import argparse
 import sys
 import time
 
-from tests.sim import cluster
+from tests.sim import cluster, metadata
 from tests.sim.explorer import Counts, Explorer, Found
 from tests.sim.world import Step, make_compacting_steps, make_steps
 
@@ -46,6 +47,8 @@ def shrunk(seed: int, steps: list[Step], fsync: bool, seconds: float) -> list[St
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["metadata"]:
+        return metadata.main(sys.argv[2:])
     if sys.argv[1:2] == ["cluster"]:
         return cluster.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)

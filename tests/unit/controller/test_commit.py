@@ -239,7 +239,7 @@ def test_the_voters_of_the_log_stay_as_they_are():
     effect = harness.take_effect()
     effect.run()
     effect.complete(None)
-    _, content = load_latest_snapshot(harness.files, METADATA_DIR)
+    _, content, _ = load_latest_snapshot(harness.files, METADATA_DIR)
     assert (
         decode_voters(decode_control(content.control_records[1].type, content.control_records[1].value))
         == stated

@@ -21,11 +21,27 @@ from pybroker.raft.log import MemoryRaftLog
 from pybroker.raft.node import Node
 from pybroker.raft.snapshot import DirectorySnapshots, decode_snapshot
 from pybroker.raft.voters import Voter, VoterHistory, VoterSet
-from pybroker.records.batch import iter_headers, iter_records, read_header
-from pybroker.wire.schemas.metadata_records import decode_record, encode_record
+from pybroker.records.batch import Record, build_batch, iter_headers, iter_records, read_header
+from pybroker.wire.schemas.metadata_records import NoOpRecord, decode_record, encode_record
 from tests.unit.controller.harness import CLUSTER, DATA, METADATA_DIR, Harness, topic
 
-LOG = (DATA / "kafka-4.3.0-metadata.log").read_bytes()
+
+def with_noops(content):
+    """The NoOps that were left out are put in again: a metadata log has no gaps."""
+    noop = encode_record(NoOpRecord(), 0)
+    out = b""
+    end = 0
+    for position, header in iter_headers(content):
+        while end < header.base_offset:
+            record = Record(0, header.max_timestamp, None, noop)
+            out += build_batch([record], base_offset=end, leader_epoch=header.leader_epoch)
+            end += 1
+        out += content[position : position + header.size]
+        end = header.next_offset
+    return out
+
+
+LOG = with_noops((DATA / "kafka-4.3.0-metadata.log").read_bytes())
 BOOTSTRAP = (DATA / "kafka-4.3.0-bootstrap.checkpoint").read_bytes()
 VOTERS = (DATA / "kafka-4.3.0-voters.checkpoint").read_bytes()
 DIRECTORY = base64.urlsafe_b64decode("sgsoK_AESTCOaTYdhyAFDA==")

@@ -142,7 +142,7 @@ def test_a_cut_or_damaged_snapshot_is_refused():
 def test_the_newest_whole_snapshot_is_loaded():
     files = MemoryFileSystem()
     files.make_dirs("/m")
-    assert load_latest_snapshot(files, "/m") is None
+    assert load_latest_snapshot(files, "/m").snapshot is None
     for offset in (5, 300):
         name = SnapshotId(offset, 2).file_name
         write_snapshot(
@@ -152,12 +152,13 @@ def test_the_newest_whole_snapshot_is_loaded():
         "00000000000000000005-0000000002.checkpoint",
         "00000000000000000300-0000000002.checkpoint",
     ]
-    snapshot, content = load_latest_snapshot(files, "/m")
-    assert (snapshot, content.values) == (SnapshotId(300, 2), [b"300"])
+    snapshot, content, damaged = load_latest_snapshot(files, "/m")
+    assert (snapshot, content.values, damaged) == (SnapshotId(300, 2), [b"300"], {})
     path = "/m/00000000000000000300-0000000002.checkpoint"
     files.open(path).truncate(70)
-    snapshot, content = load_latest_snapshot(files, "/m")
-    assert (snapshot, content.values) == (SnapshotId(5, 2), [b"5"])
+    snapshot, content, damaged = load_latest_snapshot(files, "/m")
+    assert (snapshot, content.values, list(damaged)) == (SnapshotId(5, 2), [b"5"], [SnapshotId(300, 2)])
+    assert path in damaged[SnapshotId(300, 2)]
     files.open("/m/00000000000000000400-0000000002.checkpoint.part", create=True)
     remove_partial_snapshots(files, "/m")
     assert list_snapshots(files, "/m") == [SnapshotId(5, 2), SnapshotId(300, 2)]
