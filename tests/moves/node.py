@@ -52,12 +52,12 @@ class Node(Server):
         self.ready_file = directory / "ready"
         self.configuration = directory / "server.properties"
         self.running = ""
-        controller = free_port()
+        self.controller = f"127.0.0.1:{free_port()}"
         values = {
             **KAFKA_DEFAULTS,
             **PROPERTIES,
-            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://127.0.0.1:{controller}",
-            "controller.quorum.bootstrap.servers": f"127.0.0.1:{controller}",
+            "listeners": f"PLAINTEXT://{self.bootstrap},CONTROLLER://{self.controller}",
+            "controller.quorum.bootstrap.servers": self.controller,
             "log.dirs": str(self.data_dir),
             **(properties or {}),
         }

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.moves import snapshots
 from tests.moves.node import KAFKA, PYBROKER, Node
 from tests.moves.world import World, assert_same
 from tests.processes import KafkaTools
@@ -33,8 +34,14 @@ def test_there_and_back_again(tmp_path: Path, kafka: KafkaTools, first: str) -> 
         for how, following in steps:
             before = world.picture()
             world.check_content(before)
+            snapshot = snapshots.newest(node)
+            fetched = snapshots.fetched(node, snapshot) if snapshot is not None else []
             node.end(how)
             node.start(following)
+            if snapshot is not None:
+                # Of the 56 requests those within the file.
+                assert len(fetched) - fetched.count("refused") == 32
+                assert snapshots.fetched(node, snapshot) == fetched
             assert_same(before, world.picture())
             if following == KAFKA and first == KAFKA:
                 assert world.kafka_only() == kept
