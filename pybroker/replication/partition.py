@@ -859,12 +859,12 @@ class Partition:
         this epoch can have. StorageError."""
         log = self.log
         view = memoryview(records)
-        end, first = self._check_from_leader(view)
+        end, first = self._check_from_leader(view, log_start_offset)
         if end:
             restored_start = -1
             if first < log.log_end_offset:
-                # The log is empty and starts within this batch, as that of the leader does.
-                restored_start = log.log_start_offset
+                # The leader's log starts within this batch, and what is here, if anything, is deleted there.
+                restored_start = log.log_end_offset
                 log.truncate_fully(first)
             log.append_records(view[:end])
             if restored_start >= 0:
@@ -881,7 +881,7 @@ class Partition:
         if log.log_start_offset < log_start_offset <= log.high_watermark:
             log.increment_log_start(log_start_offset)
 
-    def _check_from_leader(self, view: memoryview) -> tuple[int, int]:
+    def _check_from_leader(self, view: memoryview, leader_start: int) -> tuple[int, int]:
         """(bytes of whole batches to append, base offset of the first). CorruptionError."""
         log = self.log
         position, size = 0, len(view)
@@ -900,7 +900,7 @@ class Partition:
             if base_offset < next_offset:
                 starts_within = (
                     position == 0
-                    and log.log_start_offset == log.log_end_offset
+                    and max(log.log_start_offset, leader_start) == log.log_end_offset
                     and header.last_offset >= next_offset
                     and base_offset >= 0
                     and crc_matches(view)

@@ -33,6 +33,8 @@ class LogCheck:
         # Those of the ledger that are in the log; and those that are or were, until the cleaner or retention.
         self.sent: list[Sent] = []
         self.history: list[Sent] = []
+        # There is something that had been cut.
+        self.is_revived = False
 
     def fail(self, what: str) -> None:
         raise Violation(f"{self.log.name}: {what}", self.log)
@@ -48,7 +50,7 @@ class LogCheck:
         self.epochs()
         self.indexes()
         self.timestamps()
-        if self.compacted and self.bound < self.ledger.cleaned:
+        if self.compacted and (self.is_revived or self.bound < self.ledger.cleaned):
             # Nothing was promised of what the cleaner may have been in, so nobody knows what it found.
             return
         if self.compacted:
@@ -114,6 +116,12 @@ class LogCheck:
                 continue
             if self.ledger.allowed_start < sent.end <= self.bound:
                 self.fail(f"batch at {sent.base} is missing, {self.bound} was promised")
+        # What was cut before a power loss may have come back.
+        live = {id(sent) for sent in self.ledger.live()}
+        revived = [sent for sent in self.sent if id(sent) not in live]
+        self.is_revived = bool(revived)
+        self.history += revived
+        self.history.sort(key=lambda sent: sent.base)
 
     def _part_of(self, header: BatchHeader, batch: bytes, candidates: list[Sent]) -> None:
         """What the cleaner left of one of the candidates."""
@@ -149,7 +157,9 @@ class LogCheck:
             end >= self.bound or self.bound <= ledger.allowed_start,
             f"ends at {end}, {self.bound} was promised",
         )
-        ends = {sent.end for sent in (*ledger.batches, *ledger.ghosts)} | {0, ledger.allowed_start}
+        ends = (
+            {sent.end for sent in (*ledger.batches, *ledger.ghosts)} | ledger.starts | {ledger.allowed_start}
+        )
         self.require(end in ends, f"ends at {end}, within a batch")
         self.require(start <= end, f"starts at {start}, ends at {end}")
         self.require(
@@ -354,12 +364,13 @@ class LogCheck:
         # What a crash took may have been cleaned before, or was the start of the log.
         cleaned = [sent for sent in self.ledger.ghosts if self.compacted or sent.end <= base]
         for producer_id, entry in log.producers.entries.items():
-            known = {sent.base: sent for sent in (*cleaned, *deleted, *expected.get(producer_id, []))}
+            known = {
+                (sent.base, sent.sequence, sent.last)
+                for sent in (*cleaned, *deleted, *expected.get(producer_id, []))
+            }
             for batch in entry.batches:
-                sent = known.get(batch.base_offset)
                 self.require(
-                    sent is not None
-                    and (sent.sequence, sent.last) == (batch.base_sequence, batch.last_offset),
+                    (batch.base_offset, batch.base_sequence, batch.last_offset) in known,
                     f"producer {producer_id} knows {batch}, which is not in the log",
                 )
         in_log = {sent.base for sent in self.sent}
@@ -411,7 +422,7 @@ def check_loaded(world: World, bounds: dict[str, int]) -> dict[str, LogCheck]:
         log = world.manager.get(name, 0)
         ledger = world.ledgers[name]
         if log is None:
-            if bounds[name] > 0:
+            if bounds[name] > ledger.allowed_start:
                 raise Violation(
                     f"{name}: the log is gone, {bounds[name]} records were promised; {world.reports[-3:]}"
                 )

@@ -62,6 +62,8 @@ class Ledger:
     exposed: int = 0
     # The log may start here at most (DeleteRecords, retention).
     allowed_start: int = 0
+    # Where an empty log may have begun.
+    starts: set[int] = field(default_factory=lambda: {0})
     # Below this the cleaner may have been.
     cleaned: int = 0
     # Next sequence of each producer.
@@ -89,6 +91,15 @@ class Ledger:
         for sent in self.batches:
             if sent.sequence >= 0:
                 self.sequences[sent.producer_id] = sent.sequence + len(sent.records)
+
+    def start_again(self, start: int) -> None:
+        """The log is empty and begins at `start` from now on, with what another leader has."""
+        self.allow_start(start)
+        self.starts.add(start)
+        self.keep([])
+        self.cut(start)
+        self.cleaned = start
+        self.exposed = start
 
     def keep(self, batches: list[Sent]) -> None:
         """These are in the log, or were until they were cleaned; of others nothing is known any more."""

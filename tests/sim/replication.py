@@ -189,7 +189,7 @@ class Node:
 
     def _on_hosted(self, topic: TopicImage, index: int, partition: Any) -> None:
         local = self.context.topics.setdefault(TOPIC, LocalTopic(TOPIC, topic.topic_id))
-        local.partitions[index:] = [partition]
+        local.partitions[index : index + 1] = [partition]
         self.context.topics_by_id[topic.topic_id] = local
 
     @property
@@ -255,7 +255,9 @@ def records_of(log: Any, start: int, end: int) -> list[tuple[int, bytes]]:
 class World:
     """The brokers, what is between them, and the model."""
 
-    def __init__(self, seed: int = 0, *, durability: str = "os", segment_bytes: int = 1000) -> None:
+    def __init__(
+        self, seed: int = 0, *, durability: str = "os", segment_bytes: int = 1000, companion: bool = False
+    ) -> None:
         self.rng = random.Random(f"replication {seed}")
         self.durability = durability
         self.segment_bytes = segment_bytes
@@ -269,6 +271,10 @@ class World:
         self.brokers = dict.fromkeys(NODES, 0)
         self.fenced = set(NODES)
         self.wanted = PartitionImage(NODES, NODES, 1, 0, 0)
+        # A second partition, without records, which keeps fetchers alive while the first one moves.
+        self.companion = PartitionImage(NODES, NODES, 1, 0, 0) if companion else None
+        # (follower, leader): responses that are late.
+        self.stalled: set[tuple[int, int]] = set()
         self.offset = 0
         self.damaged: int | None = None
         # The model.
@@ -291,7 +297,8 @@ class World:
     # ---- the controller ------------------------------------------------------------------------------
 
     def _make_image(self) -> MetadataImage:
-        topic = TopicImage(TOPIC, TOPIC_ID, (self.wanted,))
+        partitions = (self.wanted,) if self.companion is None else (self.wanted, self.companion)
+        topic = TopicImage(TOPIC, TOPIC_ID, partitions)
         return empty_image("c")._replace(
             offset=self.offset,
             topics={TOPIC: topic},  # type: ignore[arg-type]
@@ -314,11 +321,45 @@ class World:
         )
 
     def _publish(self) -> None:
+        self._move_companion()
         self.offset += 1
         self.image = self._make_image()
         for node in self.nodes.values():
             if node.alive:
                 node.images.append(self.image)
+
+    def _move_companion(self, gone: int = -1) -> None:
+        """Anybody can lead it: there is nothing in it."""
+        old = self.companion
+        if old is None or (old.leader not in self.fenced and old.leader != gone):
+            return
+        leader = next((b for b in NODES if b not in self.fenced and b != gone), old.leader)
+        if leader != old.leader or old.leader == gone:
+            self.companion = old._replace(
+                isr=(leader,),
+                leader=leader,
+                leader_epoch=old.leader_epoch + 1,
+                partition_epoch=old.partition_epoch + 1,
+            )
+
+    def elect(self, choice: int) -> None:
+        """Another member of the ISR leads, and the old leader goes on."""
+        usable = [b for b in self.wanted.isr if b not in self.fenced and b != self.wanted.leader]
+        if not usable or self.wanted.leader < 0:
+            return
+        leader = usable[choice % len(usable)]
+        if self.companion is not None and self.companion.leader in usable and choice % 3:
+            # Whoever follows it has a fetcher there already.
+            leader = self.companion.leader
+        self.wanted = self.wanted._replace(
+            leader=leader,
+            leader_epoch=self.wanted.leader_epoch + 1,
+            partition_epoch=self.wanted.partition_epoch + 1,
+        )
+        self.note(f"controller elects {leader} of {self.wanted.isr}, epoch {self.wanted.leader_epoch}")
+        self.elections += 1
+        self._check_has_all(leader, "elected")
+        self._publish()
 
     def _change(self, isr: tuple[int, ...], elr: tuple[int, ...]) -> None:
         """Set ISR and ELR, and elect if the leader is not among them."""
@@ -395,6 +436,7 @@ class World:
         elif not clean:
             self._change(isr, tuple(b for b in elr if b != node_id))
         self._gone = -1
+        self._move_companion(node_id)
         self.next_epoch += 1
         self.brokers[node_id] = self.next_epoch
         self.nodes[node_id].broker_epoch = self.next_epoch
@@ -408,25 +450,24 @@ class World:
         if request.broker_epoch != self.brokers[node.node_id]:
             response = AlterPartitionResponse(error_code=ErrorCode.STALE_BROKER_EPOCH)
         else:
-            asked = request.topics[0].partitions[0]
-            error = self._alter(node.node_id, asked)
-            wanted = self.wanted
-            response = AlterPartitionResponse(
-                topics=[
-                    ResponseTopicData(
-                        topic_id=TOPIC_ID,
-                        partitions=[
-                            ResponsePartitionData(
-                                partition_index=0,
-                                error_code=error,
-                                leader_id=wanted.leader,
-                                leader_epoch=wanted.leader_epoch,
-                                isr=list(wanted.isr),
-                                partition_epoch=wanted.partition_epoch,
-                            )
-                        ],
+            partitions = []
+            for asked in request.topics[0].partitions:
+                is_first = asked.partition_index == 0
+                alter = self._alter if is_first else self._alter_companion
+                error = alter(node.node_id, asked)
+                wanted = self.wanted if is_first else self.companion
+                partitions.append(
+                    ResponsePartitionData(
+                        partition_index=asked.partition_index,
+                        error_code=error,
+                        leader_id=wanted.leader,
+                        leader_epoch=wanted.leader_epoch,
+                        isr=list(wanted.isr),
+                        partition_epoch=wanted.partition_epoch,
                     )
-                ]
+                )
+            response = AlterPartitionResponse(
+                topics=[ResponseTopicData(topic_id=TOPIC_ID, partitions=partitions)]
             )
         self.answers.append((node, response, answer))
 
@@ -449,6 +490,20 @@ class World:
         self._publish()
         return ErrorCode.NONE
 
+    def _alter_companion(self, broker_id: int, asked: Any) -> ErrorCode:
+        wanted = self.companion
+        assert wanted is not None
+        if asked.leader_epoch != wanted.leader_epoch or wanted.leader != broker_id:
+            return ErrorCode.FENCED_LEADER_EPOCH
+        if asked.partition_epoch != wanted.partition_epoch:
+            return ErrorCode.INVALID_UPDATE_VERSION
+        isr = tuple(member.broker_id for member in asked.new_isr_with_epochs)
+        if any(node_id in self.fenced for node_id in isr):
+            return ErrorCode.INELIGIBLE_REPLICA
+        self.companion = wanted._replace(isr=isr, partition_epoch=wanted.partition_epoch + 1)
+        self._publish()
+        return ErrorCode.NONE
+
     def answer(self, lost: bool) -> None:
         node, response, answer = self.answers.pop(0)
         if node.alive:
@@ -460,6 +515,8 @@ class World:
         """A request reaches its broker, or a response its sender; in order on each connection."""
         heads: dict[tuple[int, int, bool], Call] = {}
         for call in self.calls:
+            if (call.source.node_id, call.target) in self.stalled and call.sent:
+                continue
             if not call.sent or call.reply is not None:
                 heads.setdefault((id(call.source), call.target, call.sent), call)
         if not heads:
@@ -634,6 +691,13 @@ class World:
 
     # ---- checks --------------------------------------------------------------------------------------
 
+    def stall(self, node_id: int, choice: int) -> None:
+        """What the leader of the second partition answers this broker is late from now on; or it comes."""
+        if self.stalled:
+            self.stalled.clear()
+        elif self.companion is not None:
+            self.stalled.add((node_id, self.companion.leader))
+
     def _check_has_all(self, node_id: int, why: str, first: int = 0) -> None:
         has = dict(self.nodes[node_id].content(first))
         for offset, value in self.acked.items():
@@ -727,6 +791,7 @@ class World:
 
     def heal(self) -> None:
         """Bring everything back and let it settle."""
+        self.stalled.clear()
         for node_id in NODES:
             self.restart(node_id)
             self.unfence(node_id)
@@ -795,6 +860,10 @@ class World:
             self.blackout()
         elif action == "round":
             self.round()
+        elif action == "elect":
+            self.elect(choice)
+        elif action == "stall":
+            self.stall(node_id, choice)
         self.settle_timers()
         self.check()
 
@@ -820,16 +889,21 @@ WEIGHTS = {
     "restart": 8,
     "blackout": 3,
     "round": 2,
+    # Of walks with a second partition.
+    "elect": 0,
+    "stall": 0,
 }
 
 
-def walk(seed: int, length: int = 300) -> World:
-    """A random walk; Violation (with `.history`) when something did not hold."""
+def walk(seed: int, length: int = 300, *, companion: bool = False) -> World:
+    """A random walk; Violation (with `.history`) when something did not hold. `companion`: with a second
+    partition, elections while nobody is gone, and responses that are late."""
     rng = random.Random(f"walk {seed}")
     world = World(
         seed,
         durability="fsync" if seed % 2 else "os",
         segment_bytes=rng.choice((400, 1000, 1 << 20)),
+        companion=companion,
     )
     # A few of the troubles at a time.
     weights = {
@@ -842,6 +916,8 @@ def walk(seed: int, length: int = 300) -> World:
     # Some controllers are slow, and so is some metadata.
     for name in ("decide", "answer", "image"):
         weights[name] = max(1, weights[name] // rng.choice((1, 1, 4, 8)))
+    if companion:
+        weights |= {"elect": 14, "stall": 4, "round": 8}
     names, chances = list(weights), list(weights.values())
     try:
         for _ in range(length):
@@ -856,7 +932,7 @@ def walk(seed: int, length: int = 300) -> World:
 
 
 def main() -> None:
-    """python -m tests.sim.replication [first seed] [count]"""
+    """python -m tests.sim.replication [first seed] [count]: every other walk with a second partition"""
     import sys
     import traceback
 
@@ -865,7 +941,7 @@ def main() -> None:
     bad = acked = elections = 0
     for seed in range(first, first + count):
         try:
-            world = walk(seed)
+            world = walk(seed, companion=seed % 4 >= 2)
             acked += len(world.acked)
             elections += world.elections
         except Violation as violation:

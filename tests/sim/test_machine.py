@@ -1,5 +1,5 @@
-"""The log against a model, on the simulated disk: append, roll, read, delete, compact, crash, recover, and so on.
-(Truncation: `tests/properties/test_log_model.py`.)
+"""The log against a model, on the simulated disk: append, roll, read, truncate, delete, compact, crash, recover, and so
+on.
 
 The model is `ledger.py`: what was sent, and what was promised of it. Every step may leave blocking work undone, and
 every crash may come in the middle of a step. PYBROKER_MODEL_EXAMPLES sets how many lives are tried.
@@ -22,12 +22,14 @@ from tests.sim.check import LogCheck, check_index_files
 from tests.sim.disk import Crash, SimDisk
 from tests.sim.ledger import transactions_of
 from tests.sim.lives import bounds_of, next_life
-from tests.sim.world import NOW, World
+from tests.sim.world import INTERLEAVED, NOW, World
 
 EXAMPLES = int(os.environ.get("PYBROKER_MODEL_EXAMPLES", "20"))
 NUMBERS = st.integers(0, (1 << 16) - 1)
 APPENDS = ["append", "append", "produce", "transact", "end_transaction"]
 WORK = ["round", "round", "work", "tick"]
+# Another broker leads, and what it does not have is cut.
+TRUNCATE = ["truncate", "truncate", "truncate", "start_again"]
 
 
 class Storage(RuleBasedStateMachine):
@@ -37,6 +39,7 @@ class Storage(RuleBasedStateMachine):
         disk = SimDisk(seed, clock=clock)
         disk.cold = disk.slow = True
         self.world = World(disk, clock, seed, fsync=fsync)
+        self.world.interleaved_steps = (*INTERLEAVED, "truncate")
         self.world.start()
         self.crashes = 0
 
@@ -63,6 +66,10 @@ class Storage(RuleBasedStateMachine):
     @rule(first=NUMBERS, second=NUMBERS, third=NUMBERS)
     def compact(self, first, second, third):
         self.step("clean", first, second, third)
+
+    @rule(name=st.sampled_from(TRUNCATE), first=NUMBERS, second=NUMBERS, third=NUMBERS)
+    def truncate(self, name, first, second, third):
+        self.step(name, first, second, third)
 
     def step(self, name, first, second, third):
         self.world.step((name, first, second, third))
@@ -105,7 +112,7 @@ class Storage(RuleBasedStateMachine):
     @rule(
         power_loss=st.booleans(),
         changes=st.integers(0, 40),
-        name=st.sampled_from([*APPENDS, *WORK, "clean", "clean", "roll", "retention", "restart"]),
+        name=st.sampled_from([*APPENDS, *WORK, *TRUNCATE, "clean", "clean", "roll", "retention", "restart"]),
         first=NUMBERS,
         second=NUMBERS,
         third=NUMBERS,

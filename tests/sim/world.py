@@ -77,6 +77,20 @@ STEPS = {
     "restart": 2,
 }
 
+INTERLEAVED = (
+    "append",
+    "append",
+    "produce",
+    "transact",
+    "end_transaction",
+    "roll",
+    "tick",
+    "complete",
+    "delete_records",
+    "retention",
+    "recreate",
+)
+
 
 class Violation(AssertionError):
     """A promise was broken."""
@@ -155,6 +169,8 @@ class World:
         self.value = 0
         self.epoch = 0
         self._interleaved = False
+        # What the loop thread may do while an effect is between two operations.
+        self.interleaved_steps = INTERLEAVED
         # Called at a start, before anybody leads.
         self.on_loaded: Callable[[World], None] | None = None
         self.manager = self._new_manager()
@@ -235,6 +251,7 @@ class World:
             disk, self.clock, seed, fsync=self.fsync, ledgers=self.ledgers, topics=dict(self.topics)
         )
         world.epoch = self.epoch
+        world.interleaved_steps = self.interleaved_steps
         world.value = self.value
         return world
 
@@ -295,21 +312,7 @@ class World:
             return
         self._interleaved = True
         try:
-            name = self.rng.choice(
-                (
-                    "append",
-                    "append",
-                    "produce",
-                    "transact",
-                    "end_transaction",
-                    "roll",
-                    "tick",
-                    "complete",
-                    "delete_records",
-                    "retention",
-                    "recreate",
-                )
-            )
+            name = self.rng.choice(self.interleaved_steps)
             self.step((name, *(self.rng.randrange(1 << 16) for _ in range(3))))  # type: ignore[arg-type]
         finally:
             self._interleaved = False
@@ -422,7 +425,10 @@ class World:
         outcome = append()
         error: ErrorCode = outcome.error  # type: ignore[attr-defined]
         if error != ErrorCode.NONE:
-            if error != ErrorCode.KAFKA_STORAGE_ERROR and partition.is_leader:
+            if error == ErrorCode.OUT_OF_ORDER_SEQUENCE_NUMBER and self._is_deleted(ledger, sent.producer_id):
+                # As with Kafka: after a start such a producer is known by its last marker, and begins again.
+                ledger.sequences[sent.producer_id] = 0
+            elif error != ErrorCode.KAFKA_STORAGE_ERROR and partition.is_leader:
                 raise Violation(f"{partition.topic}: append at {sent.base} was refused with {error.name}")
             sent.state = FAILED
             self.refused += 1
@@ -438,6 +444,15 @@ class World:
                 ledger.acked = max(ledger.acked, sent.end)
 
         partition.on_high_watermark(sent.end, acknowledged)
+
+    @staticmethod
+    def _is_deleted(ledger: Ledger, producer_id: int) -> bool:
+        """Whether all data of a producer may be deleted."""
+        return all(
+            sent.end <= ledger.allowed_start or sent.marker is not None or sent.state != STORED
+            for sent in ledger.live()
+            if sent.producer_id == producer_id
+        )
 
     def _step_append(self, first: int, second: int, third: int) -> None:
         found = self._pick(first)
@@ -613,6 +628,93 @@ class World:
             if not partition.log.offline:
                 partition.become_leader(self.epoch)
         self._note_shown()
+
+    def _step_truncate(self, first: int, second: int, third: int) -> None:
+        """Another broker leads for a while, whose log goes on otherwise from some offset that was not promised:
+        what it does not have is cut, as its epochs say (KIP-101, KIP-279), and what it has is taken."""
+        found = self._pick(first)
+        if found is None or found[1].log.offline:
+            return
+        name, partition, ledger = found
+        log = partition.log
+        rng = random.Random(f"truncate {second} {third}")
+        low = max(ledger.acked, ledger.exposed, log.log_start_offset)
+        ends = sorted({low, *(sent.end for sent in ledger.live() if sent.end > low)})
+        cut = min(ends[second % len(ends)], log.log_end_offset)
+        # Of the epochs that begin here, the other leader was in some itself, and has a few batches of them.
+        epochs = [(epoch, start) for epoch, start in log.epochs.entries if start < cut]
+        end = cut
+        batches: list[Sent] = []
+        for _ in range(rng.randrange(4)):
+            self.epoch += rng.randrange(1, 3)
+            records = self._records(rng.randrange(4), rng.randrange(1 << 16), end, name == "c")
+            data = bytearray(build_batch(records))
+            stamp(data, end, self.epoch)
+            batches.append(
+                Sent(end, end + len(records), bytes(data), records, self.clock.wall_ms(), state=STORED)
+            )
+            epochs.append((self.epoch, end))
+            end = batches[-1].end
+        self.epoch += 1
+        partition.become_follower(self.epoch)
+        ledger.stored = min(ledger.stored, cut)
+        self._truncate_by_epochs(partition, epochs, end, cut)
+        if log.log_end_offset != cut:
+            raise Violation(f"{name}: cut at {log.log_end_offset}, the other log is the same up to {cut}")
+        ledger.cut(cut)
+        for sent in batches:
+            self._follow(partition, ledger, sent)
+        self._lead_again(partition)
+
+    def _truncate_by_epochs(
+        self, partition: Partition, epochs: list[tuple[int, int]], end: int, cut: int
+    ) -> None:
+        """Ask the leader whose epochs these are, as often as it takes."""
+        log = partition.log
+        for _ in range(len(log.epochs.entries) + 2):
+            asked = log.epochs.latest
+            known = [index for index, (epoch, _) in enumerate(epochs) if epoch <= asked]
+            if not known:
+                # Nothing in common: the leader is asked where its log starts.
+                partition.truncate_to(cut)
+                return
+            epoch = epochs[known[-1]][0]
+            epoch_end = epochs[known[-1] + 1][1] if known[-1] + 1 < len(epochs) else end
+            if epoch == asked and epoch_end >= log.log_end_offset:
+                return
+            partition.truncate_to_epoch(epoch, epoch_end)
+
+    def _follow(self, partition: Partition, ledger: Ledger, sent: Sent) -> None:
+        ledger.batches.append(sent)
+        partition.append_from_leader(
+            sent.data,
+            high_watermark=partition.high_watermark,
+            log_start_offset=partition.log_start_offset,
+        )
+        ledger.stored = sent.end
+
+    def _lead_again(self, partition: Partition) -> None:
+        self.epoch += 1
+        partition.become_leader(self.epoch)
+
+    def _step_start_again(self, first: int, second: int, third: int) -> None:
+        """Another broker leads, whose log starts beyond this one's end: all is given up."""
+        found = self._pick(first)
+        if found is None or found[1].log.offline:
+            return
+        name, partition, ledger = found
+        start = partition.log_end_offset + 1 + second % 5
+        self.epoch += 1
+        partition.become_follower(self.epoch)
+        ledger.start_again(start)
+        partition.start_again_at(start)
+        records = self._records(third % 4, third, start, name == "c")
+        data = bytearray(build_batch(records))
+        stamp(data, start, self.epoch)
+        sent = Sent(start, start + len(records), bytes(data), records, self.clock.wall_ms(), state=STORED)
+        if third % 3:
+            self._follow(partition, ledger, sent)
+        self._lead_again(partition)
 
     def _step_recreate(self, first: int, second: int, third: int) -> None:
         """Topic x goes, or comes."""

@@ -204,6 +204,17 @@ def test_follower_starts_within_a_batch():
     assert (log.log_start_offset, log.log_end_offset, log.high_watermark) == (5, 7, 7)
 
 
+def test_follower_gives_up_a_log_that_the_leader_has_deleted():
+    """Records were deleted up to the middle of a batch, just where this log ends, whose own end the leader never had:
+    the batch was refused for ever (walk 718 of `tests.sim.replication` with a second partition)."""
+    follower = Follower()
+    follower.take(batch(0, 1, 3), batch(3, 1, 2))
+    follower.take(batch(3, 3, 4), high_watermark=7, log_start_offset=5)
+    log = follower.log
+    assert (log.log_start_offset, log.log_end_offset, log.high_watermark) == (5, 7, 7)
+    assert log.epochs.entries == [(3, 5)]
+
+
 def test_follower_with_flushes_asks_for_what_is_flushed():
     follower = Follower("fsync")
     told = []
