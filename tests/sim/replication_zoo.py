@@ -18,7 +18,7 @@ from pybroker.replication.isr import Replication
 from pybroker.replication.partition import Partition
 from tests.sim.replication import Violation, walk
 
-RUNS_MAX = 600
+RUNS_MAX = 1000
 
 
 def high_watermark_ignores_followers(patch: pytest.MonkeyPatch) -> None:

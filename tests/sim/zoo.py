@@ -126,17 +126,17 @@ def clean_mark_stays(patch: pytest.MonkeyPatch) -> None:
 
 def markers_are_matched_by_key(patch: pytest.MonkeyPatch) -> None:
     """KAFKA-14055 and crabka#528: a marker goes for a later record, or marker, with its key."""
-    original = cleaning._kept
+    original = cleaning._Filter._kept
 
-    def kept(job, header, batch, offsets, *rest):  # type: ignore[no-untyped-def]
-        found = original(job, header, batch, offsets, *rest)
+    def kept(self, header, batch):  # type: ignore[no-untyped-def]
+        found = original(self, header, batch)
         if header.is_control and header.record_count:
             key = stored_key(next(iter_records(batch, header=header)).key)
-            if key in offsets.keys:
+            if key in self._offsets.keys:
                 return b""
         return found
 
-    patch.setattr(cleaning, "_kept", kept)
+    patch.setattr(cleaning._Filter, "_kept", kept)
 
 
 def index_entries_beyond_the_pass_are_lost(patch: pytest.MonkeyPatch) -> None:
@@ -186,15 +186,17 @@ def keys_collide(patch: pytest.MonkeyPatch) -> None:
 
 
 def aborted_values_hide_older_ones(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(cleaning._AbortedRanges, "__contains__", lambda self, header: False)
+    patch.setattr(cleaning._AbortedRanges, "has", lambda self, producer_id, offset: False)
 
 
 def the_last_batch_of_a_producer_goes(patch: pytest.MonkeyPatch) -> None:
-    original = cleaning._shell
+    original = cleaning._Filter._shell
     patch.setattr(
-        cleaning,
+        cleaning._Filter,
         "_shell",
-        lambda job, header, end: original(job, header, end) if header.next_offset == end else b"",
+        lambda self, header: (
+            original(self, header) if header.next_offset == self._offsets.end_offset else b""
+        ),
     )
 
 
