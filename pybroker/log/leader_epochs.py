@@ -106,6 +106,27 @@ class LeaderEpochs:
             self._epochs, self._starts = list(other._epochs), list(other._starts)
             self.note_changed()
 
+    def complete(self, entries: list[tuple[int, int]]) -> None:
+        """Take from what was known before the batches were read as much as says the same of them: compaction
+        may have removed those that an epoch began with, and followers would be told a wrong end of the one
+        before."""
+        before = LeaderEpochs()
+        for epoch, start in entries:
+            before.assign(epoch, start)
+        agreed = UNDEFINED_EPOCH
+        for epoch, start in self.entries:
+            if before.epoch_for_offset(start) != epoch:
+                break
+            agreed = epoch
+        completed = LeaderEpochs()
+        for epoch, start in before.entries:
+            if epoch <= agreed:
+                completed.assign(epoch, start)
+        for epoch, start in self.entries:
+            if epoch > agreed:
+                completed.assign(epoch, start)
+        self.take(completed)
+
     def encode(self) -> bytes:
         lines = [f"{epoch} {start}\n" for epoch, start in zip(self._epochs, self._starts, strict=True)]
         return f"0\n{len(lines)}\n{''.join(lines)}".encode()

@@ -58,6 +58,8 @@ _PREFERRED_MAX: Final = 100_000
 # Logs of one background round, and files of one round of removals: how long an urgent one may have to wait.
 _BACKGROUND_LOGS: Final = 8
 _REMOVALS: Final = 16
+# After a round that could not remove all of its files.
+_REMOVE_AGAIN_MS: Final = 5_000
 _RESUME_INTERVAL_MS: Final = 1_000
 # Of retention in one tick.
 _RETENTION_SLICE_MS: Final = 50
@@ -248,7 +250,8 @@ class FlushRound:
         try:
             for name, content, _ in self._checkpoints:
                 write_file(files, f"{self._directory.path}/{name}", content)
-            found = [path for path in self._removals if files.exists(path)]
+            # A segment that is cleaned again within the delay has the same name as before.
+            found = [path for path in dict.fromkeys(self._removals) if files.exists(path)]
             # Names in order: were the file gone and the renaming of one before it not on the disk yet, a
             # power loss would leave that one, a hole, and what is still there (`recovery`).
             for parent in dict.fromkeys(path.rpartition("/")[0] for path in found if not files.is_dir(path)):
@@ -269,6 +272,8 @@ class FlushRound:
                 self._directory.listed[name] = keys
                 self._directory.maybe_listed.pop(name, None)
             self._manager.cuts_saved(self._directory, self._cuts)
+        elif error is None:
+            self._manager.remove_again(self._directory, self._removals)
         self._manager.round_completed(
             self._directory, self._logs, self._postponed, error, self._soft_error, self._urgent
         )
@@ -1274,6 +1279,11 @@ class LogManager:
             # Nobody is notified: the next tick tries again.
             queue[log] = None
         return logs
+
+    def remove_again(self, directory: LogDirectory, paths: list[str]) -> None:
+        """Some of these could not be removed: try a little later (called by FlushRound only)."""
+        due = self.environment.clock.wall_ms() + _REMOVE_AGAIN_MS
+        directory.removals += [(due, path) for path in paths]
 
     def round_completed(
         self,

@@ -361,6 +361,7 @@ def _recover(
     log.log_end_offset = start
     # Snapshots above are of a log that may not exist any more; the walk makes the state anew.
     log.start_producer_state(start, snapshots)
+    epochs_before = log.epochs.entries
     log.epochs.truncate_from_end(start)
     if _contradicts_epochs(log, segments[first]):
         rebuild_epochs(log)
@@ -422,6 +423,7 @@ def _recover(
             log.note_directory_changed()
     log.take_segments(segments)
     log.log_end_offset = expected
+    log.epochs.complete(epochs_before)
     log.write_snapshot()
     return has_hole
 

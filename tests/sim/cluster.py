@@ -35,6 +35,7 @@ class Totals:
     compared: int = 0
     requests: int = 0
     owned: int = 0
+    passes: int = 0
     operations: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     slowest_recovery_ms: float = 0.0
@@ -48,6 +49,7 @@ class Totals:
         self.compared += result.compared
         self.requests += result.requests
         self.owned += result.owned
+        self.passes += result.passes
         self.slowest_recovery_ms = max(self.slowest_recovery_ms, result.slowest_recovery_ms)
         for mine, its in ((self.operations, result.operations), (self.faults, result.faults)):
             for name, count in its.items():

@@ -26,7 +26,7 @@ from pybroker.metadata.image import MetadataImage
 from pybroker.records.batch import iter_headers, iter_records
 from tests.sim.cluster_clients import Key, Violation
 from tests.sim.cluster_node import Process
-from tests.sim.disk import FileNode, SimDisk, is_on_disk
+from tests.sim.disk import SimDisk, is_on_disk
 
 
 def digest(image: MetadataImage) -> int:
@@ -247,14 +247,10 @@ class Ledger:
         return sum(len(values) for values in self.read.values())
 
 
-def log_bytes(disk: SimDisk, topic: str, partition: int) -> list[bytes]:
-    """The segments of a log on a disk, in order."""
-    names = disk._directory(f"/data/{topic}-{partition}").entries
-    return [
-        bytes(node.data).ljust(node.size, b"\0")
-        for name, node in sorted(names.items(), key=lambda entry: entry[0])
-        if name.endswith(".log") and isinstance(node, FileNode)
-    ]
+def log_bytes(disk: SimDisk, log: Any) -> list[bytes]:
+    """The segments of a log on a disk, in order; those that the cleaner puts in place have a suffix."""
+    nodes = [disk._file(segment.path(".log")) for segment in log.segments]
+    return [bytes(node.data).ljust(node.size, b"\0") for node in nodes]
 
 
 def batches_of(segments: Iterable[bytes], end_offset: int) -> dict[int, tuple[int, bytes]]:
@@ -306,7 +302,7 @@ def check_rest(processes: list[Process], ledger: Ledger, keys: list[Key]) -> int
             if partition is None:
                 continue
             holders += 1
-            found = batches_of(log_bytes(process.node.disk, *key), partition.high_watermark)
+            found = batches_of(log_bytes(process.node.disk, partition.log), partition.high_watermark)
             compared += len(found)
             if not known:
                 known = found
@@ -349,7 +345,8 @@ def memory_of(process: Process, keys: list[Key]) -> dict[Any, Any]:
                 entry.producer_id: (
                     entry.epoch,
                     # Without the last timestamp: in a snapshot it is that of the producer, as in Kafka.
-                    [tuple(batch)[:4] for batch in entry.batches],
+                    # Compaction leaves the header of the last batch only.
+                    [tuple(batch)[:4] for batch in entry.batches][-1 if log.config.compacts else 0 :],
                     entry.coordinator_epoch,
                     entry.transaction_first_offset,
                 )
@@ -357,6 +354,26 @@ def memory_of(process: Process, keys: list[Key]) -> dict[Any, Any]:
             },
             # Leading again begins a new epoch at the end.
             "epochs": [entry for entry in log.epochs.entries if entry[1] < log.log_end_offset],
-            "aborted": [tuple(entry) for entry in log.aborted_between(0, log.log_end_offset)],
+            "aborted": _aborted_of(process, log),
         }
     return found
+
+
+def _aborted_of(process: Process, log: Any) -> list[tuple[Any, ...]]:
+    """The aborted transactions; of a compacted log those of which a record is left."""
+    found = [tuple(entry) for entry in log.aborted_between(0, log.log_end_offset)]
+    if not log.config.compacts:
+        return found
+    left = [
+        header
+        for segment in log_bytes(process.node.disk, log)
+        for _, header in iter_headers(segment)
+        if not header.attributes & 0x20
+    ]
+    return [
+        entry
+        for entry in found
+        if any(
+            header.producer_id == entry[0] and entry[1] <= header.base_offset < entry[2] for header in left
+        )
+    ]

@@ -334,7 +334,7 @@ class Producer:
         self._sequences[key] = sequence + len(values)
         now = WALL_MS + int(self.session.now_ms)
         data = build_batch(
-            [Record(timestamp=now, key=b"k%d" % (value % 7), value=b"%d" % value) for value in values],
+            self._records(values, now),
             codec=self.codec_number,
             producer_id=self.producer_id,
             producer_epoch=self.epoch,
@@ -342,6 +342,9 @@ class Producer:
             transactional=self.transactional_id is not None,
         )
         return Unsent(key, values, sequence, data)
+
+    def _records(self, values: list[int], now_ms: int) -> list[Record]:
+        return [Record(timestamp=now_ms, key=b"k%d" % (value % 7), value=b"%d" % value) for value in values]
 
     async def send(self, wanted: list[tuple[Key, list[int]]], deadline_ms: float) -> list[Unsent]:
         """Send batches in order, several under way at once, and again until each is acknowledged or time is up.
@@ -944,8 +947,8 @@ class Admin:
                 for partition in topic.partition_result:
                     expect(partition.error_code, refusals, "ElectLeaders")
 
-    async def configure(self, topic: str, name: str, value: str) -> None:
-        """Set a configuration of a topic."""
+    async def configure(self, topic: str, name: str, value: str) -> bool:
+        """Set a configuration of a topic; whether that was done."""
         configs = incremental_alter_configs
         request = configs.IncrementalAlterConfigsRequest(
             resources=[
@@ -958,9 +961,11 @@ class Admin:
         )
         session = self.session
         response = await session.call(session.any_address(), request, 1, "admin")
-        if response is not None:
-            for answer in response.responses:
-                expect(answer.error_code, AGAIN | {_E.NOT_CONTROLLER}, "IncrementalAlterConfigs")
+        if response is None:
+            return False
+        for answer in response.responses:
+            expect(answer.error_code, AGAIN | {_E.NOT_CONTROLLER}, "IncrementalAlterConfigs")
+        return not any(answer.error_code for answer in response.responses)
 
     async def topic_id(self, name: str) -> bytes | None:
         """All zeros: there is none. None: nobody answered."""

@@ -91,6 +91,8 @@ class Node:
         # (shortest, mean above it) milliseconds of an effect.
         self.disk_ms = (0.1, 2.0)
         self.on_step = on_step
+        # Retention and compaction look for work with every tick, not once a second.
+        self.eager_ticks = False
         # Told of a process that has shut its broker down.
         self.on_stopped: Callable[[Process], None] = _ignore
         self.process: Process | None = None
@@ -384,6 +386,8 @@ class Process:
             self._arm(deadline_ms)
 
     def _tick(self) -> None:
+        if self.node.eager_ticks:
+            self.broker._next_tick_ms = 0.0
         self.broker.tick(self.node.clock.monotonic_ms())
         self.later(_TICK_MS, self._tick)
 

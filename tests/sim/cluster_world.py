@@ -16,6 +16,8 @@ from typing import Any
 from tests.checker.analysis import Analysis
 from tests.checker.history import FAIL, INFO, OK, Operation, Poll, Send
 from tests.sim.cluster_check import Ledger, Watch, check_rest, memory_of, unsettled
+from tests.sim.cluster_cleaning import COMPACTED, SHORTENED, Cleaning
+from tests.sim.cluster_cleaning import PROPERTIES as CLEANING_PROPERTIES
 from tests.sim.cluster_clients import Admin, Consumer, Key, Lost, Producer, Session, Violation
 from tests.sim.cluster_groups import PROPERTIES as MEMBER_PROPERTIES
 from tests.sim.cluster_groups import Member, Ownership
@@ -67,6 +69,8 @@ class Options:
     moves: bool = False
     # Members of one group of the consumer protocol.
     members: int = 0
+    # A compacted topic and one that is shortened, with their own clients; internal topics in small segments.
+    cleaning: bool = False
 
     @property
     def voters(self) -> int:
@@ -139,6 +143,7 @@ def options_of(seed: int, nodes: int = 1) -> Options:
         transaction_ms=rng.choice((3_000, 10_000)),
         moves=nodes > 1 and more.random() < 0.35,
         members=more.choice((0, 0, 2, 3)),
+        cleaning=random.Random(f"cleaning {seed}").random() < 0.2,
     )
 
 
@@ -175,6 +180,8 @@ class Result:
     requests: int
     # Partitions that members of the group were given.
     owned: int
+    # Of compaction.
+    passes: int
     slowest_recovery_ms: float
 
 
@@ -231,6 +238,7 @@ class World:
         ]
         for node in self.nodes:
             node.on_stopped = check_stopped
+            node.eager_ticks = options.cleaning
         if options.disk_slow:
             for node in self.nodes:
                 node.disk_ms = (2.0, 15.0)
@@ -255,6 +263,12 @@ class World:
         # A node lost its unsynced bytes and may not have them back yet.
         self._fragile = False
         self._churner: Admin | None = None
+        self.cleaning: Cleaning | None = None
+        if options.cleaning:
+            rng = random.Random(f"cleaning topics {options.seed}")
+            self.cleaning = Cleaning(
+                rng, transactional=options.transactions > 0, version=options.produce_version
+            )
 
     def _properties(self, number: int) -> dict[str, str]:
         options = self.options
@@ -297,6 +311,7 @@ class World:
             "log.flush.offset.checkpoint.interval.ms": "3000",
             "log.segment.delete.delay.ms": "1000",
             **(MEMBER_PROPERTIES if options.members else {}),
+            **(CLEANING_PROPERTIES if options.cleaning else {}),
             **several,
         }
 
@@ -328,6 +343,7 @@ class World:
         if self.options.churn:
             self._churner = Admin(self._session("churn"))
             churn = Task(self._churn(self._churner))
+        cleaning = [] if self.cleaning is None else self._start_cleaning(self.cleaning)
         members = [self._start_member(number) for number in range(self.options.members)]
         mover = Task(self._move(Admin(self._session("mover")))) if self.options.moves else None
         for fault in self.faults:
@@ -343,7 +359,7 @@ class World:
         limit_ms = LIVENESS_MS + put_back_ms
         deadline_ms = healed_ms + limit_ms
         tasks = [task for _, task in self._workers.values()]
-        tasks += [task for task in (churn, mover, *members) if task is not None]
+        tasks += [task for task in (churn, mover, *members, *cleaning) if task is not None]
         while not all(task.finished.done for task in tasks):
             if scheduler.now_ms > deadline_ms:
                 raise Violation("liveness: operations do not end")
@@ -355,7 +371,16 @@ class World:
         recovery_ms = scheduler.now_ms - healed_ms
         self._drive(self._final_groups(admin, limit_ms), limit_ms, "offsets cannot be read")
         compared = self._check()
+        if self.cleaning is not None:
+            reading = self.cleaning.read_all(self._session("read all"), self.options.fetch_version)
+            self._drive(reading, limit_ms, "the compacted topic is not readable")
         self._check_leaks(put_back_ms)
+        if self.cleaning is not None:
+            self.cleaning.check(
+                [node.process for node in self.nodes if node.process is not None],
+                clean_ends=not any(kind in _UNCLEAN for kind in self.counts),
+                clock_jumps="clock" in self.counts,
+            )
         scheduler.note(f"disks {[node.disk.trace for node in self.nodes]}")
         return Result(
             trace=scheduler.trace,
@@ -370,6 +395,7 @@ class World:
             images=self.watch.images,
             requests=sum(session.calls for session in self.sessions),
             owned=self.ownership.taken,
+            passes=self.cleaning.passes if self.cleaning is not None else 0,
             slowest_recovery_ms=recovery_ms,
         )
 
@@ -402,6 +428,12 @@ class World:
             configs["internal.segment.bytes"] = str(options.segment_bytes)
         for topic in range(options.topics):
             if not await admin.create(f"t{topic}", 2, min(options.nodes, 3), 30_000.0, configs):
+                raise Violation("liveness: a topic cannot be created")
+        if self.cleaning is None:
+            return
+        for name, partitions in ((COMPACTED, 2), (SHORTENED, 1)):
+            own = configs | self.cleaning.configs(name)
+            if not await admin.create(name, partitions, min(options.nodes, 3), 30_000.0, own):
                 raise Violation("liveness: a topic cannot be created")
 
     # --- faults ---
@@ -589,6 +621,19 @@ class World:
 
         return Task(run())
 
+    def _start_cleaning(self, cleaning: Cleaning) -> list[Task]:
+        def loading() -> bool:
+            return self.loading
+
+        version = self.options.fetch_version
+        return [
+            Task(cleaning.write(self._session("compacting"), COMPACTED, loading)),
+            Task(cleaning.write(self._session("filling"), SHORTENED, loading)),
+            Task(cleaning.shrink(self._session("shrinking"), loading)),
+            Task(cleaning.delete(self._session("deleting"), loading)),
+            Task(cleaning.read(self._session("reading"), version, loading)),
+        ]
+
     def next_value(self) -> int:
         self._value += 1
         return self._value
@@ -706,7 +751,8 @@ class World:
             if name in known
             for partition in (0, 1)
         ]
-        return unsettled(processes, self.keys + internal, min(self.options.nodes, 3))
+        own = [] if self.cleaning is None else self.cleaning.keys
+        return unsettled(processes, self.keys + own + internal, min(self.options.nodes, 3))
 
     def _check(self) -> int:
         processes = [node.process for node in self.nodes if node.process is not None]
@@ -979,6 +1025,7 @@ def shrunk(failure: Failure, tries: int = 200) -> Failure:
         {"transactions": 0.0},
         {"load_ms": 4_000},
         {"disk_slow": False},
+        {"cleaning": False},
     ]
     for change in simpler:
         found = fails(replace(best.options, **change), best.faults)

@@ -587,6 +587,10 @@ def is_on_disk(disk: SimDisk, log: Any, end_offset: int) -> bool:
         if not size:
             continue
         assert isinstance(file, FileNode)
-        if directory.durable.get(name) is not file or file.durable[:size] != bytes(file.data[:size]):
+        # What the cleaner has put in place is durable as `.swap` before it is anything else.
+        names = (name, f"{name}.swap", name.removesuffix(".swap"))
+        if all(directory.durable.get(other) is not file for other in names) or file.durable[:size] != bytes(
+            file.data[:size]
+        ):
             return False
     return True

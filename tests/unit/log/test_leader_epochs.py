@@ -39,6 +39,23 @@ def test_assign_removes_what_contradicts():
     assert epochs.entries == [(1, 10), (4, 15)]
 
 
+def test_what_was_known_completes_what_compaction_left():
+    """A follower with records of epoch 2 up to offset 34 must be told 30, not 35 where epoch 3 has its first record
+    now; and a file that is older than a truncation says nothing of what came after."""
+    left = make((1, 12), (3, 35))
+    left.complete([(1, 10), (2, 20), (3, 30)])
+    assert left.entries == [(1, 10), (2, 20), (3, 30)]
+    assert left.end_offset_for(2, 44) == (2, 30)
+    newer = make((1, 12), (5, 25))
+    newer.complete([(1, 10), (2, 20), (3, 30)])
+    assert newer.entries == [(1, 10), (5, 25)]
+    newer.note_saved()
+    newer.complete([])
+    newer.complete(newer.entries)
+    assert newer.entries == [(1, 10), (5, 25)]
+    assert not newer.is_due(99)
+
+
 def test_truncation_at_both_ends():
     epochs = make((1, 10), (2, 20), (3, 30))
     epochs.truncate_from_end(30)

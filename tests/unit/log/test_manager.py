@@ -645,3 +645,34 @@ def test_a_segment_rolled_right_after_a_restart_is_settled(files):
     log.request_flush()
     run_rounds(again, limit=10)
     assert log.recovery_point == log.log_end_offset == 3
+
+
+def test_files_that_cannot_be_removed_are_removed_later(files, monkeypatch):
+    """A segment that was cleaned twice within the delay has one name, and nothing that goes wrong loses the rest."""
+    clock = ManualClock(NOW)
+    manager = make_manager(files, clock=clock)
+    manager.open(1)
+    manager.get_or_create("t", 0, topic_id(0), CONFIG)
+    run_rounds(manager)
+    names = [f"/data/t-0/{number:020d}.log.deleted" for number in range(3)]
+    for name in names:
+        files.open(name, create=True).close()
+    directory = manager.directories[0]
+    directory.due_removals += [names[0], *names]
+    refused = [names[1]]
+    remove = files.remove
+
+    def refuse_once(path):
+        if path in refused:
+            refused.remove(path)
+            raise PermissionError(13, "refused", path)
+        remove(path)
+
+    monkeypatch.setattr(files, "remove", refuse_once)
+    manager.tick(clock.monotonic_ms())
+    run_rounds(manager)
+    assert [files.exists(name) for name in names] == [False, True, True]
+    clock.advance(6_000)
+    manager.tick(clock.monotonic_ms())
+    run_rounds(manager)
+    assert not any(files.exists(name) for name in names)
