@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup run demo test lint types quick checker sim cluster chaos interop bench docs binary dist clean
+.PHONY: setup run demo test lint types quick checker sim kills hostile cluster chaos interop bench docs binary dist clean
 
 setup: $(VENV)/.installed
 
@@ -57,6 +57,17 @@ cluster: setup
 # A million rows from one database through topics into another while workers and broker are killed -9.
 chaos: setup
 	PYBROKER_CHAOS_ROWS=$${PYBROKER_CHAOS_ROWS:-1000000} $(BIN)/python -m pytest tests/connect/jdbc/test_chaos.py -s
+
+# kill -9 of one broker while idempotent and plain producers and an administrator work, and the same on a small mount
+# that fills up (root, Linux), with both durabilities: make kills CYCLES=200, which takes about half an hour.
+CYCLES ?= 200
+kills: setup
+	PYBROKER_KILL_CYCLES=$(CYCLES) $(BIN)/python -m pytest -n 0 tests/faults/test_kill.py -s -v
+
+# Every named attack on a broker that serves somebody else meanwhile; one line of figures for each.
+hostile: setup
+	PYBROKER_IDLE_CONNECTIONS=$${PYBROKER_IDLE_CONNECTIONS:-9000} PYBROKER_FLOOD=$${PYBROKER_FLOOD:-10000} \
+		$(BIN)/python -m pytest -n 0 tests/faults/test_hostile.py -s
 
 # Crashes of the log at every change it makes to a simulated disk, and whole simulated clusters, each so long with
 # fresh seeds: make sim SECONDS=600

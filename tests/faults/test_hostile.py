@@ -28,7 +28,7 @@ import lz4.frame
 import pytest
 import zstandard
 
-from tests.processes import PybrokerProcess, Server
+from tests.processes import PybrokerProcess, Server, wait_until
 from tests.protocol import raw, schema
 from tests.protocol.raw import (
     API_VERSIONS,
@@ -46,7 +46,9 @@ from tests.protocol.test_connection import SERVED
 
 STALL_MS = float(os.environ.get("PYBROKER_STALL_MS", "250"))
 IDLE_CONNECTIONS = int(os.environ.get("PYBROKER_IDLE_CONNECTIONS", "2000"))
+FLOOD = int(os.environ.get("PYBROKER_FLOOD", "300"))
 GROWTH = 256 << 20
+JOIN_GROUP, OFFSET_COMMIT, INIT_PRODUCER_ID = 11, 8, 22
 
 
 def resident(pid: int) -> int:
@@ -98,7 +100,10 @@ class Watch:
             sampler.join()
         count, longest = self.report()
         growth = (peak - self.baseline) >> 20
-        print(f"other client: {count} requests, longest {longest:.0f} ms; memory grew by {growth} MiB")
+        attack = os.environ["PYTEST_CURRENT_TEST"].partition("::")[2].removesuffix(" (call)")
+        print(
+            f"{attack}: other client {count} requests, longest {longest:.0f} ms; memory grew by {growth} MiB"
+        )
         assert peak - self.baseline < GROWTH, f"memory grew by {growth} MiB"
         assert longest < STALL_MS, f"another client waited {longest:.0f} ms"
         with Connection(self.server.bootstrap) as newcomer:
@@ -680,3 +685,79 @@ def test_sessions_and_producer_ids_without_end(server: PybrokerProcess, watch: W
             data.append(connection.send(PRODUCE, 9, raw.produce_values(topic, batch)))
         for _ in data:
             check_not_ignored(connection.read_frame())
+
+
+def test_coordinators_flooded_with_names(server: PybrokerProcess, watch: Watch, topic: str) -> None:
+    """Groups with a member and a committed offset each, transactional ids, and expressions that make a matcher
+    that goes back take years."""
+    wait_for_coordinators(server.bootstrap)
+    with watch(), Connection(server.bootstrap, timeout=60) as connection:
+        for first in range(0, FLOOD, 100):
+            sent = []
+            for number in range(first, min(first + 100, FLOOD)):
+                name = f"flood-{number}-" + "x" * 200
+                sent += [
+                    connection.send(JOIN_GROUP, 9, joined(name)),
+                    connection.send(OFFSET_COMMIT, 8, committed(name, topic)),
+                    connection.send(INIT_PRODUCER_ID, 4, initialised(name)),
+                ]
+            for _ in sent:
+                check_not_ignored(connection.read_frame())
+        for pattern in ("(a*)*b", "(a|a)*b" * 20, "(" * 1000 + ")" * 1000, "a{1,1000}{1,1000}", ".*" * 500):
+            heartbeat = {
+                "group_id": "expressions",
+                "member_id": "m" * 22,
+                "member_epoch": 0,
+                "rebalance_timeout": 60_000,
+                "subscribed_topic_regex": pattern,
+                "topic_partitions": [],
+            }
+            connection.send(raw.CONSUMER_GROUP_HEARTBEAT, 1, heartbeat)
+            check_not_ignored(connection.read_frame())
+
+
+def wait_for_coordinators(address: str) -> None:
+    with Connection(address, timeout=10) as connection:
+        for kind in (0, 1):
+
+            def found(kind: int = kind) -> bool:
+                asked = {"key_type": kind, "coordinator_keys": ["x"]}
+                answer = connection.call(raw.FIND_COORDINATOR, 4, asked)
+                return bool(answer["coordinators"][0]["error_code"] == 0)
+
+            wait_until(found, "coordinators")
+
+
+def joined(group: str) -> dict[str, Any]:
+    return {
+        "group_id": group,
+        "session_timeout": 30_000,
+        "rebalance_timeout": 30_000,
+        "member_id": "",
+        "protocol_type": "consumer",
+        "protocols": [{"name": "range", "metadata": bytes(200)}],
+    }
+
+
+def committed(group: str, topic: str) -> dict[str, Any]:
+    partition = {
+        "partition_index": 0,
+        "committed_offset": 1,
+        "committed_leader_epoch": -1,
+        "committed_metadata": "y" * 200,
+    }
+    return {
+        "group_id": group,
+        "generation_id_or_member_epoch": -1,
+        "member_id": "",
+        "topics": [{"name": topic, "partitions": [partition]}],
+    }
+
+
+def initialised(name: str) -> dict[str, Any]:
+    return {
+        "transactional_id": name,
+        "transaction_timeout": 60_000,
+        "producer_id": -1,
+        "producer_epoch": -1,
+    }

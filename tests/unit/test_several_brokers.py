@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pybroker.common.errors import ErrorCode
+from pybroker.common.errors import ErrorCode, InvariantError
 from pybroker.lifecycle import BrokerState
 from pybroker.log.partition_log import decode_uuid
 from pybroker.records.batch import Record, build_batch
@@ -366,6 +366,9 @@ class TestDirectories:
         cluster.run(20_000, moved)
         leaders = [partition.leader for partition in cluster.nodes[1].image.topics["t"].partitions]
         assert all(leaders[index] in (1, 2) for index in lost)
+        # The metadata log's directory: this node could only go on with what it knew, and ends.
+        with pytest.raises(InvariantError, match="the directory of the metadata log failed"):
+            logs._fail_directory(logs.metadata_directory())
 
     def move(self, cluster, number, topic, path, index=0):
         wanted = AlterReplicaLogDirTopic(name=topic, partitions=[index])
