@@ -71,6 +71,8 @@ class Options:
     members: int = 0
     # A compacted topic and one that is shortened, with their own clients; internal topics in small segments.
     cleaning: bool = False
+    # Bytes of metadata after which a snapshot is taken, 0: hardly ever; who is behind has to fetch it.
+    snapshot_bytes: int = 0
 
     @property
     def voters(self) -> int:
@@ -144,6 +146,7 @@ def options_of(seed: int, nodes: int = 1) -> Options:
         moves=nodes > 1 and more.random() < 0.35,
         members=more.choice((0, 0, 2, 3)),
         cleaning=random.Random(f"cleaning {seed}").random() < 0.2,
+        snapshot_bytes=random.Random(f"snapshots {seed}").choice((0, 0, 400, 3_000)),
     )
 
 
@@ -312,6 +315,15 @@ class World:
             "log.segment.delete.delay.ms": "1000",
             **(MEMBER_PROPERTIES if options.members else {}),
             **(CLEANING_PROPERTIES if options.cleaning else {}),
+            **(
+                {
+                    "metadata.log.max.record.bytes.between.snapshots": str(options.snapshot_bytes),
+                    "metadata.max.retention.bytes": "1",
+                    "internal.metadata.log.segment.bytes": "512",
+                }
+                if options.snapshot_bytes
+                else {}
+            ),
             **several,
         }
 
@@ -1026,6 +1038,7 @@ def shrunk(failure: Failure, tries: int = 200) -> Failure:
         {"load_ms": 4_000},
         {"disk_slow": False},
         {"cleaning": False},
+        {"snapshot_bytes": 0},
     ]
     for change in simpler:
         found = fails(replace(best.options, **change), best.faults)
