@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import faulthandler
 import json
+import os
 import signal
 import sys
 import threading
@@ -19,6 +20,8 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any
 
+# How long the broker waits for partitions that a member of the new protocol is to give back.
+POLL_INTERVAL_MS = "GROUP_MEMBER_POLL_INTERVAL_MS"
 STOPPED = threading.Event()
 _writing = threading.Lock()
 
@@ -58,6 +61,8 @@ def confluent(bootstrap: str, rank: str, group: str, kind: str) -> None:
     settings: dict[str, Any] = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}
     if kind == "consumer":
         settings = {"group.protocol": "consumer"}
+        if POLL_INTERVAL_MS in os.environ:
+            settings["max.poll.interval.ms"] = os.environ[POLL_INTERVAL_MS]
     elif kind == "static":
         settings["group.instance.id"] = rank
     else:

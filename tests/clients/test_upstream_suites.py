@@ -24,6 +24,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests import facilities
+from tests.clients.librdkafka import Programs
 from tests.conftest import make_server
 from tests.processes import Server, die_with_parent, free_port
 from tools import interop
@@ -202,45 +203,8 @@ def test_kafka_python_integration_tests(kafka_python_results: dict[str, list[tup
 
 
 @pytest.fixture(scope="module")
-def run_librdkafka_test(
-    four_partitions: Server, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str, str | None, bool], str]:
-    facilities.require("librdkafka")
-    directory = tmp_path_factory.mktemp("librdkafka")
-    configuration = directory / "test.conf"
-    configuration.write_text(
-        f"bootstrap.servers={four_partitions.bootstrap}\ntest.timeout.multiplier=2\ntest.topic.random=true\n"
-    )
-    source = interop.librdkafka_directory()
-    runner = source / "tests" / "test-runner"
-
-    def run(number: str, subtest: str | None, quick: bool) -> str:
-        environment = {
-            **os.environ,
-            "LD_LIBRARY_PATH": f"{source / 'src'}:{source / 'src-cpp'}",
-            "RDKAFKA_TEST_CONF": str(configuration),
-            "TEST_KAFKA_VERSION": "4.3.0",
-            "TESTS": number,
-        }
-        if subtest:
-            environment["SUBTESTS"] = subtest
-        options = ["-L", "-p1", *(["-Q"] if quick else [])]
-        # The tests leave files behind where they run.
-        result = subprocess.run(
-            [str(runner), *options],
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=300,
-            preexec_fn=die_with_parent,
-        )
-        output = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout.decode(errors="replace"))
-        assert result.returncode == 0, output[-6000:]
-        return output
-
-    return run
+def librdkafka_programs(four_partitions: Server, tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    return Programs(tmp_path_factory.mktemp("librdkafka"), four_partitions.bootstrap)
 
 
 @pytest.mark.parametrize(
@@ -248,13 +212,9 @@ def run_librdkafka_test(
     [pytest.param(*row, id="-".join(filter(None, row[:2])).strip(":")) for row in LIBRDKAFKA_PROGRAMS],
 )
 def test_librdkafka_test_program(
-    run_librdkafka_test: Callable[[str, str | None, bool], str], number: str, subtest: str | None, quick: bool
+    librdkafka_programs: Programs, number: str, subtest: str | None, quick: bool
 ) -> None:
-    output = run_librdkafka_test(number, subtest, quick)
-    assert "ALL TESTS PASSED" in output
-    # A subtest that was renamed would silently not run.
-    if subtest:
-        assert re.search(rf"\[ {subtest}.*: PASS", output), output[-3000:]
+    librdkafka_programs.run(number, subtest, quick=quick)
 
 
 class NodeTests:

@@ -108,6 +108,10 @@ class Groups:
         self.directory = directory
         self.everybody: list[Process] = []
         self.command, self.environment = member_command(language, directory)
+        if network:
+            # A librdkafka member may not act on what it was told to give back, once: until this time is over nobody gets
+            # it, by default five minutes.
+            self.environment = {**self.environment, "GROUP_MEMBER_POLL_INTERVAL_MS": "46000"}
         self.load: Load | None = None
         self.cluster = Cluster(directory / "cluster", properties=processes.QUICK, network=network)
 
@@ -135,7 +139,16 @@ class Groups:
         return self.everybody[-1]
 
     def all_seen(self, written: int, what: str) -> None:
-        self.cluster.wait(lambda: not processes.missing(self.groups, self.everybody, written), what, 90.0)
+        try:
+            self.cluster.wait(lambda: not processes.missing(self.groups, self.everybody, written), what, 90.0)
+        except AssertionError as error:
+            seen = {
+                group: {value for process in self.everybody for value in process.seen.get(group, ())}
+                for group in self.groups
+            }
+            lost = {group: sorted(set(range(written)) - values)[:5] for group, values in seen.items()}
+            counts = processes.missing(self.groups, self.everybody, written)
+            raise AssertionError(f"of {written} not seen: {counts}, first {lost}\n{error}") from None
 
     def goes_on(self, members: list[Process], what: str) -> None:
         """All that was written until now is seen, and the members share the partitions."""
