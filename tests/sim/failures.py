@@ -1,4 +1,5 @@
-"""Every operation of a story on the disk fails once: the first, the second, and so on until the story ends.
+"""Every operation of a story on the disk fails once: the first, the second, and so on until the story ends; and from
+each that opens a file on, all of them until its end.
 
 In: a story (steps of `world.py`, on a new disk or on what another story left), a durability, what the failing
 operation says. Out: counts, or a `Found` with what repeats it. What must hold: nothing but a refusal comes out of the
@@ -161,26 +162,30 @@ class Story:
             raise Violation(f"{self.name}: refused {world.refused}, {world.reports}")
         return kinds
 
-    def cases(self) -> list[tuple[int, int]]:
-        """(number of the operation, error) of all that can fail."""
-        return [
-            (number, error)
-            for number, kind in enumerate(self.operations())
+    def cases(self) -> list[tuple[int, int, bool]]:
+        """(number of the operation, error, whether it lasts) of all that can fail."""
+        operations = list(enumerate(self.operations()))
+        once = [
+            (number, error, False)
+            for number, kind in operations
             for error, kinds in ERRORS.items()
             if kind in kinds
         ]
+        return once + [(number, errno.EMFILE, True) for number, kind in operations if kind == "open"]
 
-    def fail(self, number: int, error: int, counts: Failures) -> None:
-        """Tell it with operation `number` failing. Found."""
-        where = f"story {self.name!r}, fsync {self.fsync}, operation {number}, {errno.errorcode[error]}"
+    def fail(self, number: int, error: int, lasting: bool, counts: Failures) -> None:
+        """Tell it with operation `number` failing, or, `lasting`, everything that opens a file from it on. Found."""
+        name = f"{errno.errorcode[error]}{' that lasts' if lasting else ''}"
+        where = f"story {self.name!r}, fsync {self.fsync}, operation {number}, {name}"
         world = self.world()
+        world.waits_to_be_told = lasting
         failed: list[tuple[str, str]] = []
         seen = 0
 
         def fault(kind: str, path: str, _: int) -> int:
             nonlocal seen
             seen += 1
-            if seen - 1 != number:
+            if seen - 1 != number and not (lasting and seen > number and kind == "open"):
                 return 0
             failed.append((kind, path))
             if kind == "sync" and path.endswith(".log"):
@@ -195,7 +200,7 @@ class Story:
             kind, path = failed[0] if failed else ("", "")
             raise Found(found, f"{where} ({kind} {path}), {world.reports[-3:]}") from found
         counts.failures += 1
-        counts.by_error[errno.errorcode[error]] += 1
+        counts.by_error[name] += 1
 
     def _live(self, world: World, failed: list[tuple[str, str]], error: int, counts: Failures) -> None:
         try:
@@ -209,6 +214,9 @@ class Story:
             counts.refused_starts += 1
             world.halted = True
             return
+        finally:
+            world.disk.fault = None
+            world.waits_to_be_told = False
         kind, path = failed[0]
         if world.halted:
             counts.halted += 1
@@ -284,8 +292,8 @@ def explore(fraction: float = 1.0, stories: list[Story] | None = None) -> Failur
             if fraction >= 1
             else random.Random(story.name).sample(cases, max(int(len(cases) * fraction), 1))
         )
-        for number, error in chosen:
-            story.fail(number, error, total)
+        for case in chosen:
+            story.fail(*case, total)
     return total
 
 
@@ -297,10 +305,10 @@ def main() -> int:
         if name not in ("", story.name):
             continue
         total.stories += 1
-        for at, error in story.cases():
+        for at, error, lasting in story.cases():
             if number in (-1, at):
                 try:
-                    story.fail(at, error, total)
+                    story.fail(at, error, lasting, total)
                 except Found as found:
                     bad[story.name] += 1
                     print(found, flush=True)

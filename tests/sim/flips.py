@@ -15,14 +15,15 @@ import sys
 from collections import Counter
 
 from pybroker.common.clock import ManualClock
-from pybroker.common.errors import ConfigError, CorruptionError, StorageError
+from pybroker.common.errors import ConfigError, CorruptionError, PybrokerError, StorageError
 from pybroker.log.partition_log import PartitionLog
 from pybroker.records.batch import crc_matches, iter_headers
 from tests.sim.disk import SimDisk
 from tests.sim.explorer import Found
 from tests.sim.failures import STORIES, steps_of
-from tests.sim.world import NOW, Violation, World
+from tests.sim.world import DATA, NOW, Violation, World
 
+_AFTER = "append:0 append:3 append:5 round roll:0 roll:3 round clean:0:7 round append:3 round tick:3 round append:5"
 Batches = list[tuple[int, bytes]]
 _STORY = (
     f"{STORIES['snapshot']} {STORIES['compact']} append:5 append:5 delete_records:0 tick:3 round tick:3 round"
@@ -89,6 +90,10 @@ class Directory:
             if path not in " ".join(world.reports):
                 raise Violation(f"offline, and nothing names the file: {world.reports}")
             return "directory offline"
+        return self._look(world, path)
+
+    def _look(self, world: World, path: str) -> str:
+        """What readers get now."""
         outcomes = []
         for name, expected in self.batches.items():
             log = world.manager.get(name, 0)
@@ -160,6 +165,69 @@ class Directory:
         return outcome
 
 
+class Running(Directory):
+    """The bit flips while the process runs, with what it has in memory: it goes on, and is started again."""
+
+    def __init__(self) -> None:
+        super().__init__("kill")
+        self.ending = "running"
+
+    def _tell(self) -> World:
+        clock = ManualClock(NOW)
+        world = World(SimDisk("flips kill", clock=clock), clock, 1, fsync=True)
+        world.start()
+        for step in steps_of(_STORY):
+            world.step(step)
+        world.settle()
+        return world
+
+    def flip(self, path: str, position: int, bit: int) -> str:
+        """What becomes of it. Found."""
+        where = f"in a running process, {path} byte {position} bit {bit}"
+        world = self._tell()
+        if not world.disk.exists(path):
+            return "not there yet"
+        world.disk.flip_bit(path, position, bit)
+        try:
+            outcome = self._look(world, path)
+            self._go_on(world, path)
+            return outcome
+        except (Violation, OSError, PybrokerError, AssertionError) as found:
+            raise Found(found, f"{where}, {world.reports[-3:]}") from found
+
+    def _go_on(self, world: World, path: str) -> None:
+        """Everything else of a broker, and the next start: other logs have nothing of it."""
+        refused = world.refused
+        for step in steps_of(_AFTER):
+            world.step(step)
+            world.settle()
+        if world.refused != refused or world.manager.offline_directories:
+            raise Violation(f"appends are refused, offline: {world.manager.offline_directories}")
+        expected = {}
+        for name, partition in world.partitions.items():
+            if path.startswith(f"{DATA}/{name}-0/"):
+                continue
+            if partition.high_watermark != partition.log_end_offset:
+                raise Violation(f"{name}: committed up to {partition.high_watermark}")
+            expected[name] = read_all(partition.log)
+        disk = world.disk.after_kill(random.Random(1))
+        disk.clock = world.clock
+        try:
+            again = world.again(disk, 1)
+            again.load()
+        except (ConfigError, StorageError) as refusal:
+            if path not in str(refusal):
+                raise Violation(f"the refusal does not name the file: {refusal}") from refusal
+            return
+        if again.manager.offline_directories:
+            if path not in " ".join(again.reports):
+                raise Violation(f"offline, and nothing names the file: {again.reports}")
+            return
+        for name, batches in expected.items():
+            if read_all(again.manager.get(name, 0)) != batches:
+                raise Violation(f"{name}: other records are read after a start")
+
+
 def read_all(log: PartitionLog | None) -> Batches:
     assert log is not None
     found: Batches = []
@@ -192,8 +260,8 @@ def explore(fraction: float, *, stop_at_first: bool = True) -> tuple[Counter[tup
     """(how often (kind of file, outcome) came, how many were found wrong)."""
     counts: Counter[tuple[str, str]] = Counter()
     bad = 0
-    for ending in ("stop", "kill"):
-        directory = Directory(ending)
+    for ending in ("stop", "kill", "running"):
+        directory = Running() if ending == "running" else Directory(ending)
         places = [(path, position, bit) for path, position in directory.places() for bit in range(8)]
         if fraction < 1:
             places = random.Random(ending).sample(places, int(len(places) * fraction))

@@ -12,6 +12,7 @@ from pybroker.common.errors import StorageError
 from pybroker.log import LogConfig
 from pybroker.log.cleaner.cleaning import CLEANED, SWAP
 from tests.sim.disk import Crash, SimDisk
+from tests.sim.flips import Running
 from tests.unit.log.cleaner_helpers import COMPACT, Store
 from tests.unit.log.log_helpers import (
     NOW,
@@ -599,3 +600,14 @@ def test_what_a_start_takes_back_of_a_compaction_does_not_come_back():
     assert swaps
     assert max(swaps) < cleaned
     assert "sync_dir" in [kind for kind, _ in changes[max(swaps) : cleaned]]
+
+
+@pytest.mark.parametrize(("byte", "bit"), [(7, 3), (1, 0)])
+def test_a_wrong_offset_in_a_batch_ends_a_pass(byte, bit):
+    """It is not within the checksum. A pass filled its map again and again, for ever, or ended with an overflow, which
+    is no answer."""
+    running = Running()
+    log = running._tell().manager.get("c", 0)
+    for segment in log.segments[:-1]:
+        positions = [position for position, _ in segment.scan(0)]
+        running.flip(segment.path(".log"), positions[min(1, len(positions) - 1)] + byte, bit)

@@ -159,6 +159,9 @@ class World:
         self.partitions: dict[str, Partition] = {}
         self.queues: dict[str, deque[Effect]] = {}
         self.done: deque[tuple[Effect, BaseException | None]] = deque()
+        # As the shell, look for rounds only when there is said to be one: what is postponed waits for a tick.
+        self.waits_to_be_told = False
+        self._told = False
         # The last log directory failed: the process ends itself.
         self.halted = False
         # A sync failed: what was stored, and not promised to be synced, may be gone even from the cache.
@@ -193,6 +196,7 @@ class World:
             report=self._report,
         )
         manager.on_directory_failed = self._directory_failed
+        manager.on_work = self._work_is_there
         manager.on_creatable = self._create_missing
         return manager
 
@@ -259,6 +263,9 @@ class World:
 
     def take_effects(self) -> None:
         self._note_cleanable()
+        told, self._told = self._told, False
+        if self.waits_to_be_told and not told:
+            return
         while (work := self.manager.take_flush_round()) is not None:
             self.queues.setdefault(work.queue, deque()).append(work)
         for effect in self.manager.cleaner.take_effects():
@@ -278,6 +285,9 @@ class World:
                 error = caught
         self.done.append((effect, error))
         return True
+
+    def _work_is_there(self) -> None:
+        self._told = True
 
     def complete_all(self) -> None:
         while self.done:

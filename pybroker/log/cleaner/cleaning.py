@@ -221,7 +221,7 @@ def _take_in(
         # Counted here, where they come from the disk: what was read once is in the cache.
         yield segment.size
         for start, end in reversed(pieces):
-            for batch in reversed(_piece(segment, start, end)):
+            for batch in reversed(_piece(segment, source, start, end)):
                 base_offset, _, attributes, last_delta, producer_id, count = _GLANCE.unpack_from(batch)
                 if base_offset >= end_offset:
                     continue
@@ -253,7 +253,7 @@ def _end_after(job: CleaningJob, sources: list[tuple[Segment, SourceSegment]], l
             end_offset = source.next_offset
             continue
         for start, end in _pieces(segment):
-            for batch in _piece(segment, start, end):
+            for batch in _piece(segment, source, start, end):
                 header = read_header(batch)
                 if header.last_offset < job.first_dirty_offset:
                     continue
@@ -301,7 +301,7 @@ def _write(
                 position = 0
                 while position < segment.size:
                     before = filtered.bytes_written
-                    size = filtered.take_in(_chunk(segment, position), writer)
+                    size = filtered.take_in(_chunk(segment, position), source, writer)
                     if not size:
                         raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
                     position += size
@@ -351,9 +351,9 @@ class _Filter:
         self._next_survivor = offsets.survivor_from(offsets.first_offset)
         self.bytes_read = self.bytes_written = self.keyless = 0
 
-    def take_in(self, data: Buffer, writer: _Writer) -> int:
-        """Take the whole batches at the start of `data`; how many bytes they are. CorruptionError when one
-        that is needed is not sound."""
+    def take_in(self, data: Buffer, source: SourceSegment, writer: _Writer) -> int:
+        """Take the whole batches at the start of `data`, of a segment; how many bytes they are.
+        CorruptionError when one that is needed is not sound."""
         view = memoryview(data)
         size = len(data)
         offsets = self._offsets
@@ -383,6 +383,11 @@ class _Filter:
             if not crc_matches(data, here):
                 raise CorruptionError(
                     f"{self._job.name}: wrong checksum of the batch at offset {base_offset}"
+                )
+            if not source.base_offset <= base_offset <= last_offset < source.next_offset:
+                # The offset is not within the checksum.
+                raise CorruptionError(
+                    f"{self._job.name}: a batch of the segment {source.base_offset} has offset {base_offset}"
                 )
             kept = self._kept(header, view[here:end])
             if kept:
@@ -571,13 +576,14 @@ def _pieces(segment: Segment) -> list[tuple[int, int]]:
     return pieces
 
 
-def _piece(segment: Segment, start: int, end: int) -> list[memoryview]:
-    """The batches of a piece, checked."""
+def _piece(segment: Segment, source: SourceSegment, start: int, end: int) -> list[memoryview]:
+    """The batches of a piece, checked: also their offsets, which are not within the checksum."""
     data = segment.pread(end - start, start)
     view = memoryview(data)
     size = end - start
     found: list[memoryview] = []
     here = 0
+    next_offset = source.base_offset
     while here < size:
         if len(data) - here < HEADER_SIZE:
             raise CorruptionError(f"{segment.path('.log')}: cut batch at {start + here}")
@@ -587,6 +593,12 @@ def _piece(segment: Segment, start: int, end: int) -> list[memoryview]:
             # With the reason, if the header makes no sense.
             read_header(data, here)
             raise CorruptionError(f"{segment.path('.log')}: wrong checksum at {start + here}")
+        base_offset, _, _, last_delta, _, _ = _GLANCE.unpack_from(data, here)
+        if base_offset < next_offset or not 0 <= last_delta < source.next_offset - base_offset:
+            raise CorruptionError(
+                f"{segment.path('.log')}: offset {base_offset} at {start + here}, after {next_offset}"
+            )
+        next_offset = base_offset + last_delta + 1
         found.append(view[here:behind])
         here = behind
     return found
