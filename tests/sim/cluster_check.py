@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pybroker.metadata.image import MetadataImage
+from pybroker.raft.hard_state import QUORUM_STATE, decode_hard_state
 from pybroker.records.batch import iter_headers, iter_records
 from tests.sim.cluster_clients import Key, Violation
 from tests.sim.cluster_node import Process
@@ -72,6 +73,8 @@ class Watch:
         self._newest: MetadataImage | None = None
         # Epoch of the quorum -> node that leads in it.
         self._quorum_leaders: dict[int, int] = {}
+        # (node, epoch, voter) -> what the leader of this epoch counted for the voter when it was looked at last.
+        self._counted_voters: dict[tuple[int, int, int], int] = {}
 
     def step(self, process: Process) -> None:
         self.steps += 1
@@ -102,6 +105,7 @@ class Watch:
                 raise Violation(
                     f"I1: nodes {leader} and {number} lead epoch {quorum.node.epoch} of the quorum"
                 )
+            self._quorum_beliefs(number, quorum.node)
         bounds = seen.bounds
         for partition in seen.partitions:
             log = partition.log
@@ -151,6 +155,43 @@ class Watch:
                 )
             elif high_watermark > before[1] and partition.replication is not None:
                 self._committed(number, partition, before[4], before[5])
+
+    def _quorum_beliefs(self, number: int, node: Any) -> None:
+        """Who elected the leader of the quorum has its vote on its disk, or has gone on; what it counts for a voter
+        of its epoch, itself too, is on the disk of that (I16)."""
+        for voter, replica in node.leader.voters_by_id.items():
+            where = number, node.epoch, voter
+            counted = self._counted_voters.get(where)
+            process, _ = self._processes.get(voter, (None, None))
+            if process is None or counted == replica.end_offset:
+                continue
+            self._counted_voters[where] = replica.end_offset
+            quorum = getattr(process.broker._context, "quorum", None)
+            if quorum is None:
+                continue
+            disk = process.node.disk
+            path = f"{quorum.log.directory}/{QUORUM_STATE}"
+            # An empty disk may have come in its place since.
+            elected = counted is None and voter != number and voter in node.leader.granting
+            if elected and disk._find(path) is not None:
+                state = decode_hard_state(bytes(disk._file(path).data))
+                if state.leader_epoch < node.epoch or (
+                    state.leader_epoch == node.epoch and number not in (state.voted_id, state.leader_id)
+                ):
+                    raise Violation(
+                        f"I1: node {number} leads epoch {node.epoch} of the quorum by a vote of node {voter}, "
+                        f"whose disk has {state}"
+                    )
+            if (
+                process.alive
+                and quorum.node.epoch == node.epoch
+                and replica.end_offset > quorum.log.start_offset
+                and not is_on_disk(disk, quorum.log._log, replica.end_offset)
+            ):
+                raise Violation(
+                    f"I16: node {number} leads the quorum and counts {replica.end_offset} for node {voter}, which "
+                    "is not on its disk"
+                )
 
     def _committed(
         self, number: int, leader: Any, isr_before: tuple[int, ...], partition_epoch_before: int

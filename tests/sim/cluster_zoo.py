@@ -326,14 +326,6 @@ ZOO |= {
 }
 
 
-# Not found within the seeds that were tried (docs/testing.md): they need rarer schedules than the swarm makes. The
-# quorum's own explorer finds both.
-OPEN = (
-    "vote_not_stored",
-    "follower_fetches_past_what_is_synced",
-)
-
-
 def seeds_to_catch(name: str, first_seed: int = 0, most: int = SEEDS_MAX) -> int | None:
     """How many seeds it takes; None if so many are too few."""
     bug = ZOO[name]

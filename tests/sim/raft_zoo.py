@@ -299,7 +299,7 @@ ZOO: tuple[Mutation, ...] = (
     Mutation("pre-votes elect", "KIP-996", 20, _pre_votes_elect),
     Mutation("former leader leads on", "KIP-595, Resigned", 40, _former_leader_leads_on),
     Mutation("former leader votes in its epoch", "KIP-595, Resigned", 20, _former_leader_votes),
-    Mutation("old epoch committed by count", "Raft figure 8", 100, _old_epoch_by_count),
+    Mutation("old epoch committed by count", "Raft figure 8", 400, _old_epoch_by_count),
     Mutation("leader counts what is not synced", "flush first", 50, _leader_counts_unsynced),
     Mutation(
         "follower fetches past what is synced",
