@@ -382,6 +382,8 @@ class World:
         self._settle(deadline_ms)
         recovery_ms = scheduler.now_ms - healed_ms
         self._drive(self._final_groups(admin, limit_ms), limit_ms, "offsets cannot be read")
+        # A transaction may have timed out meanwhile.
+        self._settle(scheduler.now_ms + limit_ms)
         compared = self._check()
         if self.cleaning is not None:
             reading = self.cleaning.read_all(self._session("read all"), self.options.fetch_version)
