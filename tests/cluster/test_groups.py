@@ -109,8 +109,8 @@ class Groups:
         self.everybody: list[Process] = []
         self.command, self.environment = member_command(language, directory)
         if network:
-            # A librdkafka member may not act on what it was told to give back, once: until this time is over nobody gets
-            # it, by default five minutes.
+            # librdkafka drops an answer that took longer than two heartbeats, and does not ask again what it is to give
+            # back: until this time is over nobody gets it, by default five minutes.
             self.environment = {**self.environment, "GROUP_MEMBER_POLL_INTERVAL_MS": "46000"}
         self.load: Load | None = None
         self.cluster = Cluster(directory / "cluster", properties=processes.QUICK, network=network)
