@@ -70,7 +70,7 @@ class Watch:
         # (topic id, partition, leader epoch) -> node that leads in it.
         self._leaders: dict[tuple[bytes, int, int], int] = {}
         self._processes: dict[int, tuple[Process, _Seen]] = {}
-        self._newest: MetadataImage | None = None
+        self.newest: MetadataImage | None = None
         # Epoch of the quorum -> node that leads in it.
         self._quorum_leaders: dict[int, int] = {}
         # (node, epoch, voter) -> what the leader of this epoch counted for the voter when it was looked at last.
@@ -198,7 +198,7 @@ class Watch:
     ) -> None:
         """A high watermark has risen. The ISR may have changed before and after that, with two images in one step:
         then the one that it rose with was not seen."""
-        image = self._newest
+        image = self.newest
         topic = None if image is None else image.topics.get(leader.topic)
         if topic is None or topic.topic_id != leader.topic_id or leader.partition >= len(topic.partitions):
             return
@@ -243,8 +243,8 @@ class Watch:
                 f"I10: the metadata of node {number} went from {seen.image.offset} to {image.offset}"
             )
         seen.image = image
-        if self._newest is None or image.offset > self._newest.offset:
-            self._newest = image
+        if self.newest is None or image.offset > self.newest.offset:
+            self.newest = image
         found = digest(image)
         known = self._digests.setdefault(image.offset, (found, number))
         if known[0] != found:

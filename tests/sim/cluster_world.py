@@ -13,9 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pybroker.coordinator.partitioning import partition_for
 from tests.checker.analysis import Analysis
 from tests.checker.history import FAIL, INFO, OK, Operation, Poll, Send
 from tests.sim.cluster_check import Ledger, Watch, check_rest, memory_of, unsettled
+from tests.sim.cluster_classic import PROPERTIES as CLASSIC_PROPERTIES
+from tests.sim.cluster_classic import ClassicMember, Generations
 from tests.sim.cluster_cleaning import COMPACTED, SHORTENED, Cleaning
 from tests.sim.cluster_cleaning import PROPERTIES as CLEANING_PROPERTIES
 from tests.sim.cluster_clients import Admin, Consumer, Key, Lost, Producer, Session, Violation
@@ -69,6 +72,8 @@ class Options:
     moves: bool = False
     # Members of one group of the consumer protocol.
     members: int = 0
+    # Members of one group of the classic protocol.
+    classic_members: int = 0
     # A compacted topic and one that is shortened, with their own clients; internal topics in small segments.
     cleaning: bool = False
     # Bytes of metadata after which a snapshot is taken, 0: hardly ever; who is behind has to fetch it.
@@ -145,6 +150,7 @@ def options_of(seed: int, nodes: int = 1) -> Options:
         transaction_ms=rng.choice((3_000, 10_000)),
         moves=nodes > 1 and more.random() < 0.35,
         members=more.choice((0, 0, 2, 3)),
+        classic_members=random.Random(f"classic {seed}").choice((0, 0, 0, 2, 3)),
         cleaning=random.Random(f"cleaning {seed}").random() < 0.2,
         snapshot_bytes=random.Random(f"snapshots {seed}").choice((0, 0, 400, 3_000)),
     )
@@ -251,6 +257,7 @@ class World:
         ]
         self.ledger = Ledger()
         self.ownership = Ownership()
+        self.generations = Generations()
         self.operations: list[Operation] = []
         self.counts: dict[str, int] = {}
         self.sessions: list[Session] = []
@@ -314,6 +321,7 @@ class World:
             "log.flush.offset.checkpoint.interval.ms": "3000",
             "log.segment.delete.delay.ms": "1000",
             **(MEMBER_PROPERTIES if options.members else {}),
+            **(CLASSIC_PROPERTIES if options.classic_members else {}),
             **(CLEANING_PROPERTIES if options.cleaning else {}),
             **(
                 {
@@ -357,6 +365,7 @@ class World:
             churn = Task(self._churn(self._churner))
         cleaning = [] if self.cleaning is None else self._start_cleaning(self.cleaning)
         members = [self._start_member(number) for number in range(self.options.members)]
+        members += [self._start_classic(number) for number in range(self.options.classic_members)]
         mover = Task(self._move(Admin(self._session("mover")))) if self.options.moves else None
         for fault in self.faults:
             scheduler.after(fault[0], lambda fault=fault: self._fault(fault))  # type: ignore[misc]
@@ -408,7 +417,7 @@ class World:
             compared=compared,
             images=self.watch.images,
             requests=sum(session.calls for session in self.sessions),
-            owned=self.ownership.taken,
+            owned=self.ownership.taken + self.generations.ownership.taken,
             passes=self.cleaning.passes if self.cleaning is not None else 0,
             slowest_recovery_ms=recovery_ms,
         )
@@ -634,6 +643,26 @@ class World:
             await member.run()
 
         return Task(run())
+
+    def _start_classic(self, number: int) -> Task:
+        session = self._session(f"c{number}")
+        member = ClassicMember(
+            session, self.generations, self.keys, lambda: self.loading, self._is_coordinator
+        )
+
+        async def run() -> None:
+            await session.sleep(session.rng.random() * self.options.load_ms / 2)
+            await member.run()
+
+        return Task(run())
+
+    def _is_coordinator(self, group: str, address: Address) -> bool:
+        """Whether the newest metadata of any node have this broker as the coordinator of a group."""
+        topic = None if self.watch.newest is None else self.watch.newest.topics.get("__consumer_offsets")
+        if topic is None:
+            return False
+        leader = topic.partitions[partition_for(group, len(topic.partitions))].leader
+        return leader > 0 and self.nodes[leader - 1].host == address[0]
 
     def _start_cleaning(self, cleaning: Cleaning) -> list[Task]:
         def loading() -> bool:
@@ -1041,6 +1070,7 @@ def shrunk(failure: Failure, tries: int = 200) -> Failure:
         {"disk_slow": False},
         {"cleaning": False},
         {"snapshot_bytes": 0},
+        {"classic_members": 0},
     ]
     for change in simpler:
         found = fails(replace(best.options, **change), best.faults)
