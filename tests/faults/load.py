@@ -228,8 +228,15 @@ class PlainProducer(threading.Thread):
     def run(self) -> None:
         while not self.stopping.is_set():
             value = b"plain:%d" % self.counter
+            try:
+                self.producer.produce(
+                    self.topic, value, b"k%d" % (self.counter % 50), on_delivery=self.delivered
+                )
+            except BufferError:
+                # Kills that follow each other fast leave it little time: 100,000 records are waiting.
+                self.producer.poll(0.1)
+                continue
             self.counter += 1
-            self.producer.produce(self.topic, value, b"k%d" % (self.counter % 50), on_delivery=self.delivered)
             self.producer.poll(0)
             time.sleep(self.pause)
 
