@@ -289,6 +289,10 @@ def _update(session: FetchSession, asked: OrderedDict[_Key, SessionPartition], m
         if known is None:
             session.partitions[key] = entry
         else:
+            if session.privileged and known.asked.current_leader_epoch != entry.asked.current_leader_epoch:
+                # A follower that learns of a new leader epoch drops an answer to what it asked before:
+                # it may not have the high watermark that was told there, and is told again.
+                known.high_watermark = -1
             known.asked = entry.asked
     for forgotten in message.forgotten_topics_data:
         topic_key = forgotten.topic_id if session.by_id else forgotten.topic

@@ -1,11 +1,19 @@
-"""Which fetch session gives way when the cache is full (KIP-227)."""
+"""Fetch sessions (KIP-227): which one gives way when the cache is full, and what a follower is told again."""
 
 from __future__ import annotations
 
 import random
 
+import pytest
+
 from pybroker.handlers.fetch_sessions import FetchSessionCache, SessionPartition
-from pybroker.wire.messages.fetch import FetchPartition, PartitionData
+from pybroker.wire.messages.fetch import (
+    FetchPartition,
+    FetchRequest,
+    FetchTopic,
+    PartitionData,
+    ReplicaState,
+)
 
 STALE_MS = 120_001
 
@@ -63,3 +71,28 @@ def test_what_is_unused_gives_way():
     assert world.create(1, STALE_MS - 1) is None
     assert world.create(1, STALE_MS) is not None
     assert not world.lives(follower)
+
+
+@pytest.mark.parametrize(("replica_id", "told"), [(2, [199]), (-1, [])], ids=["follower", "consumer"])
+def test_what_was_told_in_another_leader_epoch_is_told_again_to_followers(replica_id, told):
+    cache = FetchSessionCache(1, random.Random(1))
+
+    def fetch(session_id, epoch, leader_epoch):
+        asked = FetchPartition(partition=0, fetch_offset=199, current_leader_epoch=leader_epoch)
+        message = FetchRequest(
+            replica_state=ReplicaState(replica_id=replica_id),
+            session_id=session_id,
+            session_epoch=epoch,
+            topics=[FetchTopic(topic_id=bytes(16), partitions=[asked])],
+        )
+        context = cache.open(message, 17, 0.0, {})
+        results = [(entry, PartitionData(high_watermark=199)) for entry in context.partitions]
+        return context.session_id, [data.high_watermark for _, data in context.carried(results, 0.0)]
+
+    _, carried = fetch(0, 0, 0)
+    (session_id,) = cache._sessions
+    assert carried == [199]
+    assert fetch(session_id, 1, 0) == (session_id, [])
+    # The follower may have learned of epoch 1 before the answer came, and dropped that.
+    assert fetch(session_id, 2, 1) == (session_id, told)
+    assert fetch(session_id, 3, 1) == (session_id, [])
