@@ -60,6 +60,8 @@ class ClassicMember:
         self.member = ""
         self.generation = -1
         self.owned: list[Key] = []
+        # What it is to own; it knows from the first Heartbeat on until when.
+        self._given: list[Key] = []
         self._address: Any = None
 
     async def run(self) -> None:
@@ -95,7 +97,7 @@ class ClassicMember:
     def _give_up(self) -> None:
         for key in self.owned:
             self.generations.ownership.drop(key, self.member)
-        self.owned = []
+        self.owned = self._given = []
         self.generation = -1
 
     async def _join(self) -> None:
@@ -132,23 +134,25 @@ class ClassicMember:
                 for name, keys in assignments.items()
             ],
         )
-        sent_ms = session.now_ms
         synced = await session.call(self._address, sync, 5, "group", timeout_ms=5_000)
         if self._failed(synced, "SyncGroup"):
             return
         keys = [(topic, partition) for topic, partition in json.loads(bytes(synced.assignment) or b"[]")]
         self.generations.check(generation, leader, self.member, keys)
         self.generation = generation
-        for key in keys:
-            self.generations.ownership.take(key, self.member, session.now_ms)
-        self.owned = keys
-        self._extend(sent_ms)
+        self._given = keys
+        # Not before that it owns them: where the group is stable, JoinGroup and SyncGroup do not prolong the session.
+        await self._beat()
 
     def _extend(self, sent_ms: float) -> None:
         """Sessions are not in the log: one that was deposed and has not heard of it extends nothing."""
-        if self._address is not None and self.is_coordinator(GROUP, self._address):
-            for key in self.owned:
-                self.generations.ownership.extend(key, self.member, sent_ms + SESSION_MS)
+        ownership, now_ms, until_ms = self.generations.ownership, self.session.now_ms, sent_ms + SESSION_MS
+        if now_ms < until_ms and self.is_coordinator(GROUP, self._address):
+            for key in self._given:
+                if key not in self.owned:
+                    ownership.take(key, self.member, now_ms)
+                ownership.extend(key, self.member, until_ms)
+            self.owned = self._given
 
     async def _beat(self) -> None:
         sent_ms = self.session.now_ms

@@ -129,6 +129,11 @@ class Member:
             expect(code, AGAIN, "ConsumerGroupHeartbeat")
             self._address = None
             return
+        if session.now_ms >= sent_ms + SESSION_MS:
+            # It was committed late, the session may have ended since: it gives nothing, the member joins anew.
+            self._give_up()
+            self.epoch = 0
+            return
         self.epoch = response.member_epoch
         if response.assignment is not None:
             await self._assigned(response.assignment)
