@@ -20,7 +20,8 @@ import errno
 import random
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from pybroker.common.clock import ManualClock
@@ -417,6 +418,24 @@ class SimDisk:
         """From now on every operation raises Crash."""
         self.dead = True
 
+    @contextmanager
+    def dies_after(self, changes: int) -> Iterator[None]:
+        """Whatever runs within ends where it would make one change more than so many; the disk is `dead` then."""
+
+        def count(kind: str, path: str) -> None:
+            nonlocal changes
+            changes -= 1
+            if changes < 0:
+                self.kill()
+                raise Crash
+
+        self.on_change = count
+        try:
+            with suppress(Crash):
+                yield
+        finally:
+            self.on_change = None
+
     def after_kill(self, rng: random.Random) -> SimDisk:
         """The process died, the system lives: all is as it was, synced or not. A write under way may be cut."""
         cut = None
@@ -531,6 +550,16 @@ class SimDisk:
         node = self._file(path)
         node.data[position] ^= 1 << bit
         node.durable = bytes(node.data)
+
+    def flips(self) -> list[tuple[str, int, int]]:
+        """What `flip_bit` can do to files that hold something: (path, position, bit)."""
+        return [
+            (path, position, bit)
+            for path, (data, _) in self.contents().items()
+            if not path.endswith((".lock", ".pybroker-ballast"))
+            for position in range(len(data))
+            for bit in range(8)
+        ]
 
     # ---- to look at --------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pybroker.common.clock import ManualClock
 from pybroker.common.errors import PybrokerError
 from tests.sim.check import check_index_files, check_loaded, check_readers
-from tests.sim.disk import Crash, SimDisk
+from tests.sim.disk import SimDisk
 from tests.sim.world import NOW, Step, Violation, World, make_steps
 
 
@@ -164,26 +164,13 @@ class Explorer:
         extra = rng.randrange(4)
         if extra == 0:
             # The recovery is interrupted too, once.
-            countdown = rng.randrange(40)
-
-            def interrupt(kind: str, path: str) -> None:
-                nonlocal countdown
-                countdown -= 1
-                if countdown < 0:
-                    raise Crash
-
+            changes = rng.randrange(40)
             first = self._next(disk, rng)
-            disk.on_change = interrupt
-            try:
+            with disk.dies_after(changes):
                 first.load()
                 first.lead()
                 first.settle()
-            except Crash:
-                self.counts.interrupted += 1
-            else:
-                first.settle()
-            disk.on_change = None
-            disk.writing = None
+            self.counts.interrupted += disk.dead
             if rng.random() < 0.7:
                 disk, bounds = disk.after_power_loss(rng), self.bounds(True)
             else:

@@ -13,6 +13,9 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final
 
 from pybroker.common.clock import ManualClock
 from pybroker.common.errors import ConfigError, CorruptionError, PybrokerError, StorageError
@@ -59,15 +62,6 @@ class Directory:
         world = self.world.again(disk, 1)
         world.load()
         return world
-
-    def places(self) -> list[tuple[str, int]]:
-        """(path, position) of every byte that is on the disk."""
-        return [
-            (path, position)
-            for path, (data, _) in self.disk.contents().items()
-            if not path.endswith((".lock", ".pybroker-ballast"))
-            for position in range(len(data))
-        ]
 
     def flip(self, path: str, position: int, bit: int) -> str:
         """What becomes of it. Found."""
@@ -256,18 +250,23 @@ def kind_of(path: str) -> str:
     return f"*.{name.split('.', 1)[1]}" if name[:20].isdigit() else name
 
 
-def explore(fraction: float, *, stop_at_first: bool = True) -> tuple[Counter[tuple[str, str]], int]:
+DIRECTORIES: Final = (partial(Directory, "stop"), partial(Directory, "kill"), Running)
+
+
+def explore(
+    fraction: float, directories: Sequence[Callable[[], Any]] = DIRECTORIES, *, stop_at_first: bool = True
+) -> tuple[Counter[tuple[str, str]], int]:
     """(how often (kind of file, outcome) came, how many were found wrong)."""
     counts: Counter[tuple[str, str]] = Counter()
     bad = 0
-    for ending in ("stop", "kill", "running"):
-        directory = Running() if ending == "running" else Directory(ending)
-        places = [(path, position, bit) for path, position in directory.places() for bit in range(8)]
+    for make in directories:
+        directory = make()
+        flips = directory.disk.flips()
         if fraction < 1:
-            places = random.Random(ending).sample(places, int(len(places) * fraction))
-        for path, position, bit in places:
+            flips = random.Random(directory.ending).sample(flips, int(len(flips) * fraction))
+        for flip in flips:
             try:
-                counts[kind_of(path), directory.flip(path, position, bit)] += 1
+                counts[kind_of(flip[0]), directory.flip(*flip)] += 1
             except Found as found:
                 if stop_at_first:
                     raise
@@ -276,8 +275,10 @@ def explore(fraction: float, *, stop_at_first: bool = True) -> tuple[Counter[tup
     return counts, bad
 
 
-def main() -> int:
-    counts, bad = explore(float(sys.argv[1]) if len(sys.argv) > 1 else 0.05, stop_at_first=False)
+def main(
+    arguments: list[str], fraction: float = 0.05, directories: Sequence[Callable[[], Any]] = DIRECTORIES
+) -> int:
+    counts, bad = explore(float(arguments[0]) if arguments else fraction, directories, stop_at_first=False)
     for (kind, outcome), count in sorted(counts.items()):
         print(f"{count:7} {kind}: {outcome}")
     print(f"{counts.total()} flips, {bad} found wrong")
@@ -285,4 +286,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

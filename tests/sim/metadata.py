@@ -12,12 +12,12 @@ not given out twice; the node starts and goes on, or says which file keeps it fr
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import random
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from pybroker.common.clock import ManualClock
@@ -40,10 +40,10 @@ from pybroker.raft.voters import Voter
 from pybroker.wire.messages import incremental_alter_configs as incremental
 from pybroker.wire.messages.create_topics import CreateTopicsRequest
 from pybroker.wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
-from tests.sim.disk import Crash, SimDisk
+from tests.sim import flips
+from tests.sim.disk import SimDisk
 from tests.sim.explorer import Counts, Found
 from tests.sim.failures import ERRORS, Failures, steps_of
-from tests.sim.flips import kind_of
 from tests.sim.world import NOW, Step, Violation
 from tests.unit.controller.harness import CLUSTER, quorum_options, registration, topic
 
@@ -503,20 +503,9 @@ class MetadataExplorer:
         self.promises.survived(self._next(look, rng, promises).look(), promises)
         if extra == 0:
             # The start is interrupted too.
-            countdown = rng.randrange(30)
-
-            def interrupt(kind: str, path: str) -> None:
-                nonlocal countdown
-                countdown -= 1
-                if countdown < 0:
-                    raise Crash
-
-            disk.on_change = interrupt
-            with contextlib.suppress(Crash):
+            with disk.dies_after(rng.randrange(30)):
                 self._next(disk, rng, promises).start()
-                disk.on_change = None
-            self.counts.interrupted += disk.on_change is not None
-            disk.on_change = None
+            self.counts.interrupted += disk.dead
             disk = disk.after_power_loss(rng) if rng.random() < 0.7 else disk.after_kill(rng)
             # What that start was writing at its end nobody knows.
             promises.survived(self._next(disk, rng, promises).look(), promises)
@@ -742,14 +731,6 @@ class Directory:
         self.expected = decided(node.controller.image)
         self.disk = disk.after_kill(random.Random(1))
 
-    def places(self) -> list[tuple[str, int]]:
-        return [
-            (path, position)
-            for path, (data, _) in self.disk.contents().items()
-            if not path.endswith((".lock", ".pybroker-ballast"))
-            for position in range(len(data))
-        ]
-
     def flip(self, path: str, position: int, bit: int) -> str:
         """What becomes of it. Found."""
         disk = self.disk.after_kill(random.Random(1))
@@ -783,24 +764,7 @@ class Directory:
         return "right state, reported" if told else "right state"
 
 
-def flip_all(fraction: float, *, stop_at_first: bool = True) -> tuple[Counter[tuple[str, str]], int]:
-    """(how often (kind of file, outcome) came, how many were found wrong)."""
-    counts: Counter[tuple[str, str]] = Counter()
-    bad = 0
-    for ending in ("stop", "kill"):
-        directory = Directory(ending)
-        places = [(path, position, bit) for path, position in directory.places() for bit in range(8)]
-        if fraction < 1:
-            places = random.Random(ending).sample(places, int(len(places) * fraction))
-        for place in places:
-            try:
-                counts[kind_of(place[0]), directory.flip(*place)] += 1
-            except Found as found:
-                if stop_at_first:
-                    raise
-                bad += 1
-                print(found, flush=True)
-    return counts, bad
+DIRECTORIES: Final = (partial(Directory, "stop"), partial(Directory, "kill"))
 
 
 # ---- the command -----------------------------------------------------------------------------------------
@@ -812,11 +776,7 @@ def main(arguments: list[str]) -> int:
         print(f"{counts}; {bad} found wrong")
         return 1 if bad else 0
     if arguments[:1] == ["flips"]:
-        outcomes, bad = flip_all(float(arguments[1]) if arguments[1:] else 0.03, stop_at_first=False)
-        for (kind, outcome), count in sorted(outcomes.items()):
-            print(f"{count:7} {kind}: {outcome}")
-        print(f"{outcomes.total()} flips, {bad} found wrong")
-        return 1 if bad else 0
+        return flips.main(arguments[1:], 0.03, DIRECTORIES)
     parser = argparse.ArgumentParser(prog="python -m tests.sim metadata", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None, help="the first one; by default the time of day")

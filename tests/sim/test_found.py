@@ -11,7 +11,7 @@ from pybroker.common.clock import ManualClock
 from pybroker.common.errors import StorageError
 from pybroker.log import LogConfig
 from pybroker.log.cleaner.cleaning import CLEANED, SWAP
-from tests.sim.disk import Crash, SimDisk
+from tests.sim.disk import SimDisk
 from tests.sim.flips import Running
 from tests.unit.log.cleaner_helpers import COMPACT, Store
 from tests.unit.log.log_helpers import (
@@ -276,25 +276,10 @@ def test_a_pass_survives_power_losses_that_reorder_its_renames():
     assert len(images) > 100
     for number, image in enumerate(images):
         rng = random.Random(number)
-        countdown = rng.randrange(30)
-
-        def interrupt(kind, path):
-            nonlocal countdown
-            countdown -= 1
-            if countdown < 0:
-                raise Crash
-
-        left = image
-        left.on_change = interrupt
-        try:
-            Store(left, store.config)
-        except Crash:
-            left.on_change = None
-            left.writing = None
-            left = left.after_power_loss(rng)
-        else:
-            continue
-        assert last_values(Store(left, store.config)) == wanted
+        with image.dies_after(rng.randrange(30)):
+            Store(image, store.config)
+        if image.dead:
+            assert last_values(Store(image.after_power_loss(rng), store.config)) == wanted
 
 
 def test_a_finished_pass_leaves_no_swap_files():

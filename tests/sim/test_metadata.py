@@ -12,7 +12,9 @@ from pybroker.common.errors import ConfigError, CorruptionError
 from pybroker.raft.snapshot import list_snapshots
 from tests.sim.disk import SimDisk
 from tests.sim.failures import steps_of
+from tests.sim.flips import explore
 from tests.sim.metadata import (
+    DIRECTORIES,
     METADATA,
     STORIES,
     MetadataExplorer,
@@ -20,7 +22,6 @@ from tests.sim.metadata import (
     Promises,
     decided,
     fail_all,
-    flip_all,
 )
 from tests.sim.world import NOW
 
@@ -57,7 +58,7 @@ def test_failures():
 
 
 def test_flipped_bits():
-    counts, _ = flip_all(0.0003)
+    counts, _ = explore(0.0003, DIRECTORIES)
     assert counts.total() > 20
 
 

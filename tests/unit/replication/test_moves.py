@@ -17,7 +17,7 @@ from pybroker.log.manager import MOVED_HERE, directory_uuid
 from pybroker.replication.moves import DirectoryMoves, MoveEnvironment
 from pybroker.replication.partition import Partition
 from pybroker.replication.throttle import Rate
-from tests.sim.disk import Crash, SimDisk
+from tests.sim.disk import SimDisk
 from tests.unit.log.log_helpers import NOW, TOPIC_ID, make_batch
 
 # PYBROKER_MOVES=1: a stop at every change instead of one in five.
@@ -344,19 +344,10 @@ def test_a_stop_at_every_change_of_the_disk(power_loss):
         metadata = {}
         life = _life(disk, metadata)
         world = next(life)
-        last = disk.changes + at
-
-        def stop(kind, path, disk=disk, last=last):
-            if disk.changes >= last:
-                disk.kill()
-                raise Crash
-
-        disk.on_change = stop
-        try:
+        with disk.dies_after(at - 1):
             next(life, None)
+        if not disk.dead:
             break
-        except Crash:
-            pass
         rng = random.Random(at)
         acknowledged = world.acknowledged
         after = disk.after_power_loss(rng) if power_loss else disk.after_kill(rng)
