@@ -54,6 +54,7 @@ from pybroker.log.cleaner.cleaner import CleanerSettings, CleaningPass
 from pybroker.log.cleaner.cleaning import CleaningResult
 from pybroker.log.manager import METADATA_TOPIC, LogDirectory, directory_uuid
 from pybroker.log.partition_log import PartitionLog
+from pybroker.log.read_ahead import ReadAhead
 from pybroker.metadata.compare import compare
 from pybroker.metadata.delta import MetadataDelta
 from pybroker.metadata.features import (
@@ -250,6 +251,9 @@ class Broker:
             report=lambda line: self.report(line),
         )
 
+    def _soon(self, callback: Callable[[], None]) -> None:
+        self.timers.schedule(0.0, callback)
+
     def _create_topics(self, names: list[str]) -> None:
         self._creation.create(names)
 
@@ -319,6 +323,8 @@ class Broker:
         logs.cleaner.sliced = self.clean_in_slices
         cluster_id = logs.open(self.node_id)
         logs.on_work = self._effects_wait
+        # Timers that are due run when the replies of this turn of the loop are written.
+        logs.environment.read_ahead = ReadAhead(self.clock, self._soon)
         quorum = context.quorum = self._make_quorum(logs, cluster_id)
         context.controller = Controller(
             ControllerSettings(endpoints=self._controller_images()),

@@ -18,6 +18,7 @@ from pybroker.common.clock import Clock
 from pybroker.common.files import File, FileSystem
 
 if TYPE_CHECKING:
+    from pybroker.log.read_ahead import ReadAhead
     from pybroker.log.segment import Segment
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ class LogEnvironment:
         "max_index_bytes",
         "max_write_files",
         "producer_expiration_ms",
+        "read_ahead",
         "release_files",
         "report",
         "rng",
@@ -75,6 +77,8 @@ class LogEnvironment:
         self.producer_expiration_ms = producer_expiration_ms
         # Called with one line for things an operator should know: truncations, dropped checkpoints.
         self.report = report
+        # For consumers, where someone calls it back; set once by the broker.
+        self.read_ahead: ReadAhead | None = None
         self._files_open: OrderedDict[Segment, File] = OrderedDict()
         self._indexes_loaded: OrderedDict[Segment, int] = OrderedDict()
         self._index_bytes = 0
@@ -145,3 +149,9 @@ class LogEnvironment:
         """The segment is closed or removed."""
         self.forget_file(segment)
         self._index_bytes -= self._indexes_loaded.pop(segment, 0)
+        self.forget_content(segment)
+
+    def forget_content(self, segment: Segment) -> None:
+        """What was read of the segment in advance may not be there any more."""
+        if self.read_ahead is not None:
+            self.read_ahead.forget(segment)

@@ -858,11 +858,14 @@ class PartitionLog:
         count = min(max(max_bytes, LOG_OVERHEAD if min_one_batch else 0), end - position)
         if count <= 0:
             return LogRead(b"", segment.base_offset, position, None)
-        file = segment.read_handle()
         if may_block or (segment.file is not None and segment.size - position <= _HOT_BYTES):
-            records: bytes | memoryview = file.pread(count, position)
+            records: bytes | memoryview = segment.read_handle().pread(count, position)
         else:
-            cached = file.pread_cached(count, position)
+            ahead = self.environment.read_ahead
+            if ahead is not None:
+                cached = ahead.read(segment, count, position, end)
+            else:
+                cached = segment.read_handle().pread_cached(count, position)
             if cached is None:
                 return LogRead(
                     b"",

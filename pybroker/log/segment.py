@@ -495,6 +495,7 @@ class Segment:
         # The indexes first: they are read from the untouched file if they are not loaded.
         self.offset_index.truncate_to(offset)
         self.time_index.truncate_to(offset)
+        self.environment.forget_content(self)
         self.open_for_write().truncate(position)
         self.size = position
         self.synced_size = min(self.synced_size, position)

@@ -21,7 +21,8 @@ _READ_MAX_BYTES = 1 << 30
 # Reads from here on go into buffers that are used again; clients ask for a mebibyte of a partition.
 _LARGE_READ_BYTES = 64 << 10
 _READ_BUFFER_BYTES = 1 << 20
-_READ_BUFFERS_MAX = 4
+# Those that are read in advance (log/read_ahead.py), and two for the replies under way.
+_READ_BUFFERS_MAX = 6
 
 _RWF_NOWAIT: int = getattr(os, "RWF_NOWAIT", 0)
 _NO_NOWAIT_ERRNOS = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
