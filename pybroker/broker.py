@@ -740,9 +740,8 @@ class Broker:
 
     def tick(self, now_ms: float) -> None:
         """Let time pass for what has no deadline of its own; cheap, to be called several times a second."""
-        if self._is_loaded:
-            # It has a pause of its own (log.cleaner.backoff.ms), and any configuration may make work for it.
-            self._context.logs.cleaner.tick(now_ms)
+        # It has a pause of its own (log.cleaner.backoff.ms), and any configuration may make work for it.
+        self._context.logs.cleaner.tick(now_ms)
         if now_ms < self._next_tick_ms:
             return
         self._next_tick_ms = now_ms + _TICK_INTERVAL_MS

@@ -1018,15 +1018,19 @@ class LogManager:
 
     # ---- time ----------------------------------------------------------------------------------------
 
+    @property
+    def is_loaded(self) -> bool:
+        """Whether all logs are there: which of them are being moved, and compacted so far, is known then."""
+        return not any(directory.not_loaded for directory in self.directories)
+
     def tick(self, now_ms: float) -> None:
-        """Do what is due at `now_ms` (monotonic). Cheap when nothing is; call it about once a second."""
+        """Do what is due at `now_ms` (monotonic), but for the cleaner's part. Cheap when nothing is; call it
+        about once a second."""
         wall_ms = self.environment.clock.wall_ms()
         for log in self._timed:
             if log.unflushed_count and wall_ms - log.last_flush_ms >= log.config.flush_ms:
                 log.request_flush()
-        # Which logs are being moved, and compacted so far, is known when all of them are loaded.
-        is_loaded = not any(directory.not_loaded for directory in self.directories)
-        if is_loaded and now_ms >= self._next_retention_ms:
+        if now_ms >= self._next_retention_ms and self.is_loaded:
             self._next_retention_ms = now_ms + self._retention_interval_ms
             self._retention = self._apply_retention()
         if self._retention is not None:
@@ -1043,8 +1047,6 @@ class LogManager:
                 log.producers.expire(wall_ms)
         for directory in self.directories:
             self._tick_directory(directory, now_ms, wall_ms)
-        if is_loaded:
-            self.cleaner.tick(now_ms)
         if now_ms >= self._next_resume_ms:
             self._next_resume_ms = now_ms + _RESUME_INTERVAL_MS
             self._release_under_way = False

@@ -409,6 +409,7 @@ def test_what_the_disk_refuses_of_a_compaction_is_done_later():
         assert disk.fault is None
         assert store.records() == wanted
         store.manager.tick(store.clock.advance(2_000) or store.clock.monotonic_ms())
+        store.manager.cleaner.tick(store.clock.monotonic_ms())
         store.work()
         run_rounds(store.manager)
         assert store.records() == wanted

@@ -587,6 +587,7 @@ class World:
     def _step_tick(self, first: int, second: int, third: int) -> None:
         self.clock.advance((10, 1_000, 5_000, 60_000)[first % 4])
         self.manager.tick(self.clock.monotonic_ms())
+        self.manager.cleaner.tick(self.clock.monotonic_ms())
 
     def _step_wait(self, first: int, second: int, third: int) -> None:
         self.clock.advance((1_000, 60_000, TOMBSTONE_MS, RETENTION_MS)[first % 4])

@@ -166,8 +166,8 @@ class LogCleaner:
         return self._log is not None
 
     def tick(self, now_ms: float) -> None:
-        """Start a pass if one is due. Monotonic milliseconds; cheap when there is nothing to do."""
-        if now_ms < self._next_ms or self._dead:
+        """Start a pass if one is due and all logs are there. Monotonic milliseconds; cheap if none is."""
+        if now_ms < self._next_ms or self._dead or not self._manager.is_loaded:
             return
         if self._unfinished is not None:
             unfinished, self._unfinished = self._unfinished, None

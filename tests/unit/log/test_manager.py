@@ -135,13 +135,18 @@ def test_logs_are_loaded_one_at_a_time_and_ticks_between_them_forget_none(files)
     directory = again.directories[0]
     directory.wanted_checkpoints.update(dict.fromkeys(checkpoints.ALL))
     clock.advance(600_000)
+    looked = []
+    again.cleaner.on_idle = lambda: looked.append(len(again.logs))
     again.tick(clock.monotonic_ms())
+    again.cleaner.tick(clock.monotonic_ms())
     run_rounds(again)
     assert {name: read_all(files, f"/data/{name}") for name in checkpoints.ALL} == before
     assert len(again.logs) == 2
     assert len(run_steps(steps)) == 3
     again.logs[0].increment_log_start(7)
     again.tick(clock.monotonic_ms())
+    again.cleaner.tick(clock.monotonic_ms())
+    assert looked == [3]
     run_rounds(again)
     found = checkpoints.decode(read_all(files, "/data/log-start-offset-checkpoint"))
     assert found == {("t", 0): 7, ("t", 1): 3, ("t", 2): 3}
