@@ -34,6 +34,17 @@ def cluster(tmp_path):
         yield started
 
 
+def write_to_topic(cluster: Cluster, replica_lists: list[list[int]]) -> workload.Writer:
+    """The topic is made, and has records."""
+    topic = NewTopic(TOPIC, num_partitions=2, replica_assignment=replica_lists)
+    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
+    admin.create_topics([topic])[TOPIC].result(60)
+    writer = workload.Writer(cluster.bootstrap, TOPIC, 2)
+    writer.write(RECORDS)
+    writer.flush()
+    return writer
+
+
 def reassignment(tmp_path: Path, name: str, *replica_lists: list[int]) -> str:
     path = tmp_path / f"{name}.json"
     plan = {
@@ -49,12 +60,7 @@ def reassignment(tmp_path: Path, name: str, *replica_lists: list[int]) -> str:
 
 def test_moves_elections_and_removal(cluster: Cluster, kafka: KafkaTools, tmp_path: Path) -> None:
     before = [[1, 2, 3], [2, 3, 1]]
-    topic = NewTopic(TOPIC, num_partitions=2, replica_assignment=before)
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
-    admin.create_topics([topic])[TOPIC].result(60)
-    writer = workload.Writer(cluster.bootstrap, TOPIC, 2)
-    writer.write(RECORDS)
-    writer.flush()
+    writer = write_to_topic(cluster, before)
 
     def run(tool: str, *arguments: str) -> str:
         return kafka.run(tool, "--bootstrap-server", cluster.bootstrap, *arguments).check()
@@ -131,12 +137,7 @@ def test_replicas_between_directories(
     """Within brokers and between them, in one plan; with a throttle, and over a kill -9."""
     place = f"{tmp_path}/cluster0/node{{node}}/data"
     cluster = start_cluster(properties={"log.dirs": f"{place},{place}2"})
-    topic = NewTopic(TOPIC, num_partitions=2, replica_assignment=[[1, 2], [1, 2]])
-    admin = AdminClient({"bootstrap.servers": cluster.bootstrap})
-    admin.create_topics([topic])[TOPIC].result(60)
-    writer = workload.Writer(cluster.bootstrap, TOPIC, 2)
-    writer.write(RECORDS)
-    writer.flush()
+    writer = write_to_topic(cluster, [[1, 2], [1, 2]])
 
     def run(tool: str, *arguments: str) -> str:
         return kafka.run(tool, "--bootstrap-server", cluster.bootstrap, *arguments).check()

@@ -72,6 +72,23 @@ class OnBrokenDisk(PybrokerProcess):
         (path,) = [path for path in self.directories if (path / f"{topic}-0").exists()]
         return path
 
+    def create_topics(self, connection: Connection) -> list[tuple[Path, list[str]]]:
+        """The directory of the metadata log and the other one, with new topics in each."""
+        metadata = self.home("__cluster_metadata")
+        topics = [raw.create_topic(connection)[0] for _ in range(4)]
+        homes = {topic: self.home(topic) for topic in topics}
+        assert len(set(homes.values())) == 2
+        return [
+            (path, [topic for topic in topics if homes[topic] == path])
+            for path in sorted(self.directories, key=lambda path: path != metadata)
+        ]
+
+    def wait_for_offline(self, path: Path) -> None:
+        name = "pybroker_log_directory_offline"
+        wait_until(
+            lambda: value(scrape(self.http), name, directory=str(path)) == 1, "the directory to be offline"
+        )
+
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
 def test_the_only_directory_fails_a_sync(tmp_path: Path, shim: Path, number: int) -> None:
@@ -111,25 +128,13 @@ def test_one_of_two_directories_fails(tmp_path: Path, shim: Path) -> None:
     server = OnBrokenDisk(tmp_path / "broker", shim, "one", "two")
     try:
         with Connection(server.bootstrap) as connection:
-            topics = [raw.create_topic(connection)[0] for _ in range(4)]
-            homes = {topic: server.home(topic) for topic in topics}
-            metadata = server.home("__cluster_metadata")
-            (broken,) = [path for path in server.directories if path != metadata]
-            bad = [topic for topic in topics if homes[topic] == broken]
-            good = [topic for topic in topics if homes[topic] != broken]
-            assert bad
-            assert good
-            writers = {topic: Writer(server.bootstrap, topic) for topic in topics}
+            (metadata, good), (broken, bad) = server.create_topics(connection)
+            writers = {topic: Writer(server.bootstrap, topic) for topic in good + bad}
             for writer in writers.values():
                 assert writer.write(connection, 1_000) == 0
             server.inject("sync", errno.EIO, broken / f"{bad[0]}-0")
             assert writers[bad[0]].write(connection, 1_000) in STORAGE_ERRORS
-
-            def offline() -> bool:
-                name = "pybroker_log_directory_offline"
-                return value(scrape(server.http), name, directory=str(broken)) == 1
-
-            wait_until(offline, "the directory to be offline")
+            server.wait_for_offline(broken)
             at = [error for error, _ in server.syncs()].index(errno.EIO)
             for topic in good:
                 assert writers[topic].write(connection, 1_000) == 0
@@ -143,9 +148,9 @@ def test_one_of_two_directories_fails(tmp_path: Path, shim: Path) -> None:
         server.stop()
         server.start()
         with Connection(server.bootstrap) as connection:
-            for topic in topics:
+            for topic, writer in writers.items():
                 raw.wait_for_topic(connection, topic)
-                assert writers[topic].write(connection, 1_000) == 0
+                assert writer.write(connection, 1_000) == 0
     finally:
         server.kill()
 
@@ -155,11 +160,7 @@ def test_a_read_that_fails(tmp_path: Path, shim: Path) -> None:
     server = OnBrokenDisk(tmp_path / "broker", shim, "one", "two")
     try:
         with Connection(server.bootstrap) as connection:
-            topics = [raw.create_topic(connection)[0] for _ in range(4)]
-            metadata = server.home("__cluster_metadata")
-            (broken,) = [path for path in server.directories if path != metadata]
-            bad = next(topic for topic in topics if server.home(topic) == broken)
-            good = next(topic for topic in topics if server.home(topic) != broken)
+            (_, (good, *_)), (broken, (bad, *_)) = server.create_topics(connection)
             for topic in (bad, good):
                 for _ in range(3):
                     assert raw.produce(connection, topic, raw.batch())["error_code"] == 0
@@ -168,11 +169,7 @@ def test_a_read_that_fails(tmp_path: Path, shim: Path) -> None:
             assert answer["error_code"] in STORAGE_ERRORS
             assert raw.fetch(connection, good, 0)["error_code"] == 0
             assert raw.produce(connection, good, raw.batch())["error_code"] == 0
-            name = "pybroker_log_directory_offline"
-            wait_until(
-                lambda: value(scrape(server.http), name, directory=str(broken)) == 1,
-                "the directory to be offline",
-            )
+            server.wait_for_offline(broken)
             assert raw.produce(connection, bad, raw.batch())["error_code"] in STORAGE_ERRORS
     finally:
         server.kill()
@@ -183,10 +180,7 @@ def test_the_directory_of_the_metadata_log_fails(tmp_path: Path, shim: Path) -> 
     server = OnBrokenDisk(tmp_path / "broker", shim, "one", "two")
     try:
         with Connection(server.bootstrap) as connection:
-            topics = [raw.create_topic(connection)[0] for _ in range(4)]
-            broken = server.home("__cluster_metadata")
-            bad = next(topic for topic in topics if server.home(topic) == broken)
-            good = next(topic for topic in topics if server.home(topic) != broken)
+            (broken, (bad, *_)), (_, (good, *_)) = server.create_topics(connection)
             for topic in (bad, good):
                 assert raw.produce(connection, topic, raw.batch())["error_code"] == 0
             server.inject("sync", errno.EIO, broken / "__cluster_metadata-0")
