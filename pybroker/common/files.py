@@ -114,19 +114,20 @@ def write_file(files: FileSystem, path: str, content: bytes) -> None:
 
 def make_dirs_durable(files: FileSystem, path: str) -> None:
     """Create a directory and its parents so that a power loss does not take them away again."""
-    made_here: list[str] = []
+    # Levels whose names may not be durable, the innermost first.
+    unsynced: list[str] = []
     level = path.rstrip("/") or "/"
     while level and not files.exists(level):
-        made_here.append(level)
+        unsynced.append(level)
         level = level.rpartition("/")[0]
     # What is there may be of a process that was killed before it could sync the name.
     if level and level != "/":
-        made_here.append(level)
-    for made in reversed(made_here):
-        files.make_dirs(made)
+        unsynced.append(level)
+    for level in reversed(unsynced):
+        files.make_dirs(level)
         # A parent that may be searched and not read cannot be synced; it was not ours to make.
         with suppress(PermissionError):
-            files.sync_dir(made.rpartition("/")[0] or ("/" if made.startswith("/") else "."))
+            files.sync_dir(level.rpartition("/")[0] or ("/" if level.startswith("/") else "."))
 
 
 def write_fully(file: File, buffers: Sequence[Buffer], offset: int) -> int:
