@@ -253,7 +253,6 @@ class LogCleaner:
             )
         log.producers.expire(self._manager.environment.clock.wall_ms())
         return CleaningJob(
-            name=log.name,
             directory=log.directory,
             sources=tuple(sources),
             first_dirty_offset=chosen.first_dirty_offset,

@@ -73,7 +73,6 @@ class CleaningJob(NamedTuple):
     uncleanable one; `aborted` the aborted transactions with records in them; `last_batches` gives for each
     live producer (epoch, last data offset or -1)."""
 
-    name: str
     directory: str
     sources: tuple[SourceSegment, ...]
     first_dirty_offset: int
@@ -301,9 +300,7 @@ def _write(
                 position = 0
                 while position < segment.size:
                     before = filtered.bytes_written
-                    size = filtered.take_in(_chunk(segment, position), source, writer)
-                    if not size:
-                        raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
+                    size = filtered.take_in(segment, source, position, writer)
                     position += size
                     yield size + filtered.bytes_written - before
                 filtered.bytes_read += segment.size
@@ -351,9 +348,10 @@ class _Filter:
         self._next_survivor = offsets.survivor_from(offsets.first_offset)
         self.bytes_read = self.bytes_written = self.keyless = 0
 
-    def take_in(self, data: Buffer, source: SourceSegment, writer: _Writer) -> int:
-        """Take the whole batches at the start of `data`, of a segment; how many bytes they are.
+    def take_in(self, segment: Segment, source: SourceSegment, position: int, writer: _Writer) -> int:
+        """Take a chunk of whole batches of a segment, from `position` on; how many bytes they are.
         CorruptionError when one that is needed is not sound."""
+        data = _chunk(segment, position)
         view = memoryview(data)
         size = len(data)
         offsets = self._offsets
@@ -377,18 +375,16 @@ class _Filter:
             ):
                 here = end
                 continue
-            header = read_header(data, here)
             if end > size:
                 break
-            if not crc_matches(data, here):
-                raise CorruptionError(
-                    f"{self._job.name}: wrong checksum of the batch at offset {base_offset}"
-                )
+            if data[here + MAGIC_POSITION] != CURRENT_MAGIC or not crc_matches(data, here):
+                raise _unsound(segment, position + here)
             if not source.base_offset <= base_offset <= last_offset < source.next_offset:
                 # The offset is not within the checksum.
                 raise CorruptionError(
-                    f"{self._job.name}: a batch of the segment {source.base_offset} has offset {base_offset}"
+                    f"{segment.path('.log')}: offset {base_offset} at {position + here}, not of this segment"
                 )
+            header = read_header(data, here)
             kept = self._kept(header, view[here:end])
             if kept:
                 writer.add(header, kept)
@@ -542,10 +538,18 @@ class _Writer:
 def _chunk(segment: Segment, position: int) -> bytes:
     """One batch at least, which begins at `position`, and as many more as fit into a chunk."""
     data = segment.pread(_READ_CHUNK, position)
-    if len(data) < HEADER_SIZE:
-        raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
-    first = read_header(data).size
-    return data if first <= len(data) else segment.pread(first, position)
+    if len(data) >= HEADER_SIZE:
+        first = _LENGTH.unpack_from(data)[0] + LOG_OVERHEAD
+        if first > len(data):
+            data = segment.pread(first, position)
+        if first <= len(data):
+            return data
+    raise CorruptionError(f"{segment.path('.log')}: cut batch at {position}")
+
+
+def _unsound(segment: Segment, position: int) -> CorruptionError:
+    """A batch that is not what was written."""
+    return CorruptionError(f"{segment.path('.log')}: wrong length, magic or checksum at {position}")
 
 
 def _pieces(segment: Segment) -> list[tuple[int, int]]:
@@ -590,9 +594,7 @@ def _piece(segment: Segment, source: SourceSegment, start: int, end: int) -> lis
         (length,) = _LENGTH.unpack_from(data, here)
         behind = here + length + LOG_OVERHEAD
         if data[here + MAGIC_POSITION] != CURRENT_MAGIC or not crc_matches(data, here):
-            # With the reason, if the header makes no sense.
-            read_header(data, here)
-            raise CorruptionError(f"{segment.path('.log')}: wrong checksum at {start + here}")
+            raise _unsound(segment, start + here)
         base_offset, _, _, last_delta, _, _ = _GLANCE.unpack_from(data, here)
         if base_offset < next_offset or not 0 <= last_delta < source.next_offset - base_offset:
             raise CorruptionError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from itertools import pairwise
 
 import pytest
@@ -525,22 +526,27 @@ def test_the_topic_is_deleted_meanwhile(store):
     assert cleaner.uncleanable == {}
 
 
-def test_a_damaged_log_is_shown_and_left_alone(store):
+@pytest.mark.parametrize("is_clean", [False, True])
+def test_a_damaged_log_is_shown_and_left_alone(store, is_clean):
     for number in range(20):
-        store.append((f"k{number % 2}", f"v{number}"))
+        store.append((f"k{number if is_clean else number % 2}", f"v{number}"))
     store.log.roll()
     store.settle()
+    if is_clean:
+        assert store.clean(roll=False) == 1
+        store.append(("k1", "v20"))
     segment = store.log.segments[0]
     data = segment.pread(segment.size, 0)
     store.files.open(segment.path(".log")).pwrite([bytes([data[100] ^ 1])], 100)
-    assert store.clean(roll=False) == 1
+    assert store.clean(roll=is_clean) == 1
     metrics = store.manager.cleaner.metrics()
     assert metrics.failures == 1
     assert store.manager.cleaner.uncleanable_logs() == [store.log]
-    assert "checksum" in store.manager.cleaner.uncleanable["t-0"]
+    found = store.manager.cleaner.uncleanable["t-0"]
+    assert re.fullmatch(r"/data/t-0/0{20}\.log: .*checksum at \d\d", found)
     assert any("cannot be cleaned" in line for line in store.reports)
     assert store.clean(roll=False) == 0
-    assert len(store.offsets()) == 20
+    assert len(store.offsets()) == 20 + is_clean
 
 
 def test_a_full_disk_puts_it_off():
