@@ -29,7 +29,6 @@ from pybroker.wire.messages import (
     find_coordinator,
     incremental_alter_configs,
     init_producer_id,
-    list_offsets,
     metadata,
     offset_fetch,
     produce,
@@ -799,42 +798,6 @@ class Consumer:
             position = max(position, header.next_offset)
         self.positions[key] = position
         return True
-
-    async def end_offsets(self, keys: list[Key]) -> dict[Key, int] | None:
-        """The last stable offset (or high watermark) of each; None if one is not to be had."""
-        session = self.session
-        found: dict[Key, int] = {}
-        leaders = await session.leader_addresses(keys)
-        for key in keys:
-            if key not in leaders:
-                return None
-            request = list_offsets.ListOffsetsRequest(
-                replica_id=-1,
-                isolation_level=int(self.committed),
-                topics=[
-                    list_offsets.ListOffsetsTopic(
-                        name=key[0],
-                        partitions=[
-                            list_offsets.ListOffsetsPartition(
-                                partition_index=key[1],
-                                current_leader_epoch=session.leaders[key][1],
-                                timestamp=-1,
-                            )
-                        ],
-                    )
-                ],
-            )
-            response = await session.call(leaders[key], request, 7, "control")
-            if response is None:
-                session.forget_leader(key)
-                return None
-            answer = response.topics[0].partitions[0]
-            if answer.error_code:
-                expect(answer.error_code, AGAIN, "ListOffsets")
-                session.forget_leader(key)
-                return None
-            found[key] = answer.offset
-        return found
 
 
 class Admin:
