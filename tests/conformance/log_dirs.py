@@ -20,7 +20,7 @@ import datetime
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -240,9 +240,11 @@ def run(nodes: list[tuple[Server, Path]], requests: int, seed: int) -> Report:
 
 
 def start(
-    kind: type[Server], directory: Path, properties: Mapping[str, str] = PROPERTIES
+    kind: Callable[[Path, dict[str, str]], Server],
+    directory: Path,
+    properties: Mapping[str, str] = PROPERTIES,
 ) -> tuple[Server, Path]:
-    return kind(directory, {**properties, **two_directories(directory)}), directory  # type: ignore[call-arg]
+    return kind(directory, {**properties, **two_directories(directory)}), directory
 
 
 def write(report: Report, seed: int) -> None:

@@ -3,6 +3,9 @@
 python -m tests.sim.cluster_zoo [names]       catches each and prints the score
 """
 
+# The methods that take the places of sound ones take and give what those do.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 import sys
@@ -37,7 +40,7 @@ def window_of_duplicates_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def recovery_forgets_producers(patch: pytest.MonkeyPatch) -> None:
-    def note_recovered(self, segment, header, batch):  # type: ignore[no-untyped-def]
+    def note_recovered(self, segment, header, batch):
         if header.leader_epoch > self.epochs.latest:
             self.epochs.assign(header.leader_epoch, header.base_offset)
 
@@ -59,7 +62,7 @@ def aborted_list_is_empty(patch: pytest.MonkeyPatch) -> None:
 def next_transaction_shows_the_open_one(patch: pytest.MonkeyPatch) -> None:
     """The last stable offset forgets transactions whose marker is not committed yet."""
 
-    def last_stable_offset(self, high_watermark):  # type: ignore[no-untyped-def]
+    def last_stable_offset(self, high_watermark):
         return min([high_watermark, *list(self._open_transactions.values())[1:]])
 
     patch.setattr(ProducerState, "last_stable_offset", last_stable_offset)
@@ -69,7 +72,7 @@ def new_producer_does_not_abort(patch: pytest.MonkeyPatch) -> None:
     """InitProducerId takes the open transaction over instead of ending it."""
     original = TransactionShard.init_producer
 
-    def init_producer(self, transactional_id, *a):  # type: ignore[no-untyped-def]
+    def init_producer(self, transactional_id, *a):
         known = self.transactions.get(transactional_id)
         if known is not None and known.state.name == "ONGOING":
             self.transactions[transactional_id] = known._replace(state=type(known.state).EMPTY)
@@ -82,7 +85,7 @@ def old_epochs_may_write(patch: pytest.MonkeyPatch) -> None:
     """KAFKA-17754 in kind: what a fenced producer sent late is part of the next transaction."""
     original = ProducerState.check
 
-    def check(self, producer_id, epoch, *a):  # type: ignore[no-untyped-def]
+    def check(self, producer_id, epoch, *a):
         entry = self.entries.get(producer_id)
         if entry is not None and epoch < entry.epoch:
             return None
@@ -98,7 +101,7 @@ def late_end_ends_the_next_transaction(patch: pytest.MonkeyPatch) -> None:
     """KAFKA-17754: transactions keep their epoch, and EndTxn may be repeated."""
     original = TransactionShard._end_with_bump
 
-    def end_with_bump(self, known, producer_id, producer_epoch, *a):  # type: ignore[no-untyped-def]
+    def end_with_bump(self, known, producer_id, producer_epoch, *a):
         if known.state.name == "ONGOING" and producer_epoch < known.producer_epoch:
             producer_epoch = known.producer_epoch
         return original(self, known, producer_id, producer_epoch, *a)
@@ -114,7 +117,7 @@ def decided_transactions_are_forgotten(patch: pytest.MonkeyPatch) -> None:
 def marker_is_not_written_everywhere(patch: pytest.MonkeyPatch) -> None:
     original = Partition.append_marker
 
-    def append_marker(self, producer_id, *a, **k):  # type: ignore[no-untyped-def]
+    def append_marker(self, producer_id, *a, **k):
         if self.partition == 1 and producer_id % 2 == 1 and not self.topic.startswith("__"):
             k["commit"] = False
         return original(self, producer_id, *a, **k)
@@ -125,7 +128,7 @@ def marker_is_not_written_everywhere(patch: pytest.MonkeyPatch) -> None:
 def coordinator_answers_before_it_is_committed(patch: pytest.MonkeyPatch) -> None:
     original = CoordinatorHost._when_committed
 
-    def when_committed(self, hosted, result):  # type: ignore[no-untyped-def]
+    def when_committed(self, hosted, result):
         from pybroker.common.deferred import resolved
 
         original(self, hosted, result)
@@ -151,7 +154,7 @@ def cut_at_the_high_watermark(patch: pytest.MonkeyPatch) -> None:
     """KIP-101."""
     original = Partition.become_follower
 
-    def become_follower(self, leader_epoch):  # type: ignore[no-untyped-def]
+    def become_follower(self, leader_epoch):
         if not self.is_follower:
             self.truncate_to(self.high_watermark)
         original(self, leader_epoch)
@@ -178,7 +181,7 @@ def leader_counts_the_committed_replicas_only(patch: pytest.MonkeyPatch) -> None
 def isr_grows_too_early(patch: pytest.MonkeyPatch) -> None:
     """Who fetches at all is in sync."""
 
-    def plan_expand(self, broker_id, high_watermark):  # type: ignore[no-untyped-def]
+    def plan_expand(self, broker_id, high_watermark):
         follower = self.followers.get(broker_id)
         if self.proposal is not None or follower is None or broker_id in self.isr:
             return None
@@ -193,7 +196,7 @@ def follower_counts_what_is_not_flushed(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Partition, "_count_as_follower", Partition._count_as_follower)
     original = Partition.append_from_leader
 
-    def append_from_leader(self, *a, **k):  # type: ignore[no-untyped-def]
+    def append_from_leader(self, *a, **k):
         found = original(self, *a, **k)
         self.own_end_offset = self.log.log_end_offset
         return found
@@ -205,7 +208,7 @@ def follower_counts_what_is_not_flushed(patch: pytest.MonkeyPatch) -> None:
 def reads_above_the_high_watermark(patch: pytest.MonkeyPatch) -> None:
     original = Partition.read
 
-    def read(self, offset, *a, **k):  # type: ignore[no-untyped-def]
+    def read(self, offset, *a, **k):
         before = self.log.high_watermark
         self.log.high_watermark = self.log.log_end_offset
         try:

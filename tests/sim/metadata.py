@@ -44,7 +44,7 @@ from tests.sim import flips
 from tests.sim.disk import SimDisk
 from tests.sim.explorer import Counts, Found
 from tests.sim.failures import ERRORS, Failures, steps_of
-from tests.sim.world import NOW, Step, Violation
+from tests.sim.world import NOW, Step, Violation, any_step
 from tests.unit.controller.harness import CLUSTER, quorum_options, registration, topic
 
 DATA: Final = "/data"
@@ -213,6 +213,7 @@ class Node:
 
             propose(values, make)
 
+        # In place of the method: what each proposal makes is noted.
         self.quorum.propose = noted  # type: ignore[method-assign]
         before = self.promises.epoch
         self.quorum.start()
@@ -281,7 +282,7 @@ class Node:
         self._inside = True
         try:
             name = self.rng.choice(("create", "create", "delete", "config", "ids", "tick", "snapshot"))
-            self.step((name, *(self.rng.randrange(1 << 16) for _ in range(3))))  # type: ignore[arg-type]
+            self.step(any_step(name, self.rng))
         finally:
             self._inside = False
 
@@ -398,7 +399,7 @@ WEIGHTS: Final = {
 def make_steps(seed: object, length: int) -> list[Step]:
     rng = random.Random(f"metadata {seed}")
     names = rng.choices(list(WEIGHTS), list(WEIGHTS.values()), k=length)
-    return [(name, rng.randrange(1 << 16), rng.randrange(1 << 16), rng.randrange(1 << 16)) for name in names]
+    return [any_step(name, rng) for name in names]
 
 
 class MetadataExplorer:

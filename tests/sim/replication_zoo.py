@@ -3,6 +3,9 @@
 python -m tests.sim.replication_zoo        finds the first walk of `tests.sim.replication` that catches each
 """
 
+# The methods that take the places of sound ones take and give what those do.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 import sys
@@ -55,7 +58,7 @@ def truncation_by_high_watermark(patch: pytest.MonkeyPatch) -> None:
     """Before KIP-101."""
     original = Partition.become_follower
 
-    def become_follower(self, leader_epoch):  # type: ignore[no-untyped-def]
+    def become_follower(self, leader_epoch):
         self.log.truncate_to(self.log.high_watermark)
         original(self, leader_epoch)
 
@@ -70,7 +73,7 @@ def no_epochs_in_fetches(patch: pytest.MonkeyPatch) -> None:
     """Neither the leader's epoch nor the last one here is told: nobody can be fenced or diverge."""
     original = follower.FetchPartition
 
-    def fetch_partition(**fields):  # type: ignore[no-untyped-def]
+    def fetch_partition(**fields):
         return original(**{**fields, "current_leader_epoch": -1, "last_fetched_epoch": -1})
 
     patch.setattr(follower, "FetchPartition", fetch_partition)
@@ -79,7 +82,7 @@ def no_epochs_in_fetches(patch: pytest.MonkeyPatch) -> None:
 def joins_before_it_caught_up(patch: pytest.MonkeyPatch) -> None:
     original = Replication.plan_expand
 
-    def plan_expand(self, broker_id, high_watermark):  # type: ignore[no-untyped-def]
+    def plan_expand(self, broker_id, high_watermark):
         self.epoch_start_offset = 0
         return original(self, broker_id, 0)
 
@@ -91,7 +94,7 @@ def follower_tells_before_it_flushed(patch: pytest.MonkeyPatch) -> None:
 
 
 def leader_counts_before_it_flushed(patch: pytest.MonkeyPatch) -> None:
-    def appended(self, end_offset):  # type: ignore[no-untyped-def]
+    def appended(self, end_offset):
         self.log.request_flush()
         self._count(end_offset)
         self._wake_tail_watchers()
@@ -103,7 +106,7 @@ def epoch_without_records_stays(patch: pytest.MonkeyPatch) -> None:
     """KAFKA-10706."""
     original = PartitionLog.truncate_to
 
-    def truncate_to(self, offset):  # type: ignore[no-untyped-def]
+    def truncate_to(self, offset):
         if offset < self.log_end_offset:
             original(self, offset)
 
@@ -113,7 +116,7 @@ def epoch_without_records_stays(patch: pytest.MonkeyPatch) -> None:
 def flush_counts_what_was_cut(patch: pytest.MonkeyPatch) -> None:
     original = PartitionLog.synced
 
-    def synced(self, work):  # type: ignore[no-untyped-def]
+    def synced(self, work):
         self._cut_while_syncing = False
         original(self, work)
 
@@ -123,7 +126,7 @@ def flush_counts_what_was_cut(patch: pytest.MonkeyPatch) -> None:
 def new_leader_commits_its_log(patch: pytest.MonkeyPatch) -> None:
     original = Partition.become_leader
 
-    def become_leader(self, leader_epoch, replication=None):  # type: ignore[no-untyped-def]
+    def become_leader(self, leader_epoch, replication=None):
         original(self, leader_epoch, replication)
         self._advance(self.log.log_end_offset)
 
@@ -133,7 +136,7 @@ def new_leader_commits_its_log(patch: pytest.MonkeyPatch) -> None:
 def session_forgets_what_diverged(patch: pytest.MonkeyPatch) -> None:
     """Kafka's own: a follower that truncated learns the high watermark only when it moves again."""
 
-    def changed_by(self, data):  # type: ignore[no-untyped-def]
+    def changed_by(self, data):
         changed = bool(data.records) or bool(data.error_code) or data.diverging_epoch.epoch >= 0
         changed = changed or data.high_watermark != self.high_watermark
         self.high_watermark, self.log_start_offset = data.high_watermark, data.log_start_offset
@@ -146,7 +149,7 @@ def unanswered_proposal_is_forgotten(patch: pytest.MonkeyPatch) -> None:
     """No answer is taken for a refusal, while the controller carried it out."""
     original = replicas.ReplicaManager._answered
 
-    def answered(self, asked, response):  # type: ignore[no-untyped-def]
+    def answered(self, asked, response):
         if response is None:
             for _, replication, proposal in asked.values():
                 if replication.proposal is proposal:
@@ -161,7 +164,7 @@ def late_responses_are_taken(patch: pytest.MonkeyPatch) -> None:
     """Whatever became of the log since the request."""
     original = Fetcher._take
 
-    def take(self, followed, asked, data):  # type: ignore[no-untyped-def]
+    def take(self, followed, asked, data):
         partition = followed.partition
         original(self, followed, (partition.leader_epoch, partition.log.log_end_offset, *asked[2:]), data)
 
@@ -172,7 +175,7 @@ def older_metadata_is_taken(patch: pytest.MonkeyPatch) -> None:
     """The image of a partition epoch that the controller's answer has overtaken."""
     original = isr.Replication.assign
 
-    def assign(self, replica_ids, isr_ids, partition_epoch):  # type: ignore[no-untyped-def]
+    def assign(self, replica_ids, isr_ids, partition_epoch):
         self.partition_epoch = -1
         return original(self, replica_ids, isr_ids, partition_epoch)
 
@@ -184,7 +187,7 @@ def truncation_by_end_offset_alone(patch: pytest.MonkeyPatch) -> None:
     """KIP-279: asked for an epoch that it never had, the leader tells an end, and not of which epoch that is."""
     original = Partition.epoch_end_offset
 
-    def epoch_end_offset(self, epoch):  # type: ignore[no-untyped-def]
+    def epoch_end_offset(self, epoch):
         found = original(self, epoch)
         return found if found[0] < 0 else (epoch, found[1])
 
@@ -196,7 +199,7 @@ def former_incarnation_joins(patch: pytest.MonkeyPatch) -> None:
     original = Replication._propose
     may_join = replicas._Brokers.may_join
 
-    def propose(self, isr_ids):  # type: ignore[no-untyped-def]
+    def propose(self, isr_ids):
         found = original(self, isr_ids)
         self.proposal = found._replace(members=tuple((broker_id, -1) for broker_id, _ in found.members))
         return self.proposal
@@ -210,7 +213,7 @@ def high_watermark_stays_below_the_log(patch: pytest.MonkeyPatch) -> None:
     """KAFKA-9491: a log that starts again later keeps the high watermark that it had."""
     original = PartitionLog.truncate_fully
 
-    def truncate_fully(self, offset):  # type: ignore[no-untyped-def]
+    def truncate_fully(self, offset):
         before = self.high_watermark
         original(self, offset)
         self.high_watermark = min(before, offset)

@@ -104,7 +104,11 @@ def make_steps(seed: int, count: int) -> list[Step]:
         for name, weight in STEPS.items()
     }
     names = rng.choices(list(weights), list(weights.values()), k=count)
-    return [(name, *(rng.randrange(1 << 16) for _ in range(3))) for name in names]  # type: ignore[misc]
+    return [any_step(name, rng) for name in names]
+
+
+def any_step(name: str, rng: random.Random) -> Step:
+    return name, rng.randrange(1 << 16), rng.randrange(1 << 16), rng.randrange(1 << 16)
 
 
 # Of the schedules that only compact: how often each step comes.
@@ -323,7 +327,7 @@ class World:
         self._interleaved = True
         try:
             name = self.rng.choice(self.interleaved_steps)
-            self.step((name, *(self.rng.randrange(1 << 16) for _ in range(3))))  # type: ignore[arg-type]
+            self.step(any_step(name, self.rng))
         finally:
             self._interleaved = False
 

@@ -3,6 +3,9 @@
 python -m tests.sim.zoo        catches each and prints the score
 """
 
+# The methods that take the places of sound ones take and give what those do.
+# mypy: allow-untyped-defs
+
 from __future__ import annotations
 
 import sys
@@ -55,7 +58,7 @@ def round_counts_what_came_after_it(patch: pytest.MonkeyPatch) -> None:
 def rename_before_sync(patch: pytest.MonkeyPatch) -> None:
     """KAFKA-16541, for every small file."""
 
-    def write_file(files, path, content):  # type: ignore[no-untyped-def]
+    def write_file(files, path, content):
         file = files.open(path + ".tmp", create=True)
         file.truncate(0)
         write_fully(file, [content], 0)
@@ -80,7 +83,7 @@ def checksums_are_not_checked(patch: pytest.MonkeyPatch) -> None:
 def recovery_leaves_the_torn_tail(patch: pytest.MonkeyPatch) -> None:
     original = recovery.recover_segment
 
-    def recover_segment(log, segment, **options):  # type: ignore[no-untyped-def]
+    def recover_segment(log, segment, **options):
         _, end = yield from original(log, segment, **options)
         return segment.size, end
 
@@ -88,7 +91,7 @@ def recovery_leaves_the_torn_tail(patch: pytest.MonkeyPatch) -> None:
 
 
 def recovery_forgets_producers(patch: pytest.MonkeyPatch) -> None:
-    def note_recovered(self, segment, header, batch):  # type: ignore[no-untyped-def]
+    def note_recovered(self, segment, header, batch):
         if header.leader_epoch > self.epochs.latest:
             self.epochs.assign(header.leader_epoch, header.base_offset)
 
@@ -100,7 +103,7 @@ def duplicate_window_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def recovery_keeps_the_indexes(patch: pytest.MonkeyPatch) -> None:
-    def new_indexes(self):  # type: ignore[no-untyped-def]
+    def new_indexes(self):
         try:
             self.load_indexes()
         except (OSError, CorruptionError):
@@ -113,7 +116,7 @@ def recovery_keeps_the_indexes(patch: pytest.MonkeyPatch) -> None:
 def clean_mark_stays(patch: pytest.MonkeyPatch) -> None:
     original = manager.LogManager._read_marks
 
-    def read_marks(self, directory):  # type: ignore[no-untyped-def]
+    def read_marks(self, directory):
         files = self.environment.files
         path = f"{directory.path}/.kafka_cleanshutdown"
         had = files.exists(path)
@@ -128,7 +131,7 @@ def markers_are_matched_by_key(patch: pytest.MonkeyPatch) -> None:
     """KAFKA-14055 and crabka#528: a marker goes for a later record, or marker, with its key."""
     original = cleaning._Filter._kept
 
-    def kept(self, header, batch):  # type: ignore[no-untyped-def]
+    def kept(self, header, batch):
         found = original(self, header, batch)
         if header.is_control and header.record_count:
             key = stored_key(next(iter_records(batch, header=header)).key)
@@ -143,7 +146,7 @@ def index_entries_beyond_the_pass_are_lost(patch: pytest.MonkeyPatch) -> None:
     """KAFKA-13727: a partial pass forgets aborts that come after its end."""
     original = cleaning._write
 
-    def write(environment, job, segments, offsets, window_bytes):  # type: ignore[no-untyped-def]
+    def write(environment, job, segments, offsets, window_bytes):
         aborted = tuple(entry for entry in job.aborted if entry.last_offset < offsets.end_offset)
         return original(environment, job._replace(aborted=aborted), segments, offsets, window_bytes)
 
@@ -156,11 +159,11 @@ def transactions_end_with_their_group_of_segments(patch: pytest.MonkeyPatch) -> 
     filters = []
     make = cleaning.TransactionFilter.__init__
 
-    def remember(self, aborted):  # type: ignore[no-untyped-def]
+    def remember(self, aborted):
         make(self, aborted)
         filters.append(self)
 
-    def init(self, *arguments):  # type: ignore[no-untyped-def]
+    def init(self, *arguments):
         original(self, *arguments)
         filters[-1]._ongoing_aborted.clear()
         filters[-1]._ongoing_committed.clear()
