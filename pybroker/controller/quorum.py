@@ -326,8 +326,6 @@ class MetadataQuorum:
         """Whether this node leads, and its image has everything before its epoch."""
         return self._active_epoch is not None and self.node.is_leader
 
-    is_leader = is_active
-
     @property
     def next_offset(self) -> int:
         """The offset of the next record that this leader writes."""
@@ -479,7 +477,7 @@ class MetadataQuorum:
     def _store(self) -> None:
         """Store the newest hard state, unless one is being stored: then that is next."""
         wanted = self._wanted_state
-        if wanted is None or self._storing:
+        if wanted is None or self._storing or self.failure is not None:
             return
         state, version = wanted
         self._wanted_state = None
@@ -501,7 +499,7 @@ class MetadataQuorum:
                 # Nothing of it is there, so it may be tried again; nothing is told meanwhile.
                 self._report(f"the state of the metadata quorum cannot be stored yet: {error}")
                 self._wanted_state = self._wanted_state or wanted
-                self._timers.schedule(self._clock.monotonic_ms() + _RETRY_MS, self._store_again)
+                self._timers.schedule(self._clock.monotonic_ms() + _RETRY_MS, self._store)
                 return
             else:
                 self.storage_failed(error)
@@ -510,14 +508,6 @@ class MetadataQuorum:
             self._pump()
 
         self._run_blocking(f"{directory}#state", lambda: store_hard_state(files, directory, state), done)
-
-    def _pump_again(self) -> None:
-        if self.failure is None:
-            self._pump()
-
-    def _store_again(self) -> None:
-        if self.failure is None:
-            self._store()
 
     # ---------------------------------------------------------------------------------------- replay
 
@@ -554,7 +544,7 @@ class MetadataQuorum:
                     self.storage_failed(error)
                     return
                 self._report(f"the metadata log cannot be read yet: {error}")
-                self._timers.schedule(self._clock.monotonic_ms() + _RETRY_MS, self._pump_again)
+                self._timers.schedule(self._clock.monotonic_ms() + _RETRY_MS, self._pump)
                 return
             for image, delta in images:
                 self._publish(image, delta)
