@@ -16,6 +16,7 @@ from pybroker.log.cleaner.keys import plain_keys
 from pybroker.log.cleaner.offset_map import OffsetMap, stored_key, stored_keys
 from pybroker.records import compression
 from pybroker.records.batch import (
+    CODEC_MASK,
     DELETE_HORIZON_BIT,
     HEADER,
     HEADER_SIZE,
@@ -78,8 +79,6 @@ def with_only(header: BatchHeader, data: bytes, places: Sequence[int]) -> bytes:
     max_timestamp = header.max_timestamp
     if not header.attributes & LOG_APPEND_TIME_BIT:
         max_timestamp = max(wrap_int64(header.base_timestamp + largest), NO_TIMESTAMP)
-    if header.codec:
-        records = compression.compress(header.codec, records)
     return _batch(header, header.attributes, header.base_timestamp, max_timestamp, len(places), records)
 
 
@@ -168,16 +167,13 @@ def rebuilt(
         base_timestamp = delete_horizon_ms
     if append_time:
         max_timestamp = header.max_timestamp
-    records: bytes = b"".join(parts)
-    if header.codec:
-        records = compression.compress(header.codec, records)
-    return _batch(header, attributes, base_timestamp, max_timestamp, len(ranges), records)
+    return _batch(header, attributes, base_timestamp, max_timestamp, len(ranges), b"".join(parts))
 
 
 def emptied(header: BatchHeader) -> bytes:
     """The header alone: it keeps a producer's sequence and epoch, or the end offset of the pass."""
     # As Kafka writes an empty batch: no codec, no delete horizon, and no base timestamp.
-    attributes = header.attributes & ~DELETE_HORIZON_BIT & ~0x07
+    attributes = header.attributes & ~DELETE_HORIZON_BIT & ~CODEC_MASK
     return _batch(header, attributes, NO_TIMESTAMP, header.max_timestamp, 0, b"")
 
 
@@ -189,6 +185,7 @@ def _batch(
     record_count: int,
     records: bytes,
 ) -> bytes:
+    records = compression.compress(attributes & CODEC_MASK, records)
     out = bytearray(HEADER_SIZE + len(records))
     HEADER.pack_into(
         out,
