@@ -204,24 +204,17 @@ def _load_epochs(log: PartitionLog, present: set[str]) -> list[tuple[int, int]] 
     try:
         log.epochs.decode(read_file(log.environment.files, f"{log.directory}/{EPOCH_FILE}"))
     except CorruptionError as error:
-        log.environment.report(f"{log.directory}/{EPOCH_FILE}: {error}; rebuilt from the log")
-        log.epochs.clear()
-        log.epochs.note_changed()
-        _epochs_from_batches(log)
+        rebuild_epochs(log, str(error))
         return None
     return log.epochs.entries
 
 
-def rebuild_epochs(log: PartitionLog) -> None:
-    """The file of the epochs is damaged: make them anew from the log. OSError."""
-    log.environment.report(f"{log.directory}/{EPOCH_FILE} does not fit the log; rebuilt from it")
+def rebuild_epochs(log: PartitionLog, reason: str = "does not fit the log") -> None:
+    """The file of the epochs is damaged: make them anew from the log, where every batch carries its epoch.
+    Slow. OSError."""
+    log.environment.report(f"{log.directory}/{EPOCH_FILE}: {reason}; rebuilt from the log")
     log.epochs.clear()
     log.epochs.note_changed()
-    _epochs_from_batches(log)
-
-
-def _epochs_from_batches(log: PartitionLog) -> None:
-    """Slow, and only after damage: every batch carries its epoch."""
     files = log.environment.files
     for name in files.list_dir(log.directory):
         if name.endswith(".log") and name[:20].isdigit():
@@ -368,7 +361,7 @@ def _recover(
         log.epochs.truncate_from_end(start)
     expected = start
     ends: list[int] = []
-    # Below what was synced, or removed, nothing can have been lost: old segments came back one by one.
+    # Below what was synced, or deleted, nothing can have been lost: old segments came back one by one.
     known = max(recovery_point, log.log_start_offset)
     has_hole = False
     index = first
@@ -380,6 +373,7 @@ def _recover(
             continue
         is_hole = segment.base_offset > max(expected, known) and bool(ends) and not cleaned
         if is_hole and segment.base_offset <= removed_end:
+            # The same, but nothing else than the removed segments tells of it.
             has_hole = True
         elif is_hole:
             # A segment begins where the one before it ended, unless compaction took the end of that.
