@@ -165,11 +165,10 @@ class MetadataQuorum:
         self.failure: BaseException | None = None
         """The disk of the metadata log has failed: this node takes no part any more."""
         self.log = log
-        self.clock = self._clock = clock
+        self.clock = clock
         self.timers = timers
         self._files = files
         self._rng = rng
-        self._timers = timers
         self._run_blocking = run_blocking
         self._client = client
         self._report = report or _ignore
@@ -211,7 +210,7 @@ class MetadataQuorum:
         if options.standalone and log.end_offset == 0:
             voter = Voter(options.node_id, options.directory_id, options.endpoints)
             parent = log_parent(log)
-            now_ms = self._clock.wall_ms()
+            now_ms = self.clock.wall_ms()
             bootstrap.format_directory(files, parent, log.directory, options.features, [voter], now_ms)
         start = open_start(files, log, options.cluster_id, options.voters)
         self._replay = start.replay
@@ -228,7 +227,7 @@ class MetadataQuorum:
             start.history,
             log=log,
             snapshots=self._snapshots,
-            clock=self._clock,
+            clock=self.clock,
             rng=self._rng,
             settings=options.node,
             endpoints=endpoints,
@@ -374,7 +373,7 @@ class MetadataQuorum:
         base_offset, last_offset = node.propose(values)
         image, delta = apply(last_offset, node.epoch)
         size = sum(map(len, values)) + HEADER_SIZE
-        self._prepared.append(_Prepared(base_offset, image, delta, size, self._clock.wall_ms()))
+        self._prepared.append(_Prepared(base_offset, image, delta, size, self.clock.wall_ms()))
         self._pump()
 
     def tick(self, now_ms: float) -> None:
@@ -445,10 +444,10 @@ class MetadataQuorum:
             timer.cancel()
         self._timer = None
         if deadline_ms < FOREVER:
-            self._timer = self._timers.schedule(deadline_ms, self._time_passed)
+            self._timer = self.timers.schedule(deadline_ms, self._time_passed)
 
     def _tell_fault(self, node: Node) -> None:
-        now_ms = self._clock.monotonic_ms()
+        now_ms = self.clock.monotonic_ms()
         self._faults = node.faults
         if now_ms - self._fault_told_ms >= _REPORT_INTERVAL_MS:
             self._fault_told_ms = now_ms
@@ -499,7 +498,7 @@ class MetadataQuorum:
                 # Nothing of it is there, so it may be tried again; nothing is told meanwhile.
                 self._report(f"the state of the metadata quorum cannot be stored yet: {error}")
                 self._wanted_state = self._wanted_state or wanted
-                self._timers.schedule(self._clock.monotonic_ms() + _RETRY_MS, self._store)
+                self.timers.schedule(self.clock.monotonic_ms() + _RETRY_MS, self._store)
                 return
             else:
                 self.storage_failed(error)
@@ -544,7 +543,7 @@ class MetadataQuorum:
                     self.storage_failed(error)
                     return
                 self._report(f"the metadata log cannot be read yet: {error}")
-                self._timers.schedule(self._clock.monotonic_ms() + _RETRY_MS, self._pump)
+                self.timers.schedule(self.clock.monotonic_ms() + _RETRY_MS, self._pump)
                 return
             for image, delta in images:
                 self._publish(image, delta)
@@ -639,7 +638,7 @@ class MetadataQuorum:
                 return
             if self._replay.end_offset < self.log.start_offset:
                 delta = compare(self._image, image)
-                self._replay = Replay(image, timestamp_ms=self._clock.wall_ms())
+                self._replay = Replay(image, timestamp_ms=self.clock.wall_ms())
                 self._publish(image, delta)
             self._pump()
 
@@ -658,12 +657,12 @@ class MetadataQuorum:
             return
         self._snapshot_under_way = True
         replay.bytes_since_snapshot = 0
-        self._last_snapshot_ms = self._clock.monotonic_ms()
+        self._last_snapshot_ms = self.clock.monotonic_ms()
         level, voters = self.node.history.at(snapshot.end_offset)
         batches = encode_snapshot(
             (bootstrap.encode(record) for record in image_records(content)),
             epoch=content.epoch,
-            now_ms=self._clock.wall_ms(),
+            now_ms=self.clock.wall_ms(),
             last_timestamp_ms=replay.timestamp_ms,
             control_records=() if voters is None else voter_records(voters, level),
         )
