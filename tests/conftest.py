@@ -101,15 +101,6 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaTools]:
     tools.close()
 
 
-@pytest.fixture(scope="session")
-def reference_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaProcess]:
-    """Apache Kafka 4.3.0 with default settings, whatever the run is about."""
-    facilities.require("kafka")
-    server = KafkaProcess(tmp_path_factory.mktemp("kafka"))
-    yield server
-    server.stop()
-
-
 _counter = itertools.count()
 # A cluster that somebody else runs still has the topics of the run before.
 _run = f"{int(time.time()) % 1_000_000:06d}"

@@ -153,7 +153,6 @@ class Cluster:
         self.cut: set[tuple[int, int]] = set()
         self.nodes: dict[int, Node] = {}
         self._connections: dict[tuple[int, str], Any] = {}
-        self._client_connections: dict[int, Any] = {}
         given = {number: (roles or {}).get(number, "broker,controller") for number in range(1, count + 1)}
         controllers = [number for number, role in given.items() if "controller" in role]
         if dynamic:

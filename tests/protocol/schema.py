@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import struct
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -376,9 +376,3 @@ def walk(value: object, visit: Callable[[str, object], None], path: str = "") ->
             walk(item, visit, f"{path}[{index}]")
     else:
         visit(path, value)
-
-
-def all_schemas() -> Iterator[tuple[int, int]]:
-    for key in API_NAMES:
-        for version in versions(key):
-            yield key, version

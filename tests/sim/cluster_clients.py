@@ -617,7 +617,6 @@ class Consumer:
         # What each reader was told last: it must not go back.
         self.high_watermarks: dict[Key, int] = {}
         self.last_stable: dict[Key, int] = {}
-        self.log_starts: dict[Key, int] = {}
         # Address -> (session id, epoch, what the broker knows: key -> position).
         self._sessions: dict[Address, tuple[int, int, dict[Key, int]]] = {}
         self.on_bounds: Callable[[Key, int, int], None] | None = None

@@ -30,9 +30,9 @@ from pybroker.common.files import Buffer
 SECTOR_BYTES = 128
 # A write is ("w", position, bytes), a truncation ("t", size).
 Change = tuple[str, int, bytes]
-# What an operation is called, for faults and traces. The first group changes something.
+# What an operation is called, for faults and traces, where it changes something; others are "open", "read", "list_dir"
+# and "size".
 CHANGES = ("write", "truncate", "sync", "create", "rename", "remove", "make_dir", "remove_dir", "sync_dir")
-QUERIES = ("open", "read", "list_dir", "size")
 # (slowest, fastest) microseconds of the operations that reach the device.
 LATENCY_US = {"sync": (100, 20_000), "sync_dir": (100, 20_000), "write": (5, 200), "read": (3, 400)}
 

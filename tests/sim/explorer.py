@@ -1,4 +1,4 @@
-"""Crashes at every change that a schedule makes to the disk, and failures of every operation.
+"""Crashes at every change that a schedule makes to the disk.
 
 In: a seed (a schedule and all chances) and how many power losses to try at each point. Out: counts, or a
 `Violation` with what is needed to see it again. A schedule runs once; before each change the disk is copied as a
@@ -8,7 +8,6 @@ kill or a power loss would leave it, a second broker starts on the copy, and eve
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pybroker.common.clock import ManualClock
@@ -29,10 +28,7 @@ class Counts:
     # Of the recoveries: second ones, and ones that were themselves interrupted.
     repeated: int = 0
     interrupted: int = 0
-    failures: int = 0
     acknowledged: int = 0
-    refused: int = 0
-    violations: int = 0
     points_by_kind: dict[str, int] = field(default_factory=dict)
 
     def add(self, other: Counts) -> None:
@@ -99,7 +95,12 @@ class Explorer:
             self._explore("end", "")
         except (Violation, PybrokerError, OSError) as error:
             raise Found(error, f"seed {self.seed}, {self._where}, operation {disk.operations}") from error
-        self.counts.acknowledged = sum(len_of(ledger) for ledger in self.world.ledgers.values())
+        self.counts.acknowledged = sum(
+            len(sent.records)
+            for ledger in self.world.ledgers.values()
+            for sent in ledger.batches
+            if sent.end <= ledger.acked
+        )
         self.trace = disk.trace
         return self.counts
 
@@ -114,7 +115,6 @@ class Explorer:
     def _explore(self, kind: str, path: str) -> None:
         """All that may be left if everything stops here."""
         self._busy = True
-        before = self.world.clock.wall_ms(), self.world.clock.monotonic_ms()
         try:
             self.counts.points += 1
             by_kind = self.counts.points_by_kind
@@ -126,7 +126,6 @@ class Explorer:
                 self.survive(rng, power_loss=number > 0, name=f"{name}, survivor {number}")
         finally:
             self._busy = False
-            del before
 
     def survive(self, rng: random.Random, *, power_loss: bool, name: str) -> None:
         """Start on what is left and look at everything."""
@@ -212,10 +211,6 @@ class Explorer:
                     raise Violation(f"{name}: {partition.high_watermark} is shown and not durable")
 
 
-def len_of(ledger) -> int:  # type: ignore[no-untyped-def]
-    return sum(len(sent.records) for sent in ledger.batches if sent.end <= ledger.acked)
-
-
 def logs_of(disk: SimDisk) -> dict[str, tuple[bytes, int]]:
     """The files that hold data."""
     return {
@@ -223,6 +218,3 @@ def logs_of(disk: SimDisk) -> dict[str, tuple[bytes, int]]:
         for name, content in disk.contents().items()
         if name.endswith((".log", ".txnindex", "leader-epoch-checkpoint"))
     }
-
-
-Report = Callable[[str], None]
