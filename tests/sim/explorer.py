@@ -74,16 +74,16 @@ class Explorer:
         self.counts = Counts(schedules=1)
         self._point_rng = random.Random(f"points {seed}")
         self._busy = False
+        self._where = "start"
 
     def run(self) -> Counts:
         """The whole schedule. Found: something is wrong."""
         clock = ManualClock(NOW)
-        disk = SimDisk(self.seed, clock=clock)
+        disk = self.disk = SimDisk(self.seed, clock=clock)
         disk.cold = True
         disk.slow = True
         self.world = World(disk, clock, self.seed, fsync=self.fsync)
         disk.on_change = self._at
-        self._where = "start"
         try:
             self.world.on_loaded = self._loaded
             self.world.start()
@@ -119,26 +119,20 @@ class Explorer:
             self.counts.points += 1
             by_kind = self.counts.points_by_kind
             by_kind[kind] = by_kind.get(kind, 0) + 1
-            point = self.counts.points
-            name = f"{self._where} before {kind} {path}"
             for number in range(self.power_losses + 1):
-                rng = random.Random(f"{self.seed} {point} {number}")
-                self.survive(rng, power_loss=number > 0, name=f"{name}, survivor {number}")
+                rng = random.Random(f"{self.seed} {self.counts.points} {number}")
+                disk = self.disk.after_power_loss(rng) if number else self.disk.after_kill(rng)
+                if number:
+                    self.counts.power_losses += 1
+                else:
+                    self.counts.kills += 1
+                try:
+                    self._examine(disk, rng, power_loss=number > 0)
+                except (Violation, PybrokerError, OSError, AssertionError) as error:
+                    where = f"seed {self.seed}, {self._where} before {kind} {path}, survivor {number}"
+                    raise Found(error, where) from error
         finally:
             self._busy = False
-
-    def survive(self, rng: random.Random, *, power_loss: bool, name: str) -> None:
-        """Start on what is left and look at everything."""
-        world = self.world
-        disk = world.disk.after_power_loss(rng) if power_loss else world.disk.after_kill(rng)
-        if power_loss:
-            self.counts.power_losses += 1
-        else:
-            self.counts.kills += 1
-        try:
-            self._examine(disk, rng, self.bounds(power_loss))
-        except (Violation, PybrokerError, OSError) as error:
-            raise Found(error, f"seed {self.seed}, {name}") from error
 
     def bounds(self, power_loss: bool) -> dict[str, int]:
         """Below which offsets nothing may be missing."""
@@ -159,7 +153,9 @@ class Explorer:
         world.manager.environment.clock = clock
         return world
 
-    def _examine(self, disk: SimDisk, rng: random.Random, bounds: dict[str, int]) -> None:
+    def _examine(self, disk: SimDisk, rng: random.Random, *, power_loss: bool) -> None:
+        """Start on what is left and look at everything."""
+        bounds = self.bounds(power_loss)
         extra = rng.randrange(4)
         if extra == 0:
             # The recovery is interrupted too, once.
@@ -174,7 +170,7 @@ class Explorer:
                 disk, bounds = disk.after_power_loss(rng), self.bounds(True)
             else:
                 disk = disk.after_kill(rng)
-        world = self.last = self._next(disk, rng)
+        world = self._next(disk, rng)
         world.load()
         checks = check_loaded(world, bounds)
         if extra == 1:

@@ -42,7 +42,7 @@ from pybroker.wire.messages.create_topics import CreateTopicsRequest
 from pybroker.wire.messages.delete_topics import DeleteTopicsRequest, DeleteTopicState
 from tests.sim import flips
 from tests.sim.disk import SimDisk
-from tests.sim.explorer import Counts, Found
+from tests.sim.explorer import Counts, Explorer, Found
 from tests.sim.failures import ERRORS, Failures, steps_of
 from tests.sim.world import NOW, Step, Violation, any_step
 from tests.unit.controller.harness import CLUSTER, quorum_options, registration, topic
@@ -402,28 +402,14 @@ def make_steps(seed: object, length: int) -> list[Step]:
     return [any_step(name, rng) for name in names]
 
 
-class MetadataExplorer:
+class MetadataExplorer(Explorer):
     """One schedule, with a kill and several power losses at each change of the disk, or at `fraction` of them."""
 
-    def __init__(
-        self,
-        seed: int,
-        *,
-        steps: list[Step] | None = None,
-        length: int = 60,
-        power_losses: int = 4,
-        fraction: float = 1.0,
-    ) -> None:
-        self.seed = seed
-        self.steps = make_steps(seed, length) if steps is None else steps
-        self.power_losses = power_losses
-        self.fraction = fraction
-        self.counts = Counts(schedules=1)
+    def __init__(self, seed: int, *, length: int = 60, power_losses: int = 4, fraction: float = 1.0) -> None:
+        steps = make_steps(seed, length)
+        super().__init__(seed, steps=steps, power_losses=power_losses, fraction=fraction)
         self.formatted = seed % 2 == 1
-        self._points = random.Random(f"points {seed}")
-        self._busy = False
         self._lives = 0
-        self._where = "start"
 
     def run(self) -> Counts:
         """The whole schedule. Found."""
@@ -464,63 +450,38 @@ class MetadataExplorer:
         self.disk.locked.clear()
         self._begin()
 
-    def _at(self, kind: str, path: str) -> None:
-        if not self._busy and self._points.random() < self.fraction:
-            self._explore(kind, path)
-
-    def _explore(self, kind: str, path: str) -> None:
-        self._busy = True
-        try:
-            self.counts.points += 1
-            by_kind = self.counts.points_by_kind
-            by_kind[kind] = by_kind.get(kind, 0) + 1
-            for number in range(self.power_losses + 1):
-                rng = random.Random(f"{self.seed} {self.counts.points} {number}")
-                disk = self.disk.after_power_loss(rng) if number else self.disk.after_kill(rng)
-                if number:
-                    self.counts.power_losses += 1
-                else:
-                    self.counts.kills += 1
-                try:
-                    self._examine(disk, rng)
-                except (Violation, PybrokerError, OSError, AssertionError) as error:
-                    where = f"seed {self.seed}, {self._where} before {kind} {path}, survivor {number}"
-                    raise Found(error, where) from error
-        finally:
-            self._busy = False
-
-    def _next(self, disk: SimDisk, rng: random.Random, promises: Promises) -> Node:
+    def _node_on(self, disk: SimDisk, rng: random.Random, promises: Promises) -> Node:
         disk.clock = clock = ManualClock(self.clock.wall_ms(), self.clock.monotonic_ms())
         node = Node(disk, clock, rng.random(), promises)
         if self.formatted:
             node.format()
         return node
 
-    def _examine(self, disk: SimDisk, rng: random.Random) -> None:
+    def _examine(self, disk: SimDisk, rng: random.Random, *, power_loss: bool) -> None:
         promises = self.promises.fork()
         extra = rng.randrange(4)
         # A first look leaves nothing on the disk.
         look = disk.after_kill(random.Random(0))
-        self.promises.survived(self._next(look, rng, promises).look(), promises)
+        self.promises.survived(self._node_on(look, rng, promises).look(), promises)
         if extra == 0:
             # The start is interrupted too.
             with disk.dies_after(rng.randrange(30)):
-                self._next(disk, rng, promises).start()
+                self._node_on(disk, rng, promises).start()
             self.counts.interrupted += disk.dead
             disk = disk.after_power_loss(rng) if rng.random() < 0.7 else disk.after_kill(rng)
             # What that start was writing at its end nobody knows.
-            promises.survived(self._next(disk, rng, promises).look(), promises)
+            promises.survived(self._node_on(disk, rng, promises).look(), promises)
             promises._foreseen = []
-        node = self._next(disk, rng, promises)
+        node = self._node_on(disk, rng, promises)
         node.start()
         if extra == 1:
             self.counts.repeated += 1
             left = disk.after_power_loss(rng)
-            promises.survived(self._next(left, rng, promises).look())
+            promises.survived(self._node_on(left, rng, promises).look())
         elif extra == 2:
             goes_on(node)
             left = disk.after_power_loss(rng)
-            promises.survived(self._next(left, rng, promises).look())
+            promises.survived(self._node_on(left, rng, promises).look())
 
 
 def goes_on(node: Node) -> None:
