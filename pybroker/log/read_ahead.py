@@ -12,11 +12,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from pybroker.common.clock import Clock
+from pybroker.common.errors import CorruptionError
 from pybroker.common.files import File
-from pybroker.records.batch import LOG_OVERHEAD
+from pybroker.records.batch import iter_headers
 
 if TYPE_CHECKING:
     from pybroker.log.segment import Segment
@@ -30,7 +32,6 @@ _EXPECTED_MAX: Final = 64
 _KEPT_MS: Final = 1000
 # From an entry of the index to the end of what was read there are 4 KiB and one batch.
 _WALKED_MAX: Final = 64
-_LENGTH_START: Final = 8
 
 _Place = tuple["Segment", int]
 
@@ -38,14 +39,11 @@ _Place = tuple["Segment", int]
 class ReadAhead:
     """Of all logs of a broker. `soon` calls back once the answer under way has been written."""
 
-    __slots__ = ("_clock", "_expected", "_least_bytes", "_ready", "_soon")
+    __slots__ = ("_clock", "_expected", "_ready", "_soon")
 
-    def __init__(
-        self, clock: Clock, soon: Callable[[Callable[[], None]], None], *, least_bytes: int = LEAST_BYTES
-    ) -> None:
+    def __init__(self, clock: Clock, soon: Callable[[Callable[[], None]], None]) -> None:
         self._clock = clock
         self._soon = soon
-        self._least_bytes = least_bytes
         # Where consumers will read next: without and with the bytes, the latter since a time.
         self._expected: OrderedDict[_Place, None] = OrderedDict()
         self._ready: OrderedDict[_Place, tuple[bytes | memoryview, float]] = OrderedDict()
@@ -54,7 +52,7 @@ class ReadAhead:
         """`count` bytes of a segment, from where a batch begins; None if not in memory. `end`: where
         those end that the consumer may have. OSError."""
         file = segment.read_handle()
-        if not self._least_bytes <= count <= _MOST_BYTES:
+        if not LEAST_BYTES <= count <= _MOST_BYTES:
             return file.pread_cached(count, position)
         place = segment, position
         data, _ = self._ready.pop(place, (None, 0))
@@ -71,7 +69,7 @@ class ReadAhead:
                 self._soon(partial(self._go_on, (segment, position + whole), file, count, in_order))
             elif in_order:
                 # The first batch alone is longer; it is asked for next, whole.
-                self._expected[place] = None
+                self._expect(place)
         return data
 
     def forget(self, segment: Segment) -> None:
@@ -90,6 +88,9 @@ class ReadAhead:
                 if ahead is not None and len(ahead) == count:
                     self._ready[place] = ahead, self._clock.monotonic_ms()
                     return
+        self._expect(place)
+
+    def _expect(self, place: _Place) -> None:
         self._expected[place] = None
         if len(self._expected) > _EXPECTED_MAX:
             self._expected.popitem(last=False)
@@ -106,17 +107,10 @@ class ReadAhead:
 
 
 def _whole_bytes(segment: Segment, position: int, data: bytes | memoryview) -> int:
-    """Bytes of the batches that are whole in `data`; 0 when that cannot be told cheaply."""
-    size = len(data)
-    here = max(segment.offset_index.before_position(position + size) - position, 0)
-    for _ in range(_WALKED_MAX):
-        length_end = here + LOG_OVERHEAD
-        if length_end > size:
-            return here
-        length = int.from_bytes(data[here + _LENGTH_START : length_end], "big", signed=True)
-        if length < 0:
-            break
-        if length_end + length > size:
-            return here
-        here = length_end + length
-    return 0
+    """Bytes of the batches that are whole in `data`, as far as a short walk from the index tells."""
+    end = max(segment.offset_index.before_position(position + len(data)) - position, 0)
+    # Whoever reads on meets the damage; where the walk ends early, nobody comes to the place it tells.
+    with suppress(CorruptionError):
+        for here, header in islice(iter_headers(data, end), _WALKED_MAX):
+            end = here + header.size
+    return end

@@ -28,8 +28,7 @@ class Reader:
         self.environment = make_environment(self.files, self.clock)
         self.environment.read_ahead = ReadAhead(self.clock, self.calls.append)
         self.log = make_log(self.environment, LogConfig(segment_bytes=100 * BATCH))
-        for number in range(150):
-            append(self.log, make_batch(1, size=BATCH + number))
+        self.append(150)
         self.log.high_watermark = self.log.log_end_offset
         self.log.flush()
         self.reads = []
@@ -54,6 +53,22 @@ class Reader:
         if not late:
             self.run()
         return [header for _, header in iter_headers(found.records)][-1].next_offset, waited_for
+
+    def fetch_in_order(self, times):
+        """From the start of the log; returns where it goes on."""
+        offset = 0
+        for _ in range(times):
+            offset, _ = self.fetch(offset)
+        return offset
+
+    def answer(self, offset, **bounds):
+        """A fetch alone; what follows it is for `run`. Returns the next offset."""
+        found = self.log.read(offset, FETCH, min_one_batch=True, may_block=False, **bounds)
+        return [header for _, header in iter_headers(found.records)][-1].next_offset
+
+    def append(self, count, timestamp=NOW):
+        for number in range(count):
+            append(self.log, make_batch(1, size=BATCH + number, timestamp=timestamp))
 
     def run(self):
         calls, self.calls[:] = list(self.calls), []
@@ -93,21 +108,15 @@ def test_small_and_very_large_fetches_are_not_followed(reader):
 
 
 def test_the_end_of_what_may_be_read_is_not_passed(reader):
-    log = reader.log
-    offset = 0
-    for _ in range(3):
-        offset, _ = reader.fetch(offset)
+    offset = reader.fetch_in_order(3)
     # Ready for the next, but a consumer may have less of it now.
     bound = offset + 2
-    found = log.read(offset, FETCH, end_offset=bound, min_one_batch=True, may_block=False)
-    assert [header for _, header in iter_headers(found.records)][-1].next_offset == bound
+    assert reader.answer(offset, end_offset=bound) == bound
     assert not reader.calls
 
 
 def test_shorter_and_longer_fetches_than_what_is_ready(reader):
-    offset = 0
-    for _ in range(3):
-        offset, _ = reader.fetch(offset)
+    offset = reader.fetch_in_order(3)
     offset, waited_for = reader.fetch(offset, FETCH - 20_000)
     assert waited_for == 0
     offset, waited_for = reader.fetch(offset, FETCH + 20_000)
@@ -117,37 +126,25 @@ def test_shorter_and_longer_fetches_than_what_is_ready(reader):
 
 
 def test_what_was_cut_off_is_not_given_out(reader):
-    log = reader.log
-    offset = 0
-    for _ in range(3):
-        offset, _ = reader.fetch(offset)
-    log.truncate_to(offset)
-    for number in range(60):
-        append(log, make_batch(1, size=BATCH + number, timestamp=NOW + 1))
+    offset = reader.fetch_in_order(3)
+    reader.log.truncate_to(offset)
+    reader.append(60, NOW + 1)
     # `fetch` compares with a plain read.
     _, waited_for = reader.fetch(offset)
     assert waited_for == 1
 
 
 def test_a_cut_between_answer_and_reading_on(reader):
-    log = reader.log
-    offset = 0
-    for _ in range(2):
-        offset, _ = reader.fetch(offset)
-    found = log.read(offset, FETCH, min_one_batch=True, may_block=False)
-    offset = [header for _, header in iter_headers(found.records)][-1].next_offset
-    log.truncate_to(offset - 1)
+    offset = reader.answer(reader.fetch_in_order(2))
+    reader.log.truncate_to(offset - 1)
     reader.run()
-    append(log, make_batch(1, size=5))
-    for number in range(60):
-        append(log, make_batch(1, size=BATCH + number))
+    append(reader.log, make_batch(1, size=5))
+    reader.append(60)
     reader.fetch(offset)
 
 
 def test_removed_segments_leave_nothing(reader):
-    offset = 0
-    for _ in range(3):
-        offset, _ = reader.fetch(offset)
+    reader.fetch_in_order(3)
     ahead = reader.environment.read_ahead
     assert ahead._ready
     reader.log.remove_segments(1, "test")
@@ -156,11 +153,7 @@ def test_removed_segments_leave_nothing(reader):
 
 
 def test_a_disk_that_refuses_is_met_by_the_read_itself(reader):
-    offset = 0
-    for _ in range(2):
-        offset, _ = reader.fetch(offset)
-    found = reader.log.read(offset, FETCH, min_one_batch=True, may_block=False)
-    offset = [header for _, header in iter_headers(found.records)][-1].next_offset
+    offset = reader.answer(reader.fetch_in_order(2))
     reader.files.read_error = errno.EIO
     reader.run()
     reader.files.read_error = 0
@@ -195,6 +188,21 @@ def test_expectations_are_bounded(reader):
     for offset in list(range(90)) * 2:
         reader.fetch(offset, LEAST_BYTES)
     assert len(reader.environment.read_ahead._expected) <= 64
+
+
+def test_expectations_of_batches_that_do_not_fit_are_bounded(reader):
+    """Each was read for in advance, and then cut by a fetch that does not get its first batch whole."""
+    log = reader.log
+    for size in [LEAST_BYTES // 2] * 3 + [LEAST_BYTES + 10] * 100:
+        append(log, make_batch(1, size=size))
+    log.high_watermark = log.log_end_offset
+    log.flush()
+    ahead = reader.environment.read_ahead
+    for offset in range(150, 250):
+        segment = log.segments[log.segment_for(offset)]
+        ahead._ready[segment, segment.position_of(offset)] = bytes(LEAST_BYTES), 0.0
+        log.read(offset, LEAST_BYTES, may_block=False)
+    assert len(ahead._expected) <= 64
 
 
 @pytest.mark.parametrize("seed", range(5))
