@@ -1056,10 +1056,9 @@ class LogManager:
     def _tick_directory(self, directory: LogDirectory, now_ms: float, wall_ms: int) -> None:
         if directory.offline:
             return
-        saved_points = directory.listed.get(checkpoints.RECOVERY_POINT, {})
-        for key, log in directory.logs.items():
+        for log in directory.logs.values():
             if log.has_deleted_files:
-                directory.due_removals += log.take_deleted_files(wall_ms, saved_points.get(key, 0))
+                directory.due_removals += log.take_deleted_files(wall_ms)
         if directory.removals and any(due <= wall_ms for due, _ in directory.removals):
             directory.due_removals += [path for due, path in directory.removals if due <= wall_ms]
             directory.removals = [entry for entry in directory.removals if entry[0] > wall_ms]

@@ -45,6 +45,8 @@ from pybroker.records.control import read_end_transaction
 EPOCH_FILE: Final = "leader-epoch-checkpoint"
 METADATA_FILE: Final = "partition.metadata"
 DELETED: Final = ".deleted"
+# A start tells them from segments that were removed at the log's begin.
+TRUNCATED: Final = ".truncated.deleted"
 _PREFIX: Final = struct.Struct(">qii")
 _PREFIX_SIZE: Final = _PREFIX.size
 MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
@@ -121,7 +123,6 @@ class PartitionLog:
         "_cut_while_syncing",
         "_deleted_files",
         "_directory_dirty",
-        "_kept_removed",
         "_names_doubtful",
         "_parent_dirty",
         "_paths_dirty",
@@ -207,7 +208,6 @@ class PartitionLog:
         self._paths_dirty: list[str] = []
         self._deleted_files: list[tuple[int, str]] = []
         # Files of removed segments, with their ends, that tell a start what a hole in the log is.
-        self._kept_removed: dict[str, int] = {}
         # (log, urgent): there is something to sync. Set by the manager.
         self.on_work: Callable[[PartitionLog, bool], None] | None = None
         # Everything below this offset is durable now.
@@ -1016,7 +1016,7 @@ class PartitionLog:
             del self._undiscarded[0]
             self._directory_dirty = True
 
-    def _discard(self, segment: Segment, *, keep_snapshot: bool) -> None:
+    def _discard(self, segment: Segment, *, keep_snapshot: bool, suffix: str = DELETED) -> None:
         """Rename a segment's files; they are removed after file.delete.delay.ms (`take_deleted_files`).
         StorageError: some of them are still to be renamed."""
         files = self.environment.files
@@ -1028,12 +1028,12 @@ class PartitionLog:
         for extension in EXTENSIONS if keep_snapshot else (*EXTENSIONS, ".snapshot"):
             path = segment.path(extension)
             try:
-                files.rename(path, path + DELETED)
+                files.rename(path, path + suffix)
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise self._storage_error("cannot rename a deleted segment", error) from error
-            self._deleted_files.append((due, path + DELETED))
+            self._deleted_files.append((due, path + suffix))
 
     def replace_segments(self, cleaned: Sequence[tuple[Segment, tuple[int, ...]]]) -> None:
         """Put cleaned segments, in `.swap` files, in the place of those with the base offsets given."""
@@ -1098,24 +1098,16 @@ class PartitionLog:
 
     @property
     def has_deleted_files(self) -> bool:
-        return bool(self._deleted_files or self._undiscarded or self._kept_removed)
+        return bool(self._deleted_files or self._undiscarded)
 
-    def keep_removed(self, files: dict[str, int]) -> None:
-        """Do not remove these files, with the offsets where they end, while a start would look for a hole
-        there: not before the recovery point on the disk has passed them all."""
-        self._kept_removed = files
-
-    def take_deleted_files(self, now_ms: int, saved_recovery_point: int = 0) -> list[str]:
-        """Paths whose delay is over: to be removed by the caller. `saved_recovery_point`: on the disk."""
+    def take_deleted_files(self, now_ms: int) -> list[str]:
+        """Paths whose delay is over: to be removed by the caller."""
         if self._undiscarded and not self.offline:
             with suppress(StorageError):
                 self._discard_rest()
         due = [path for deadline, path in self._deleted_files if deadline <= now_ms]
         if due:
             self._deleted_files = [entry for entry in self._deleted_files if entry[0] > now_ms]
-        if self._kept_removed and saved_recovery_point >= max(self._kept_removed.values()):
-            due += self._kept_removed
-            self._kept_removed = {}
         return due
 
     def truncate_to(self, offset: int) -> None:
@@ -1134,7 +1126,7 @@ class PartitionLog:
             keep = self.segment_for(offset)
             segment = self.segments[keep]
             for gone in reversed(self.segments[keep + 1 :]):
-                self._discard(gone, keep_snapshot=True)
+                self._discard(gone, keep_snapshot=True, suffix=TRUNCATED)
             self.take_segments(self.segments[: keep + 1])
             segment.sealed = False
             segment.index_max_bytes = self.config.segment_index_bytes
@@ -1152,7 +1144,7 @@ class PartitionLog:
         self._discard_rest()
         try:
             for segment in self.segments:
-                self._discard(segment, keep_snapshot=False)
+                self._discard(segment, keep_snapshot=False, suffix=TRUNCATED)
             segment = self._new_segment(offset)
             segment.open_for_write().truncate(0)
         except OSError as error:

@@ -12,7 +12,7 @@ epoch going back.
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from crc32c import crc32c
 
@@ -36,6 +36,14 @@ _READ_CHUNK: Final = 4 * 1024 * 1024
 _MIN_LENGTH: Final = HEADER_SIZE - LOG_OVERHEAD
 _MAX_RELATIVE_OFFSET: Final = (1 << 31) - 1
 _SEGMENT_FILE: Final = re.compile(r"^(\d{20})\.(log|index|timeindex|txnindex)(\.cleaned|\.swap)?$")
+
+
+class RemovedSegment(NamedTuple):
+    """A `.log.deleted` file, with offsets from `base` up to below `end`."""
+
+    base: int
+    end: int
+    path: str
 
 
 def read_topic_id(environment: LogEnvironment, directory: str) -> bytes | None:
@@ -105,8 +113,7 @@ def _load(
     files = environment.files
     # Below it nothing is lost, wherever segments are missing.
     known = max(recovery_point, log_start)
-    names, removed = _finish_renames(environment, directory, files.list_dir(directory), known)
-    removed_end = max(removed.values(), default=0)
+    names, removed = _finish_renames(environment, directory, files.list_dir(directory))
     log = PartitionLog(environment, directory, topic, partition, topic_id, config)
     bases = sorted(int(name[:20]) for name in names if name.endswith(".log") and name[:20].isdigit())
     present = set(names)
@@ -127,10 +134,14 @@ def _load(
             created_ms=environment.clock.wall_ms(),
         )
         segments.append(segment)
+    if not (cleaned or clean):
+        _remove_again(log, segments, removed)
     if not segments:
         # What is on record below the recovery point was there once: no offset of it is given out again.
-        log.create(max(known, removed_end))
-        log.keep_removed(removed)
+        log.create(max([known, *(gone.end for gone in removed)]))
+        # Before those go that tell where it goes on.
+        files.sync_dir(directory)
+        _forget(log, removed)
         log.epochs.truncate_from_end(log.log_end_offset)
         log.epochs.truncate_from_start(log.log_start_offset)
         log.load_producer_state(snapshot_offsets(names))
@@ -146,16 +157,9 @@ def _load(
         # Where it was closed cleanly and is not sound, nothing of it is known to be.
         synced = recovery_point if guarded else 0
         recovery_point = 0 if clean else recovery_point
-        has_hole = yield from _recover(
-            log, segments, recovery_point, snapshots, cleaned, removed_end, gapless, synced
-        )
-        if has_hole:
-            # The next start has to know it too.
-            log.keep_removed(removed)
-            removed = {}
+        yield from _recover(log, segments, recovery_point, snapshots, cleaned, gapless, synced)
         log.recovery_point = min(max(recovery_point, 0), log.log_end_offset)
-    for path in removed:
-        files.remove(path)
+    _forget(log, removed)
     if not trusted or not log.active.size:
         # A process that was killed right after it had made the log, or a segment, never synced their names.
         # Where nothing was written since, a clean end has not done it either.
@@ -235,21 +239,50 @@ def rebuild_epochs(log: PartitionLog, reason: str = "does not fit the log") -> N
                 segment.close_file()
 
 
+def _remove_again(log: PartitionLog, segments: list[Segment], removed: list[RemovedSegment]) -> None:
+    """Only the oldest segments are removed, unless by compaction: where some of them have their names back,
+    because a power loss undid those renames and not the later ones, all before the last of the others go
+    again. What is missing between them may be the end of a transaction.
+
+    A removed segment with a namesake was compacted, before the log's policy changed; one that reaches into a
+    segment is of another history."""
+    namesakes = {gone.base for gone in removed}
+    for gone in sorted(removed, reverse=True):
+        before = [segment for segment in segments if segment.base_offset < gone.end]
+        if not before or before[-1].base_offset in namesakes:
+            continue
+        last = before[-1]
+        if _end_of_file(log.environment, last.path(".log"), last.base_offset) <= gone.base:
+            log.environment.report(
+                f"{log.directory}: {len(before)} segments below offset {gone.end}, which had been removed, "
+                "came back; removed again"
+            )
+            _remove_segments(log, segments, 0, len(before))
+            # Not before those that tell of it.
+            log.environment.files.sync_dir(log.directory)
+            return
+
+
+def _forget(log: PartitionLog, removed: list[RemovedSegment]) -> None:
+    for gone in removed:
+        log.environment.files.remove(gone.path)
+
+
 def _finish_renames(
-    environment: LogEnvironment, directory: str, names: list[str], known: int
-) -> tuple[list[str], dict[str, int]]:
+    environment: LogEnvironment, directory: str, names: list[str]
+) -> tuple[list[str], list[RemovedSegment]]:
     """Remove `.deleted`, and bring an interrupted cleaning or split to one of its two ends.
 
-    Returns the names that are left, and the removed segments that ended above `known`, with their ends, which
-    are still there: the log goes on there when nothing else of it is left, because a power loss took the new
-    segment and not the removal of the old ones; and where it left some of those, the others are no hole.
+    Returns the names that are left, and the segments that retention or compaction removed, which are still
+    there: the log goes on behind them when nothing else of it is left, because a power loss took the new
+    segment and not the removal of the old ones; and what is before them was removed too (`_remove_again`).
     """
     files = environment.files
     if not any(name.endswith((".deleted", ".cleaned", ".swap", ".tmp")) for name in names):
-        return names, {}
+        return names, []
     # Whoever was killed may not have made these names durable, and what they replace is removed below.
     files.sync_dir(directory)
-    removed: dict[str, int] = {}
+    removed: list[RemovedSegment] = []
     cleaned: list[int] = []
     swaps: list[tuple[int, str]] = []
     for name in names:
@@ -257,11 +290,10 @@ def _finish_renames(
         deleted = name.endswith(".deleted") and not name.endswith(".checkpoint.deleted")
         if deleted or name.endswith(".tmp"):
             if name.endswith(".log.deleted") and name[:20].isdigit():
-                end = _end_of_file(environment, path, int(name[:20]))
-                if end > known:
-                    removed[path] = end
-                    continue
-            files.remove(path)
+                base = int(name[:20])
+                removed.append(RemovedSegment(base, _end_of_file(environment, path, base), path))
+            else:
+                files.remove(path)
         else:
             match = _SEGMENT_FILE.match(name)
             if match and match[3] == ".cleaned":
@@ -325,13 +357,11 @@ def _recover(
     recovery_point: int,
     snapshots: list[int],
     cleaned: bool,
-    removed_end: int,
     gapless: bool,
     synced: int,
-) -> Steps[bool]:
-    """Check everything from the recovery point's segment up; see the module. `removed_end`: where the last of
-    the segments ended that were to be removed. Whether there is a hole for which nothing else speaks.
-    CorruptionError when the log ends below `synced`."""
+) -> Steps[None]:
+    """Check everything from the recovery point's segment up; see the module. CorruptionError when the log
+    ends below `synced`."""
     environment = log.environment
     first = len(segments) - 1
     # A recovery point at the start of a segment says nothing of the indexes of the one before.
@@ -363,7 +393,6 @@ def _recover(
     ends: list[int] = []
     # Below what was synced, or deleted, nothing can have been lost: old segments came back one by one.
     known = max(recovery_point, log.log_start_offset)
-    has_hole = False
     index = first
     while index < len(segments):
         segment = segments[index]
@@ -371,11 +400,7 @@ def _recover(
             environment.report(f"{segment.path('.log')} overlaps what comes before; removed")
             _remove_segments(log, segments, index, index + 1)
             continue
-        is_hole = segment.base_offset > max(expected, known) and bool(ends) and not cleaned
-        if is_hole and segment.base_offset <= removed_end:
-            # The same, but nothing else than the removed segments tells of it.
-            has_hole = True
-        elif is_hole:
+        if segment.base_offset > max(expected, known) and ends and not cleaned:
             # A segment begins where the one before it ended, unless compaction took the end of that.
             environment.report(
                 f"{segment.path('.log')}: the records from offset {expected} on are lost; cut there, with "
@@ -419,7 +444,6 @@ def _recover(
     log.log_end_offset = expected
     log.epochs.complete(epochs_before)
     log.write_snapshot()
-    return has_hole
 
 
 def _contradicts_epochs(log: PartitionLog, segment: Segment) -> bool:

@@ -134,19 +134,77 @@ def test_a_hole_between_segments_ends_the_log_unless_compaction_made_it(cleaned)
     assert reopen(again, cleaned=cleaned).log_end_offset == again.log_end_offset
 
 
-def test_a_hole_that_retention_made_does_not_end_the_log():
-    """A power loss may undo the renaming of one removed segment and keep those of the later ones."""
-    log = filled(40)
-    directory = log.directory
-    for segment in log.segments[1:3]:
+@pytest.mark.parametrize(("recovery_point", "left"), [(0, 1), (0, 2), (160, 1), (160, 2)])
+def test_what_retention_removed_goes_again_where_a_power_loss_brings_some_back(recovery_point, left):
+    """It may undo the renaming of one removed segment and keep those of others: what is between them may be the end
+    of a transaction."""
+    log = filled(80)
+    first, *later = log.segments
+    assert len(later) > 4
+    removed = later[:4]
+    back = removed.pop(left)
+    for segment in removed:
         path = segment.path(".log")
         log.environment.files.rename(path, path + ".deleted")
-    assert len(log.segments) > 3
-    for recovery_point, kept in ((0, 2), (0, 2), (80, 0)):
-        again = reopen(log, recovery_point=recovery_point)
-        assert again.log_end_offset == 80
-        names = log.environment.files.list_dir(directory)
-        assert len([name for name in names if name.endswith(".deleted")]) == kept
+    again = reopen(log, recovery_point=recovery_point)
+    assert (again.log_start_offset, again.log_end_offset) == (later[4].base_offset, 160)
+    for gone in (first, back):
+        assert not log.environment.files.exists(gone.path(".log"))
+    assert not [name for name in log.environment.files.list_dir(log.directory) if name.endswith(".deleted")]
+
+
+def test_a_removed_segment_that_ends_where_one_came_back_says_nothing_of_that_one():
+    log = filled(40)
+    first, second, third = log.segments[:3]
+    for segment in (first, second):
+        path = segment.path(".log")
+        log.environment.files.rename(path, path + ".deleted")
+    again = reopen(log)
+    assert (again.log_start_offset, again.log_end_offset) == (third.base_offset, 80)
+
+
+def test_what_was_truncated_is_no_sign_of_retention():
+    """The end of a log was cut at the begin of a segment, and written anew; a power loss took one of the new segments,
+    which nobody was promised."""
+    log = filled(40)
+    kept, again_written, lost, later = log.segments[:4]
+    log.truncate_to(again_written.base_offset)
+    names = log.environment.files.list_dir(log.directory)
+    assert f"{lost.base_offset:020d}.log.truncated.deleted" in names
+    for _ in range(20):
+        append(log, make_batch(2), leader_epoch=9)
+    assert [segment.base_offset for segment in log.segments[1:4]] == [
+        segment.base_offset for segment in (again_written, lost, later)
+    ]
+    log.environment.files.remove(log.segments[2].path(".log"))
+    again = reopen(log)
+    assert (again.log_start_offset, again.log_end_offset) == (kept.base_offset, lost.base_offset)
+    assert not [name for name in again.environment.files.list_dir(log.directory) if name.endswith(".deleted")]
+
+
+def test_a_removed_segment_into_which_another_reaches_is_no_sign_of_retention():
+    """Apache Kafka gives the same names to what it truncates."""
+    log = filled(20)
+    second, third = log.segments[1:]
+    path = second.path(".log")
+    log.environment.files.rename(path, path + ".deleted")
+    batch = second.pread(second.position_of(second.base_offset + 2), 0)
+    log.environment.files.open(log.segments[0].path(".log")).pwrite([batch], log.segments[0].size)
+    again = reopen(log)
+    assert (again.log_start_offset, again.log_end_offset) == (0, second.base_offset + 2)
+    assert third.base_offset > again.log_end_offset
+
+
+def test_compacted_segments_are_no_sign_of_retention():
+    """The policy of the log changed right after a pass, and its checkpoint is not there."""
+    log = filled(40)
+    first, second, third = log.segments[:3]
+    files = log.environment.files
+    for segment in (first, second):
+        files.open(f"{segment.path('.log')}.deleted", create=True).pwrite([segment.pread(segment.size, 0)], 0)
+    files.remove(second.path(".log"))
+    again = reopen(log, recovery_point=third.base_offset)
+    assert (again.log_start_offset, again.log_end_offset) == (0, 80)
 
 
 def test_below_the_recovery_point_nothing_is_checked():
