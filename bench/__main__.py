@@ -4,9 +4,10 @@
                     [--no-kfake] [--directory DIR] [--write | --no-write]
     python -m bench --list
 
-The brokers take turns row by row, and which of them goes first changes from round to round; while one works
-the others are idle. A row that fails is reported as failed and the rest go on. The exit status is 1 if a
-row of pybroker failed. A round is begun only if, at the pace so far, it ends within the minutes.
+The brokers take turns, as often as the row says, and which of them goes first changes from turn to turn;
+while one works the others are idle. A row that fails is reported as failed and the rest go on. The exit
+status is 1 if a row of pybroker failed. A round is begun only if, at the pace so far, it ends within the
+minutes.
 """
 
 from __future__ import annotations
@@ -38,11 +39,9 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--seconds", type=float, default=0, help="length of a measured span (default 2; quick: 1)"
     )
+    parser.add_argument("--rounds", type=int, default=1, help="how often all of the rows are run (default 1)")
     parser.add_argument(
-        "--rounds", type=int, default=0, help="how often every row is run (default 3; quick: 1)"
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=19, help="begin no round that would not end within (default 19)"
+        "--minutes", type=float, default=60, help="begin no round that would not end within (default 60)"
     )
     parser.add_argument(
         "--only", default="", help="only these brokers: pybroker, kafka, kfake, separated by commas"
@@ -65,7 +64,6 @@ def options() -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="show the rows and end")
     parsed = parser.parse_args()
     parsed.seconds = parsed.seconds or (1.0 if parsed.quick else 2.0)
-    parsed.rounds = parsed.rounds or (1 if parsed.quick else 3)
     return parsed
 
 
@@ -89,7 +87,7 @@ def chosen_subjects(only: str, with_kfake: bool) -> list[str]:
 
 
 def measure(row: Row, subject: Subject, bench: Bench) -> dict[str, Any]:
-    """One row on one broker. Whatever goes wrong becomes the row's result."""
+    """One turn of a row on one broker. Whatever goes wrong becomes the turn's result."""
     try:
         server = subject.server() if row.work and not row.name.startswith("create") else None
         own, busy, started = time.process_time(), machine.machine_cpu_s(), time.monotonic()
@@ -110,13 +108,43 @@ def measure(row: Row, subject: Subject, bench: Bench) -> dict[str, Any]:
             figures["others_cpu"] = max(0.0, others) / ((time.monotonic() - started) * (os.cpu_count() or 1))
         return {key: round(value, 6) for key, value in figures.items()}
     except (Exception, AssertionError) as error:
-        reason = re.sub(r"\s+", " ", str(error) or type(error).__name__)
-        if subject.has_died():
-            reason += " (the broker is dead: " + re.sub(r"\s+", " ", subject.last_words()) + ")"
-        return {"failed": reason[:600]}
+        return failure(subject, error)
+
+
+def failure(subject: Subject, error: BaseException) -> dict[str, Any]:
+    reason = re.sub(r"\s+", " ", str(error) or type(error).__name__)
+    if subject.has_died():
+        reason += " (the broker is dead: " + re.sub(r"\s+", " ", subject.last_words()) + ")"
+    return {"failed": reason[:600]}
+
+
+def measure_turns(row: Row, benches: list[Bench], first: int, results: report.Turns) -> None:
+    """All turns of a row; the brokers go in their order when `first` is even. After a failure there are no more
+    turns."""
+    try:
+        for bench in benches:
+            try:
+                if row.prepare is not None:
+                    row.prepare(bench)
+            except (Exception, AssertionError) as error:
+                results[bench.subject.name].append(failure(bench.subject, error))
+                return
+        for turn in range(min(row.turns, 2) if benches[0].quick else row.turns):
+            # A broker in memory is there for orientation: once is enough.
+            taking_part = [bench for bench in benches if not (turn and bench.subject.keeps_memory)]
+            for bench in taking_part if (first + turn) % 2 == 0 else reversed(taking_part):
+                results[bench.subject.name].append(measure(row, bench.subject, bench))
+                if row.prepare is None:
+                    with contextlib.suppress(Exception):
+                        bench.subject.end_of_row(bench.topic)
+            if any("failed" in results[bench.subject.name][-1] for bench in taking_part):
+                return
     finally:
-        with contextlib.suppress(Exception):
-            subject.end_of_row(bench.topic)
+        if row.prepare is not None:
+            for bench in benches:
+                with contextlib.suppress(Exception):
+                    bench.load(bench.subject.server(), "delete", topic=bench.topic)
+                    bench.subject.end_of_row(bench.topic)
 
 
 def main() -> int:
@@ -142,34 +170,30 @@ def main() -> int:
     started = datetime.datetime.now(datetime.UTC)
     base = Path(tempfile.mkdtemp(prefix="pybroker-bench-", dir=chosen.directory))
     brokers = subjects(names, base)
-    results: dict[str, report.Rounds] = {row.name: {name: [] for name in names} for row in rows}
+    results: dict[str, report.Turns] = {row.name: {name: [] for name in names} for row in rows}
     touched_mib = 1024 if chosen.quick else 8192
     warm_seconds = 0.5 if chosen.quick else 2.0
-    rounds_done = 0
     for broker in brokers:
         if not broker.keeps_memory:
             broker.warmer = lambda server: warm(server, warm_seconds)
     try:
         machine.touch_memory(touched_mib)
         begun = time.monotonic()
-        for turn in range(chosen.rounds):
+        for rounds_done in range(chosen.rounds):
             spent = time.monotonic() - begun
-            if turn and spent * (turn + 1) / turn > chosen.minutes * 60:
-                print(f"no time for round {turn + 1}: {spent / 60:.0f} minutes are over", flush=True)
+            if rounds_done and spent * (rounds_done + 1) / rounds_done > chosen.minutes * 60:
+                print(f"no time for round {rounds_done + 1}: {spent / 60:.0f} minutes are over", flush=True)
                 break
-            taking_part = [broker for broker in brokers if not (turn and broker.keeps_memory)]
-            rounds_done = turn + 1
+            taking_part = [broker for broker in brokers if not (rounds_done and broker.keeps_memory)]
             for row in rows:
-                for broker in taking_part if turn % 2 == 0 else reversed(taking_part):
-                    # Not the row's slashes: the name is a topic's.
-                    topic = f"{row.name.replace('/', '-')}-{turn}"
-                    bench = Bench(broker, chosen.seconds, topic, chosen.quick)
-                    results[row.name][broker.name].append(measure(row, broker, bench))
+                # Not the row's slashes: the name is a topic's.
+                topic = f"{row.name.replace('/', '-')}-{rounds_done}"
+                benches = [Bench(broker, chosen.seconds, topic, chosen.quick) for broker in taking_part]
+                measure_turns(row, benches, rounds_done, results[row.name])
                 print(report.plain(row, results[row.name]), flush=True)
                 for broker in taking_part:
-                    last = results[row.name][broker.name][-1]
-                    if "failed" in last:
-                        print(f"    {broker.name} failed: {last['failed']}", flush=True)
+                    if (turns := results[row.name][broker.name]) and "failed" in turns[-1]:
+                        print(f"    {broker.name} failed: {turns[-1]['failed']}", flush=True)
     finally:
         for broker in brokers:
             broker.close()
@@ -178,7 +202,7 @@ def main() -> int:
     took = datetime.datetime.now(datetime.UTC) - started
     common = ", ".join(f"{key}={value}" for key, value in PROPERTIES.items())
     settings = {
-        "spans": f"{chosen.seconds:g} s, {rounds_done} rounds (kfake: 1); before: {warm_seconds:g} s of each kind of load",
+        "spans": f"{chosen.seconds:g} s; before: {warm_seconds:g} s of each kind of load",
         "run": f"{took.total_seconds() / 60:.0f} minutes; {touched_mib} MiB of memory touched beforehand",
         "both brokers": f"{common}, otherwise the defaults",
         "JVM": f"-Xmx{HEAP} -Xms{HEAP} -XX:+UseG1GC {' '.join(JVM_OPTIONS)}",
@@ -190,7 +214,7 @@ def main() -> int:
         "versions": machine.versions(),
         "settings": settings,
         "rows": {
-            name: {"date": started.strftime("%Y-%m-%d"), "rounds": rounds} for name, rounds in results.items()
+            name: {"date": started.strftime("%Y-%m-%d"), "turns": turns} for name, turns in results.items()
         },
     }
     complete = len(rows) == len(ROWS) and not chosen.quick and not chosen.only
@@ -198,7 +222,7 @@ def main() -> int:
         report.write(output, merge=len(rows) != len(ROWS))
         print(f"written to {report.DIRECTORY / 'results.json'} and README.md")
     failed = [
-        name for name, rounds in results.items() if any("failed" in f for f in rounds.get("pybroker", ()))
+        name for name, turns in results.items() if any("failed" in f for f in turns.get("pybroker", ()))
     ]
     return 1 if failed else 0
 

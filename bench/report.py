@@ -1,15 +1,16 @@
-"""Results: medians over the rounds, the ratio to Kafka, whether the goal is met; as JSON and as the table
+"""Results: medians over the turns, the ratio to Kafka, whether the goal is met; as JSON and as the table
 of README.md.
 
-In: per row and broker the figures of each round. Out: bench/results.json and the part of bench/README.md
-between its two marks. What must hold: a ratio is formed inside a round and the median of those is judged,
-because the machine differs more between rounds than inside one; above 1 always means better than Kafka; a
+In: per row and broker the figures of each turn. Out: bench/results.json and the part of bench/README.md
+between its two marks. What must hold: a ratio is formed inside a turn and the median of those is judged,
+because the machine differs more between turns than inside one; above 1 always means better than Kafka; a
 row that failed is shown as failed.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,37 +20,47 @@ from bench.rows import ROWS, Metric, Row
 DIRECTORY = Path(__file__).resolve().parent
 BEGIN, END = "<!-- results: written by python -m bench -->", "<!-- end of results -->"
 
-# Per broker the rounds of a row in their order: the figures, or {"failed": reason}.
-Rounds = dict[str, list[dict[str, Any]]]
+# Per broker the turns of a row in their order: the figures, or {"failed": reason}.
+Turns = dict[str, list[dict[str, Any]]]
 
 
-def _values(rounds: Rounds, subject: str, key: str) -> list[float]:
-    return [figures[key] for figures in rounds.get(subject, ()) if key in figures]
+def _values(turns: Turns, subject: str, key: str) -> list[float]:
+    return [figures[key] for figures in turns.get(subject, ()) if key in figures]
 
 
-def summary(rounds: Rounds, subject: str, key: str) -> dict[str, float] | None:
-    values = _values(rounds, subject, key)
+def summary(turns: Turns, subject: str, key: str) -> dict[str, float] | None:
+    values = _values(turns, subject, key)
     return {"median": median(values), "min": min(values), "max": max(values)} if values else None
 
 
-def ratios(rounds: Rounds, metric: Metric) -> list[float]:
-    """Per round, how many times better pybroker is."""
+def ratios(turns: Turns, metric: Metric) -> list[float]:
+    """Per turn, how many times better pybroker is."""
     found = []
-    for ours, kafka in zip(rounds.get("pybroker", ()), rounds.get("kafka", ()), strict=False):
+    for ours, kafka in zip(turns.get("pybroker", ()), turns.get("kafka", ()), strict=False):
         if ours.get(metric.key) and kafka.get(metric.key):
             ratio = ours[metric.key] / kafka[metric.key]
             found.append(1 / ratio if metric.less_is_better else ratio)
     return found
 
 
-def met(rounds: Rounds, metric: Metric) -> bool | None:
+def interval(values: list[float]) -> tuple[float, float]:
+    """Where the median of all possible turns is, with 95 of 100: order statistics, which ask nothing of how the
+    values scatter (Conover, Practical Nonparametric Statistics, 3.2). Fewer than six: the least and the greatest."""
+    ordered, count = sorted(values), len(values)
+    outside, below = 0, 0.0
+    while (below := below + math.comb(count, outside) / 2**count) <= 0.025:
+        outside += 1
+    return ordered[max(0, outside - 1)], ordered[min(count - 1, count - outside)]
+
+
+def met(turns: Turns, metric: Metric) -> bool | None:
     """None when there is no goal or nothing to judge it by."""
-    if any("failed" in figures for figures in rounds.get("pybroker", ())):
+    if any("failed" in figures for figures in turns.get("pybroker", ())):
         return False if metric.goal is not None or metric.limit is not None else None
     if metric.limit is not None:
-        ours = summary(rounds, "pybroker", metric.key)
+        ours = summary(turns, "pybroker", metric.key)
         return None if ours is None else ours["median"] < metric.limit
-    found = ratios(rounds, metric)
+    found = ratios(turns, metric)
     if metric.goal is None or not found:
         return None
     # Two decimals are what the table shows; the third is noise.
@@ -62,15 +73,15 @@ def number(value: float) -> str:
     return f"{value:.3g}" if value >= 1 else f"{value:.2g}"
 
 
-def _cell(found: dict[str, float] | None, rounds: list[dict[str, Any]]) -> str:
-    failures = sum("failed" in figures for figures in rounds)
+def _cell(found: dict[str, float] | None, turns: list[dict[str, Any]]) -> str:
+    failures = sum("failed" in figures for figures in turns)
     text = ""
     if found is not None:
         text = number(found["median"])
         if found["min"] != found["max"]:
             text += f" ({number(found['min'])} - {number(found['max'])})"
     if failures:
-        text += f"{' ' if text else ''}failed" + (f" {failures} of {len(rounds)}" if text else "")
+        text += f"{' ' if text else ''}failed" + (f" {failures} of {len(turns)}" if text else "")
     return text
 
 
@@ -80,21 +91,21 @@ def _goal(metric: Metric) -> str:
     return "" if metric.goal is None else f"{metric.goal:g}"
 
 
-def lines(row: Row, rounds: Rounds, with_kfake: bool) -> list[list[str]]:
+def lines(row: Row, turns: Turns, with_kfake: bool) -> list[list[str]]:
     """The table's lines of a row: one for each metric."""
     table = []
     for metric in row.metrics:
-        found = ratios(rounds, metric)
-        verdict = met(rounds, metric)
+        found = ratios(turns, metric)
+        verdict = met(turns, metric)
         title = f"{row.title}, {metric.label}" if metric.label else row.title
         cells = [f"{title}, {metric.unit}"]
         names = ("pybroker", "kafka", *(("kfake",) if with_kfake else ()))
-        cells += [_cell(summary(rounds, name, metric.key), rounds.get(name, [])) for name in names]
+        cells += [_cell(summary(turns, name, metric.key), turns.get(name, [])) for name in names]
         ratio = f"{median(found):.2f}" if found else ""
         if len(found) > 1:
-            ratio += f" ({min(found):.2f} - {max(found):.2f})"
+            ratio += " ({:.2f} - {:.2f})".format(*interval(found))
         cells += [ratio, _goal(metric), "" if verdict is None else "yes" if verdict else "**no**"]
-        costs = [summary(rounds, subject, "broker_cpu_us") for subject in ("pybroker", "kafka")]
+        costs = [summary(turns, subject, "broker_cpu_us") for subject in ("pybroker", "kafka")]
         shown = row.work and metric is row.metrics[0] and any(costs)
         cells.append(" / ".join(number(cost["median"]) if cost else "-" for cost in costs) if shown else "")
         table.append(cells)
@@ -102,7 +113,7 @@ def lines(row: Row, rounds: Rounds, with_kfake: bool) -> list[list[str]]:
 
 
 def markdown(results: dict[str, Any]) -> str:
-    with_kfake = any("kfake" in each["rounds"] for each in results["rows"].values())
+    with_kfake = any("kfake" in each["turns"] for each in results["rows"].values())
     heads = [
         "row",
         "pybroker",
@@ -119,15 +130,15 @@ def markdown(results: dict[str, Any]) -> str:
         each = results["rows"].get(row.name)
         if each is None:
             continue
-        table += ["| " + " | ".join(cells) + " |" for cells in lines(row, each["rounds"], with_kfake)]
-        for subject, rounds in each["rounds"].items():
-            reasons = sorted({figures["failed"] for figures in rounds if "failed" in figures})
+        table += ["| " + " | ".join(cells) + " |" for cells in lines(row, each["turns"], with_kfake)]
+        for subject, turns in each["turns"].items():
+            reasons = sorted({figures["failed"] for figures in turns if "failed" in figures})
             notes += [f"- {row.title}, {subject}: {reason}" for reason in reasons]
-            disturbed = [f["others_cpu"] for f in rounds if f.get("others_cpu", 0) > 0.1]
+            disturbed = [f["others_cpu"] for f in turns if f.get("others_cpu", 0) > 0.1]
             if disturbed:
                 share = f"up to {max(disturbed):.0%} of the machine"
                 notes.append(
-                    f"- {row.title}, {subject}: company in {len(disturbed)} of {len(rounds)} rounds ({share})"
+                    f"- {row.title}, {subject}: company in {len(disturbed)} of {len(turns)} turns ({share})"
                 )
     facts = {**results["machine"], **results["versions"], **results["settings"]}
     head = [
@@ -139,12 +150,12 @@ def markdown(results: dict[str, Any]) -> str:
     return text + ("\nFailures and disturbances:\n\n" + "\n".join(notes) + "\n" if notes else "")
 
 
-def plain(row: Row, rounds: Rounds) -> str:
+def plain(row: Row, turns: Turns) -> str:
     """The row for the terminal, while the run goes on."""
-    with_kfake = "kfake" in rounds
+    with_kfake = "kfake" in turns
     names = ["pybroker", "kafka", *(["kfake"] if with_kfake else []), "ratio", "goal", "met", "cpu us"]
     out = []
-    for cells in lines(row, rounds, with_kfake):
+    for cells in lines(row, turns, with_kfake):
         rest = "  ".join(f"{name} {cell}" for name, cell in zip(names, cells[1:], strict=True) if cell)
         out.append(f"{cells[0]}: {rest}")
     return "\n".join(out)

@@ -54,6 +54,11 @@ class Row(NamedTuple):
     run: Callable[[Bench], dict[str, float]]
     metrics: tuple[Metric, ...]
     work: str = ""  # what the broker's processor time is counted for
+    # How often `run` is called in a round. Brokers take turns run by run: the machine is faster in one minute than
+    # in the next.
+    turns: int = 1
+    # Makes what every turn uses, the bench's topic, which is deleted after the last one.
+    prepare: Callable[[Bench], None] | None = None
 
 
 # Records a second that the faster of two ordinary runs came to on two cores; they only fix how much work a
@@ -69,9 +74,7 @@ PRODUCE_RATES = {
     (10_000, "lz4"): 250_000,
     (10_000, "zstd"): 200_000,
 }
-# Consumers are limited by what may lie in a log: they read it again until the time is over. They get more of it
-# than other rows, because single runs, of half a second the shortest, differ by a third.
-CONSUMER_SPANS = 4
+# Consumers are limited by what may lie in a log, so that a run takes half a second to one and a half.
 CONSUMER_LOG_BYTES = {"none": 1_000_000_000, "lz4": 4_000_000_000, "zstd": 4_000_000_000}
 
 
@@ -99,28 +102,32 @@ def produce(bench: Bench, size: int, acks: str, codec: str) -> dict[str, float]:
     return figures
 
 
-def consume(bench: Bench, size: int, codec: str) -> dict[str, float]:
+def _consumer_count(bench: Bench, size: int, codec: str) -> int:
+    return min(int(PRODUCE_RATES[size, codec] * bench.seconds), CONSUMER_LOG_BYTES[codec] // size)
+
+
+def fill(bench: Bench, size: int, codec: str) -> None:
+    """What `consume` reads."""
     server = bench.subject.server()
     bench.topic_for(server)
-    count = min(int(PRODUCE_RATES[size, codec] * bench.seconds), CONSUMER_LOG_BYTES[codec] // size)
     rdkafka_produce(
         server.bootstrap,
         bench.topic,
         size=size,
-        count=count,
+        count=_consumer_count(bench, size, codec),
         acks="1",
         codec=codec,
         timeout_s=bench.timeout_s,
     )
     time.sleep(0.2)
+
+
+def consume(bench: Bench, size: int, codec: str) -> dict[str, float]:
+    server = bench.subject.server()
+    count = _consumer_count(bench, size, codec)
     before = machine.process_cpu_s(server.pid)
-    runs: list[Transfer] = []
-    spans_s = bench.seconds * (1 if bench.quick else CONSUMER_SPANS)
-    while sum(run.seconds for run in runs) < spans_s and len(runs) < 40:
-        runs.append(rdkafka_consume(server.bootstrap, bench.topic, count=count, timeout_s=bench.timeout_s))
-    figures = transfer_figures(server, before, runs)
-    bench.load(server, "delete", topic=bench.topic)
-    return figures
+    run = rdkafka_consume(server.bootstrap, bench.topic, count=count, timeout_s=bench.timeout_s)
+    return transfer_figures(server, before, [run])
 
 
 def transfer_figures(server: Server, before: float, runs: list[Transfer]) -> dict[str, float]:
@@ -288,14 +295,14 @@ def _all_rows() -> list[Row]:
                 name = f"producer/{_size(size).replace(' ', '')}/acks-{acks}/{codec}"
                 title = f"librdkafka producer, {_size(size)}, acks {acks}, {codec}"
                 work = partial(produce, size=size, acks=acks, codec=codec)
-                rows.append(Row(name, title, work, behind_none, "record"))
+                rows.append(Row(name, title, work, behind_none, "record", turns=3))
     for size in sizes:
         for codec in codecs:
             name = f"consumer/{_size(size).replace(' ', '')}/{codec}"
             work = partial(consume, size=size, codec=codec)
-            rows.append(
-                Row(name, f"librdkafka consumer, {_size(size)}, {codec}", work, behind_none, "record")
-            )
+            title = f"librdkafka consumer, {_size(size)}, {codec}"
+            prepare = partial(fill, size=size, codec=codec)
+            rows.append(Row(name, title, work, behind_none, "record", turns=24, prepare=prepare))
     for connections, inflight, size, records, goal, title in (
         (1, 1, 100, 1, 1.3, "one 100 B record a request, 1 connection in step"),
         (1, 64, 100, 1, 3, "one 100 B record a request, 1 connection, 64 in flight"),
@@ -312,7 +319,7 @@ def _all_rows() -> list[Row]:
             Metric("p99_ms", "ms", less_is_better=True, label="p99"),
         )
         work = partial(raw, connections=connections, inflight=inflight, size=size, records=records)
-        rows.append(Row(f"{kind}/{connections}x{inflight}", title, work, metrics, "request"))
+        rows.append(Row(f"{kind}/{connections}x{inflight}", title, work, metrics, "request", turns=3))
     rows.append(
         Row(
             "latency",
@@ -324,6 +331,7 @@ def _all_rows() -> list[Row]:
                 Metric("p999_ms", "ms", less_is_better=True, goal=1, label="p99.9"),
             ),
             "record",
+            turns=3,
         )
     )
     rows.append(
@@ -356,11 +364,11 @@ def _all_rows() -> list[Row]:
         title = f"rebalance of a group of {members}: join and sync, p50"
         metrics = (Metric("p50_ms", "ms", less_is_better=True, goal=1),)
         work = partial(group_rows.rebalance, members=members)
-        rows.append(Row(f"group/rebalance/{members}", title, work, metrics, "member"))
+        rows.append(Row(f"group/rebalance/{members}", title, work, metrics, "member", turns=3))
     for members in (1, 10, 100):
         title = f"a new group of {members}: join and sync beyond the initial delay, p50"
         work = partial(group_rows.join, members=members)
-        rows.append(Row(f"group/join/{members}", title, work, metrics, "member"))
+        rows.append(Row(f"group/join/{members}", title, work, metrics, "member", turns=3))
     for inflight, partitions, title in (
         (1, 1, "offset commits of one partition, in step"),
         (16, 1, "offset commits of one partition, 16 in flight"),
@@ -378,7 +386,7 @@ def _all_rows() -> list[Row]:
         )
         work = partial(group_rows.transactions, producers=producers)
         title = f"transactions of one record, {of} (Java)"
-        rows.append(Row(f"transactions/{producers}", title, work, metrics, "transaction"))
+        rows.append(Row(f"transactions/{producers}", title, work, metrics, "transaction", turns=3))
     rows.append(
         Row(
             "group/consumer/1KB",
