@@ -53,18 +53,25 @@ def interval(values: list[float]) -> tuple[float, float]:
     return ordered[max(0, outside - 1)], ordered[min(count - 1, count - outside)]
 
 
-def met(turns: Turns, metric: Metric) -> bool | None:
-    """None when there is no goal or nothing to judge it by."""
+def verdict(turns: Turns, metric: Metric) -> str:
+    """Whether the goal is met; empty when there is none or nothing to judge it by."""
+    if metric.goal is None and metric.limit is None:
+        return ""
     if any("failed" in figures for figures in turns.get("pybroker", ())):
-        return False if metric.goal is not None or metric.limit is not None else None
+        return "**no**"
     if metric.limit is not None:
         ours = summary(turns, "pybroker", metric.key)
-        return None if ours is None else ours["median"] < metric.limit
+        return "" if ours is None else "yes" if ours["median"] < metric.limit else "**no**"
     found = ratios(turns, metric)
     if metric.goal is None or not found:
-        return None
+        return ""
     # Two decimals are what the table shows; the third is noise.
-    return round(median(found), 2) >= metric.goal
+    if round(median(found), 2) >= metric.goal:
+        return "yes"
+    # No difference was measured. Fewer turns cannot say so.
+    if metric.goal == 1 and len(found) >= 6 and interval(found)[1] >= 1:
+        return "even"
+    return "**no**"
 
 
 def number(value: float) -> str:
@@ -96,7 +103,6 @@ def lines(row: Row, turns: Turns, with_kfake: bool) -> list[list[str]]:
     table = []
     for metric in row.metrics:
         found = ratios(turns, metric)
-        verdict = met(turns, metric)
         title = f"{row.title}, {metric.label}" if metric.label else row.title
         cells = [f"{title}, {metric.unit}"]
         names = ("pybroker", "kafka", *(("kfake",) if with_kfake else ()))
@@ -104,7 +110,7 @@ def lines(row: Row, turns: Turns, with_kfake: bool) -> list[list[str]]:
         ratio = f"{median(found):.2f}" if found else ""
         if len(found) > 1:
             ratio += " ({:.2f} - {:.2f})".format(*interval(found))
-        cells += [ratio, _goal(metric), "" if verdict is None else "yes" if verdict else "**no**"]
+        cells += [ratio, _goal(metric), verdict(turns, metric)]
         costs = [summary(turns, subject, "broker_cpu_us") for subject in ("pybroker", "kafka")]
         shown = row.work and metric is row.metrics[0] and any(costs)
         cells.append(" / ".join(number(cost["median"]) if cost else "-" for cost in costs) if shown else "")

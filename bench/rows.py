@@ -295,7 +295,7 @@ def _all_rows() -> list[Row]:
                 name = f"producer/{_size(size).replace(' ', '')}/acks-{acks}/{codec}"
                 title = f"librdkafka producer, {_size(size)}, acks {acks}, {codec}"
                 work = partial(produce, size=size, acks=acks, codec=codec)
-                rows.append(Row(name, title, work, behind_none, "record", turns=3))
+                rows.append(Row(name, title, work, behind_none, "record", turns=6 if size == 100 else 3))
     for size in sizes:
         for codec in codecs:
             name = f"consumer/{_size(size).replace(' ', '')}/{codec}"
