@@ -11,11 +11,10 @@ import statistics
 import struct
 import time
 from contextlib import ExitStack
-from functools import partial
 from typing import TYPE_CHECKING
 
 from bench import machine
-from bench.load_tools import Transfer, java_transactions, rdkafka_group_consume, rdkafka_produce
+from bench.load_tools import java_transactions, rdkafka_group_consume
 from bench.subjects import PROPERTIES
 from tests.protocol import groups, raw, schema
 
@@ -198,23 +197,15 @@ def _commit_for(
 
 def consume_in_a_group(bench: Bench, size: int) -> dict[str, float]:
     """A librdkafka consumer that subscribes, from its first record on."""
-    from bench.rows import PRODUCE_RATES, transfer_figures
+    from bench.rows import consumer_count, transfer_figures
 
     server = bench.subject.server()
-    bench.topic_for(server)
-    count = int(PRODUCE_RATES[size, "none"] * bench.seconds)
-    produce = partial(rdkafka_produce, size=size, count=count, acks="1", codec="none")
-    produce(server.bootstrap, bench.topic, timeout_s=bench.timeout_s)
-    time.sleep(0.2)
     before = machine.process_cpu_s(server.pid)
-    runs: list[Transfer] = []
-    while sum(run.seconds for run in runs) < bench.seconds and len(runs) < 6:
-        group = f"{bench.topic}-{len(runs)}"
-        runs.append(
-            rdkafka_group_consume(
-                server.bootstrap, bench.topic, group, count=count, timeout_s=bench.timeout_s
-            )
-        )
-    figures = transfer_figures(server, before, runs)
-    bench.load(server, "delete", topic=bench.topic)
-    return figures
+    run = rdkafka_group_consume(
+        server.bootstrap,
+        bench.topic,
+        f"{bench.topic}-{time.monotonic_ns()}",
+        count=consumer_count(bench, size, "none"),
+        timeout_s=bench.timeout_s,
+    )
+    return transfer_figures(server, before, run)

@@ -97,12 +97,12 @@ def produce(bench: Bench, size: int, acks: str, codec: str) -> dict[str, float]:
         codec=codec,
         timeout_s=bench.timeout_s,
     )
-    figures = transfer_figures(server, before, [moved])
+    figures = transfer_figures(server, before, moved)
     bench.load(server, "delete", topic=bench.topic)
     return figures
 
 
-def _consumer_count(bench: Bench, size: int, codec: str) -> int:
+def consumer_count(bench: Bench, size: int, codec: str) -> int:
     return min(int(PRODUCE_RATES[size, codec] * bench.seconds), CONSUMER_LOG_BYTES[codec] // size)
 
 
@@ -114,7 +114,7 @@ def fill(bench: Bench, size: int, codec: str) -> None:
         server.bootstrap,
         bench.topic,
         size=size,
-        count=_consumer_count(bench, size, codec),
+        count=consumer_count(bench, size, codec),
         acks="1",
         codec=codec,
         timeout_s=bench.timeout_s,
@@ -124,19 +124,18 @@ def fill(bench: Bench, size: int, codec: str) -> None:
 
 def consume(bench: Bench, size: int, codec: str) -> dict[str, float]:
     server = bench.subject.server()
-    count = _consumer_count(bench, size, codec)
+    count = consumer_count(bench, size, codec)
     before = machine.process_cpu_s(server.pid)
     run = rdkafka_consume(server.bootstrap, bench.topic, count=count, timeout_s=bench.timeout_s)
-    return transfer_figures(server, before, [run])
+    return transfer_figures(server, before, run)
 
 
-def transfer_figures(server: Server, before: float, runs: list[Transfer]) -> dict[str, float]:
-    records = sum(run.records for run in runs)
+def transfer_figures(server: Server, before: float, moved: Transfer) -> dict[str, float]:
     return {
-        "records_per_s": records / sum(run.seconds for run in runs),
-        "broker_cpu_us": broker_cost(server, before, records),
-        "client_cpu_us": sum(run.client_cpu_s for run in runs) / records * 1e6,
-        "client_cpu_s": sum(run.client_cpu_s for run in runs),
+        "records_per_s": moved.records / moved.seconds,
+        "broker_cpu_us": broker_cost(server, before, moved.records),
+        "client_cpu_us": moved.client_cpu_s / moved.records * 1e6,
+        "client_cpu_s": moved.client_cpu_s,
     }
 
 
@@ -394,6 +393,8 @@ def _all_rows() -> list[Row]:
             partial(group_rows.consume_in_a_group, size=1_000),
             behind_none,
             "record",
+            turns=12,
+            prepare=partial(fill, size=1_000, codec="none"),
         )
     )
     rows.append(
