@@ -133,6 +133,9 @@ def measure_turns(row: Row, benches: list[Bench], first: int, results: report.Tu
             # A broker in memory is there for orientation: once is enough.
             taking_part = [bench for bench in benches if not (turn and bench.subject.keeps_memory)]
             for bench in taking_part if (first + turn) % 2 == 0 else reversed(taking_part):
+                if row.prepare is None:
+                    # Topics, and groups, are those of the turn.
+                    bench = bench._replace(topic=f"{bench.topic}-{turn}")
                 results[bench.subject.name].append(measure(row, bench.subject, bench))
                 if row.prepare is None:
                     with contextlib.suppress(Exception):

@@ -358,7 +358,9 @@ def _all_rows() -> list[Row]:
         ("create/one-by-one", 100, 1, 10, "create 100 topics one by one"),
     ):
         work = partial(create, count=count, request=request)
-        rows.append(Row(name, title, work, (Metric("topics_per_s", "topics/s", goal=goal),), "topic"))
+        rows.append(
+            Row(name, title, work, (Metric("topics_per_s", "topics/s", goal=goal),), "topic", turns=3)
+        )
     for members in (1, 10, 100):
         title = f"rebalance of a group of {members}: join and sync, p50"
         metrics = (Metric("p50_ms", "ms", less_is_better=True, goal=1),)
