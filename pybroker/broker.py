@@ -12,6 +12,7 @@ committed.
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
@@ -102,6 +103,8 @@ _LOG_CONFIGS_MAX = 1_000
 # How long a start may load before requests have their turn, and the pause after it.
 _LOADING_SLICE_MS = 20
 _LOADING_PAUSE_MS = 1
+# How long new metadata may be applied before requests have their turn.
+_APPLYING_SLICE_MS = 5
 # In memory: how long a slice of compaction may take, and the pause after it.
 _CLEANING_SLICE_MS = 2
 _CLEANING_PAUSE_MS = 4
@@ -180,6 +183,9 @@ class Broker:
         """Whether the owner calls `serving` when its listeners are open; else that is done at once."""
         self._starting = False
         self._is_loaded = False
+        # New metadata that this broker is still becoming, and the end of what it is.
+        self._applying: Iterator[None] | None = None
+        self._applied_end = 0
         self._has_left = False
         # Of the broker role.
         self._replicas: ReplicaManager | None = None
@@ -344,6 +350,9 @@ class Broker:
         quorum.on_leader(channel.leader_changed)
         quorum.on_image(self._apply)
         if "controller" in config["process.roles"]:
+            context.controller.applied_end = lambda: (
+                sys.maxsize if self._applying is None else self._applied_end
+            )
             self._register_controller(quorum, channel)
         logs.on_directory_failed = self._directory_failed
         if "broker" in config["process.roles"]:
@@ -904,10 +913,42 @@ class Broker:
     # --- metadata ---
 
     def _apply(self, image: MetadataImage, delta: MetadataDelta) -> None:
-        """Make this broker what the new image says. Called before the image's requests are answered."""
+        """Make this broker what the new image says. Called before the image's requests are answered; those
+        that make partitions are answered when these are here (`Controller.applied`)."""
         self._context.metadata = image
-        if not self._is_loaded:
+        if self._is_loaded and self._applying is None:
+            self._applying = self._apply_all(image, delta)
+            self._apply_slice()
+
+    def _apply_slice(self) -> None:
+        """Partitions may come and go by the thousand, and each of them takes a file or two."""
+        steps = self._applying
+        if steps is None or self._has_left:
             return
+        now_ms = self.clock.monotonic_ms
+        end_ms = now_ms() + _APPLYING_SLICE_MS
+        try:
+            for _ in steps:
+                if now_ms() >= end_ms:
+                    self._soon(self._apply_slice)
+                    return
+        except BaseException:
+            self._applying = None
+            raise
+        self._applying = None
+
+    def _apply_all(self, image: MetadataImage, delta: MetadataDelta) -> Iterator[None]:
+        """Also what is committed meanwhile."""
+        while True:
+            yield from self._apply_steps(image, delta)
+            self._applied_end = image.offset + 1
+            self._context.controller.applied()
+            newest = self._context.metadata
+            if newest is image:
+                return
+            image, delta = newest, compare(image, newest)
+
+    def _apply_steps(self, image: MetadataImage, delta: MetadataDelta) -> Iterator[None]:
         if any(kind == BROKER_RESOURCE for kind, _ in delta.changed_configs):
             self._configure(image)
         if self._replicas is None:
@@ -916,7 +957,7 @@ class Broker:
             self._know_topic(topic)
         for change in delta.changed_topics:
             self._know_topic(change.new)
-        self._replicas.apply(image, delta)
+        yield from self._replicas.apply(image, delta)
         if len(self._context.logs.log_directories) > 1:
             for change in delta.changed_topics:
                 self._check_directories(change.new)

@@ -17,6 +17,7 @@ A new kind of request is a decision function in its own module and a method here
 from __future__ import annotations
 
 import random
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
@@ -94,6 +95,7 @@ from pybroker.wire.schemas.metadata_records import (
     BeginTransactionRecord,
     BrokerRegistrationChangeRecord,
     EndTransactionRecord,
+    PartitionRecord,
 )
 
 R = TypeVar("R")
@@ -124,10 +126,11 @@ class _Refuse(Protocol[R]):
 class _Pending(Generic[R]):
     """A decision whose records are appended and not committed, or that has seen such records."""
 
-    __slots__ = ("deferred", "end_offset", "refuse", "response")
+    __slots__ = ("deferred", "end_offset", "makes_partitions", "refuse", "response")
 
     def __init__(self, end_offset: int, response: R, refuse: Callable[[int], Decision[R]]) -> None:
         self.end_offset = end_offset
+        self.makes_partitions = False
         self.response = response
         self.refuse = refuse
         self.deferred: Deferred[R] = Deferred()
@@ -161,6 +164,9 @@ class Controller:
         # The state with everything that this leader has appended, committed or not.
         self._latest = empty_image(quorum.options.cluster_id)
         self._pending: deque[_Pending[object]] = deque()
+        # Committed, and this node's broker is still making the partitions.
+        self._in_the_making: deque[_Pending[object]] = deque()
+        self.applied_end: Callable[[], int] = lambda: sys.maxsize
         quorum.lead_with(self)
 
     # The leadership; called by the quorum only
@@ -195,8 +201,19 @@ class Controller:
     def committed(self, end_offset: int) -> None:
         """Everything below is committed and published."""
         pending = self._pending
+        applied_end = self.applied_end()
         while pending and pending[0].end_offset <= end_offset:
             entry = pending.popleft()
+            if entry.makes_partitions and entry.end_offset > applied_end:
+                self._in_the_making.append(entry)
+            else:
+                entry.deferred.resolve(entry.response)
+
+    def applied(self) -> None:
+        """This node's broker has come to `applied_end`: what it made can be used at once."""
+        waiting = self._in_the_making
+        while waiting and waiting[0].end_offset <= self.applied_end():
+            entry = waiting.popleft()
             entry.deferred.resolve(entry.response)
 
     @property
@@ -468,6 +485,7 @@ class Controller:
 
     def _append(self, records: list[Message], pending: _Pending[object]) -> None:
         """Write one batch and make the image after it. Nothing has changed when it raises."""
+        pending.makes_partitions = any(isinstance(record, PartitionRecord) for record in records)
         values = [bootstrap.encode(record) for record in records]
         size = sum(map(len, values))
         if size > MAX_BATCH_BYTES:

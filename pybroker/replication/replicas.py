@@ -186,17 +186,18 @@ class ReplicaManager:
         for topic in image.topics.values():
             yield from self._host_steps(image, topic)
 
-    def apply(self, image: MetadataImage, delta: MetadataDelta) -> None:
-        """Make the replicas what a new image says."""
+    def apply(self, image: MetadataImage, delta: MetadataDelta) -> Steps[None]:
+        """Make the replicas what a new image says, in steps."""
         self._know(image)
         for topic in delta.deleted_topics:
             self._incomplete.pop(topic.topic_id, None)
             for index in range(len(topic.partitions)):
                 self._drop(topic, index, ErrorCode.UNKNOWN_TOPIC_OR_PARTITION)
+                yield
         for topic in delta.created_topics:
-            self._host(image, topic)
+            yield from self._host_steps(image, topic)
         for change in delta.changed_topics:
-            self._host(image, change.new)
+            yield from self._host_steps(image, change.new)
         if delta.brokers_changed:
             for hosted in self._hosted.values():
                 # Another set of followers may count now.
@@ -220,10 +221,7 @@ class ReplicaManager:
             if topic is None:
                 del self._incomplete[topic_id]
             else:
-                self._host(image, topic)
-
-    def _host(self, image: MetadataImage, topic: TopicImage) -> None:
-        run_steps(self._host_steps(image, topic))
+                run_steps(self._host_steps(image, topic))
 
     def _host_steps(self, image: MetadataImage, topic: TopicImage) -> Steps[None]:
         node_id = self._environment.node_id

@@ -208,7 +208,7 @@ class Node:
         delta = MetadataDelta(
             changed_topics=(TopicChange(old.topics[TOPIC], image.topics[TOPIC]),), brokers_changed=True
         )
-        self.replicas.apply(image, delta)
+        run_steps(self.replicas.apply(image, delta))
 
     def flush(self, *, halfway: bool = False) -> None:
         """Sync what is to be synced; `halfway`: the outcome of one round is told later."""
