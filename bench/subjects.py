@@ -116,11 +116,13 @@ class Subject:
     def fresh(self) -> Server:
         return self.create(self._next_directory())
 
-    def discard(self, server: Server) -> None:
+    def discard(self, server: Server, *, keep_files: bool = False) -> None:
         """Ends a server for good; how it ends is no matter of a benchmark, the tests look at that."""
         if server is self._server:
             self._server = None
         server.kill()
+        if keep_files:
+            return
         shutil.rmtree(getattr(server, "directory", server.data_dir), ignore_errors=True)
 
     def has_died(self) -> bool:

@@ -113,6 +113,7 @@ class Cleaning:
             timeout_ms=3_000,
             version=self.version,
         )
+        producer.is_shortened = topic == SHORTENED
         acked: dict[int, tuple[Key, int]] = {}
 
         def on_ack(key: Key, value: int, offset: int, _: float) -> None:
@@ -305,6 +306,8 @@ class Cleaning:
         views: list[tuple[int, dict[bytes, tuple[int, bytes | None]]]] = []
         tails: list[dict[int, Any]] = []
         clean_to = 0
+        # A follower hears of the last rise with the next answer of its leader.
+        committed = min(partition.high_watermark for _, partition in replicas)
         for process, partition in replicas:
             number = process.node.number
             segments = log_bytes(process.node.disk, partition.log)
@@ -332,7 +335,7 @@ class Cleaning:
             logs = process.broker._context.logs
             directory = logs.directory_of(*key)
             clean_to = max(clean_to, directory.clean_offsets.get(key, 0))
-            tails.append(batches_of(segments, partition.high_watermark))
+            tails.append(batches_of(segments, committed))
         for number, view in views[1:]:
             if view != views[0][1]:
                 raise Violation(f"I15: {key}: nodes {views[0][0]} and {number} have {views[0][1]} and {view}")

@@ -277,6 +277,8 @@ class Producer:
         # (KAFKA-17754), a Produce too: the sequence that it has is then where that has to begin. After one without
         # an answer a new epoch is taken.
         self.suspect = False
+        # Its records may be gone before a batch is sent again.
+        self.is_shortened = False
         self.on_ack: Callable[[Key, int, int, float], None] | None = None
         """(partition, value, offset, when it was sent)"""
 
@@ -445,13 +447,18 @@ class Producer:
             failed.add(batch.key)
             if code in STALE:
                 session.forget_leader(batch.key)
-            elif self.transactional_id is not None and code in FENCED:
+            elif code in FENCED if self.transactional_id else self._is_forgotten(batch, code):
                 raise Lost(_name(code))
             elif code not in AGAIN:
                 raise Violation(
                     f"{session.name}: producer {self.producer_id} epoch {self.epoch} sequence {batch.sequence} for "
                     f"{batch.key}, try {batch.tries}, was answered with {_name(code)}"
                 )
+
+    def _is_forgotten(self, batch: Unsent, code: int) -> bool:
+        """As with Kafka, a start knows only the last batch of a producer whose records were removed; one before
+        it, sent again, is not known to be there."""
+        return code == _E.OUT_OF_ORDER_SEQUENCE_NUMBER and batch.tries > 1 and self.is_shortened
 
     # --- transactions ---
 
