@@ -103,8 +103,9 @@ _LOG_CONFIGS_MAX = 1_000
 # How long a start may load before requests have their turn, and the pause after it.
 _LOADING_SLICE_MS = 20
 _LOADING_PAUSE_MS = 1
-# How long new metadata may be applied before requests have their turn.
+# How long new metadata may be applied before requests have their turn; a few partitions are made in any case.
 _APPLYING_SLICE_MS = 5
+_APPLYING_SLICE_STEPS = 10
 # In memory: how long a slice of compaction may take, and the pause after it.
 _CLEANING_SLICE_MS = 2
 _CLEANING_PAUSE_MS = 4
@@ -914,7 +915,7 @@ class Broker:
 
     def _apply(self, image: MetadataImage, delta: MetadataDelta) -> None:
         """Make this broker what the new image says. Called before the image's requests are answered; those
-        that make partitions are answered when these are here (`Controller.applied`)."""
+        that make partitions wait a while for them (`Controller.applied`)."""
         self._context.metadata = image
         if self._is_loaded and self._applying is None:
             self._applying = self._apply_all(image, delta)
@@ -928,8 +929,8 @@ class Broker:
         now_ms = self.clock.monotonic_ms
         end_ms = now_ms() + _APPLYING_SLICE_MS
         try:
-            for _ in steps:
-                if now_ms() >= end_ms:
+            for count, _ in enumerate(steps, 1):
+                if count >= _APPLYING_SLICE_STEPS and now_ms() >= end_ms:
                     self._soon(self._apply_slice)
                     return
         except BaseException:

@@ -20,6 +20,7 @@ import random
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from pybroker.common.config import BrokerConfig
@@ -105,6 +106,8 @@ MAX_ENTRIES: Final = 10_000
 MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 MAX_BATCH_RECORDS: Final = 5_000
 """Of a decision that need not be atomic."""
+_MAKING_MS: Final = 100
+"""How long an answer waits for the partitions to be there; Kafka's does not wait at all."""
 _TRANSACTION_FRAME: Final = (BeginTransactionRecord, EndTransactionRecord, AbortTransactionRecord)
 _AUTO_CREATE_TIMEOUT_MS: Final = 30_000
 
@@ -206,13 +209,18 @@ class Controller:
             entry = pending.popleft()
             if entry.makes_partitions and entry.end_offset > applied_end:
                 self._in_the_making.append(entry)
+                due_ms = self._quorum.clock.monotonic_ms() + _MAKING_MS
+                self._quorum.timers.schedule(due_ms, partial(self._answer_made, entry.end_offset))
             else:
                 entry.deferred.resolve(entry.response)
 
     def applied(self) -> None:
         """This node's broker has come to `applied_end`: what it made can be used at once."""
+        self._answer_made(self.applied_end())
+
+    def _answer_made(self, end_offset: int) -> None:
         waiting = self._in_the_making
-        while waiting and waiting[0].end_offset <= self.applied_end():
+        while waiting and waiting[0].end_offset <= end_offset:
             entry = waiting.popleft()
             entry.deferred.resolve(entry.response)
 
