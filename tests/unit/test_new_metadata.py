@@ -103,20 +103,21 @@ class Served:
 
 def test_others_have_their_turn_while_partitions_are_made():
     served = Served()
-    created = served.create("a")
+    many = 10 * COUNT
+    created = served.create("a", many)
     for _ in range(3):
         served.turn()
     assert created() is None
-    assert 0 < len(served.logs) < COUNT
+    assert 0 < len(served.logs) < many
     assert served.errors("a", 1) == [0]
-    assert served.errors("a", first=COUNT - 1) == [ErrorCode.NOT_LEADER_OR_FOLLOWER]
+    assert served.errors("a", many, first=many - 1) == [ErrorCode.NOT_LEADER_OR_FOLLOWER]
     # The answer waits 100 ms for them: with this clock less than all of them take.
     answer, turns = served.until(created)
     assert answer.topics[0].error_code == 0
     assert turns > 3
-    assert len(served.logs) < COUNT
+    assert len(served.logs) < many
     served.settle()
-    assert served.errors("a") == [0] * COUNT
+    assert served.errors("a", many) == [0] * many
 
 
 def test_a_request_for_some_partitions_is_answered_when_they_are_there():
